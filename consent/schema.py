@@ -1,0 +1,186 @@
+"""Which tables hold consent and its proof? Written by this package alone.
+
+Times are UTC and aware. Personal data stands in `identity` and `proof_vault` only, sealed under a
+key per subject; every other table refers to a subject by a random id.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = MetaData(naming_convention=NAMING)
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+"""Integer key; SQLite numbers rows itself only for INTEGER."""
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time, kept in UTC. A naive one is a mistake of the caller and refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC; SQLite keeps the plain UTC reading."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = "a time without a zone reached the database"
+            raise ValueError(message)
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give an aware UTC time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("subject", String(26), primary_key=True, comment="random; says nothing about the person"),
+    Column("address_index", LargeBinary(32), unique=True, comment="keyed HMAC of the identity form; empty once erased"),
+    Column("index_key", SmallInteger, nullable=False, comment="version of the HMAC key"),
+    Column("wrapped_key", LargeBinary, comment="this subject's key, wrapped by the master key; erasure removes it"),
+    Column("sealed_address", LargeBinary, comment="the address as given"),
+    Column("sealed_person", LargeBinary, comment="names, phone, company as JSON"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("erased_at", UtcTime),
+)
+
+consent_text = Table(
+    "consent_text",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("controller", String(64), nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("purpose", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("body", Text, nullable=False, comment="the exact wording shown beside the box"),
+    Column("sha256", String(64), nullable=False, comment="of the UTF-8 bytes of body"),
+    Column("published_at", UtcTime, nullable=False),
+    UniqueConstraint("controller", "channel", "purpose", "version", "language"),
+)
+
+opt_in_request = Table(
+    "opt_in_request",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("subject", ForeignKey("identity.subject"), nullable=False, index=True),
+    Column("state", String(16), nullable=False, comment="requested, confirmed, lapsed, declined, bounced, void"),
+    Column("controller", String(64), nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("source", String(64), nullable=False, comment="form id, api, fair"),
+    Column("requested_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("settled_at", UtcTime),
+    Column("requested_seq", Id, nullable=False, comment="ledger entry of the request"),
+    Column("token_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("sealed_token", LargeBinary, comment="so that the mail can be written later; empty once settled"),
+    CheckConstraint("state in ('requested','confirmed','lapsed','declined','bounced','void')", name="state"),
+)
+Index(
+    "ix_opt_in_request_open",
+    opt_in_request.c.expires_at,
+    opt_in_request.c.id,
+    sqlite_where=opt_in_request.c.state == "requested",
+    postgresql_where=opt_in_request.c.state == "requested",
+)
+
+opt_in_purpose = Table(
+    "opt_in_purpose",
+    metadata,
+    Column("request_id", ForeignKey("opt_in_request.id"), primary_key=True),
+    Column("purpose", String(64), primary_key=True),
+    Column("text_id", ForeignKey("consent_text.id"), nullable=False),
+)
+
+consent_state = Table(
+    "consent_state",
+    metadata,
+    Column("subject", ForeignKey("identity.subject"), primary_key=True),
+    Column("controller", String(64), primary_key=True),
+    Column("channel", String(16), primary_key=True),
+    Column("purpose", String(64), primary_key=True),
+    Column("state", String(16), nullable=False, comment="given, withdrawn, stale, erased"),
+    Column("seq", Id, nullable=False, comment="ledger entry that made it so"),
+    Column("text_id", ForeignKey("consent_text.id"), comment="wording agreed to; empty for imported consent"),
+    Column("since", UtcTime, nullable=False),
+    Column("used_at", UtcTime, comment="last authorised send; consent unused for too long turns stale"),
+    CheckConstraint("state in ('given','withdrawn','stale','erased')", name="state"),
+    comment="projection of the ledger: the last word per subject and purpose",
+)
+
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("address_index", LargeBinary(32), primary_key=True, comment="keyed HMAC; survives erasure"),
+    Column("controller", String(64), primary_key=True, comment="'*' for every controller"),
+    Column("index_key", SmallInteger, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("since", UtcTime, nullable=False),
+)
+
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    Column("seq", Id, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False, comment="evidence only; the order is seq"),
+    Column("type", String(32), nullable=False),
+    Column("subject", String(26), index=True),
+    Column("leaf", LargeBinary, nullable=False, comment="canonical JSON, at most 16 KiB, no personal data"),
+    Column("leaf_hash", LargeBinary(32), nullable=False, comment="SHA-256(0x00 || leaf), RFC 6962"),
+    Column("chain_hash", LargeBinary(32), nullable=False, comment="SHA-256(0x02 || chain_hash of seq-1 || leaf_hash)"),
+)
+
+ledger_head = Table(
+    "ledger_head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("size", Id, nullable=False),
+    Column("chain_hash", LargeBinary(32), nullable=False),
+    CheckConstraint("id = 1", name="single"),
+)
+
+proof_vault = Table(
+    "proof_vault",
+    metadata,
+    Column("seq", ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False),
+    Column("subject", ForeignKey("identity.subject"), nullable=False, index=True),
+    Column("salt", LargeBinary(32), nullable=False),
+    Column("sealed_evidence", LargeBinary, nullable=False, comment="page, IP, user agent, form values; erasable"),
+)

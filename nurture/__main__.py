@@ -1,0 +1,5 @@
+"""Make `python -m nurture` the same as `nurture`."""
+
+from nurture.cli.main import run
+
+run()

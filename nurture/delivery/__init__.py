@@ -1,0 +1,1 @@
+"""How does a message reach the provider, never twice and never silently lost?"""

@@ -1,0 +1,1 @@
+"""How does a qualified lead reach sales, and what do they answer?"""

@@ -1,0 +1,1 @@
+"""Who is in our care, and how did they come to us?"""

@@ -1,0 +1,1 @@
+"""How interested is a lead, and why do we think so?"""

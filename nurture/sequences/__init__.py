@@ -1,0 +1,1 @@
+"""Who gets which step, when, and why (not)?"""

@@ -1,0 +1,167 @@
+"""What is configured, and where does each value come from?
+
+Order: `NURTURE_*` in the environment, `nurture.toml` in the home folder, the defaults here.
+Secrets come from the environment or from a file named by `<name>_file`, never from nurture.toml.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
+
+if TYPE_CHECKING:
+    from pydantic_settings import PydanticBaseSettingsSource
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def default_home() -> Path:
+    """NURTURE_HOME, else `.nurture` in the working folder."""
+    return Path(os.environ.get("NURTURE_HOME", ".nurture")).resolve()
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; the message names it and the remedy, never its value."""
+
+
+class Settings(BaseSettings):
+    """All settings. Times of day are in `zone`; sizes in bytes; durations in seconds unless named."""
+
+    model_config = SettingsConfigDict(env_prefix="NURTURE_", extra="forbid", frozen=True)
+
+    home: Path = Field(default_factory=default_home, description="workspace: database, keys, outbox, Prefect home")
+    project: Path = Field(default=PROJECT, description="folder that holds templates/, policies/ and prefect.yaml")
+    database_url: str = Field("", description="SQLAlchemy address; empty for SQLite in the home folder")
+    public_url: str = Field("http://127.0.0.1:8321", description="where recipients reach the public pages; no slash at the end")
+    zone: str = Field("Europe/Berlin", description="legal time zone: caps, deadlines, retention")
+    language: Literal["de", "en"] = Field("de", description="language of leads that state none")
+
+    controller: str = Field("default", description="id of the brand that consent is given to")
+    company: str = Field("Musterwerk GmbH", description="legal name shown in the imprint")
+    postal_address: str = Field("Beispielweg 1, 10115 Berlin", description="shown in every mail")
+    imprint: str = Field("Geschäftsführung: Vera Beispiel, HRB 000000 B", description="further lines of the imprint")
+    sender_name: str = Field("Musterwerk", description="name in From")
+    sender_address: str = Field("post@musterwerk.example", description="address in From")
+
+    provider: Literal["outbox", "sendgrid", "smtp"] = Field("outbox", description="who delivers mail")
+    sendgrid_api_key: SecretStr | None = Field(None, description="secret")
+    sendgrid_api_key_file: Path | None = Field(None, description="file holding the key")
+    sendgrid_url: str = Field("https://api.sendgrid.com", description="https://api.eu.sendgrid.com for EU subusers")
+    sendgrid_webhook_key: str = Field("", description="public key of the signed event webhook, base64 DER")
+    smtp_host: str = Field("", description="submission server")
+    smtp_port: int = Field(587, ge=1, le=65535, description="587 with STARTTLS, 465 with TLS")
+    smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="none only on loopback")
+    smtp_user: str = Field("", description="user for submission")
+    smtp_password: SecretStr | None = Field(None, description="secret")
+    smtp_password_file: Path | None = Field(None, description="file holding the password")
+    provider_timeout: float = Field(10.0, gt=0, le=60, description="seconds for connecting and for each answer")
+    batch_size: int = Field(500, ge=1, le=1000, description="most messages in one request to the provider")
+
+    handover_url: str = Field("", description="https address of the sales system; empty for the handover folder")
+    handover_secret: SecretStr | None = Field(None, description="secret, whsec_...; signs handovers (Standard Webhooks)")
+    handover_secret_file: Path | None = Field(None, description="file holding the secret")
+    handover_allow: tuple[str, ...] = Field((), description="internal hosts the handover may reach although private")
+
+    web_host: str = Field("127.0.0.1", description="address the public pages listen on")
+    web_port: int = Field(8321, ge=0, le=65535, description="port of the public pages")
+    trusted_proxies: tuple[str, ...] = Field((), description="proxy addresses whose forwarded headers are believed")
+    evidence_ip: Literal["full", "truncated", "none"] = Field("full", description="how IP addresses enter consent evidence")
+    prefect_port: int = Field(4321, ge=1, le=65535, description="port of the local Prefect server")
+    worker_limit: int = Field(2, ge=1, le=64, description="flow runs at once on this machine")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  fixed signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  fixed signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, then nurture.toml of the home folder that these two name."""
+        given = init_settings()
+        home = Path(given.get("home") or default_home())
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, home / "nurture.toml")
+
+    @field_validator("home", "project")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            message = "zone is no IANA time zone; write one such as Europe/Berlin"
+            raise ValueError(message)
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or value.endswith("/"):
+            message = "public_url must be http(s)://host[:port][/path] without a slash at the end"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Settings:
+        if self.provider == "smtp" and not self.smtp_host:
+            message = "provider smtp needs smtp_host"
+            raise ValueError(message)
+        if self.provider == "sendgrid" and self.secret("sendgrid_api_key") is None:
+            message = "provider sendgrid needs NURTURE_SENDGRID_API_KEY or sendgrid_api_key_file"
+            raise ValueError(message)
+        return self
+
+    def secret(self, name: str) -> str | None:
+        """Give a secret from its setting or from the file its `_file` twin names.
+
+        Raises SettingsError when the file cannot be read, is readable by others, or holds no one-line secret.
+        """
+        value: SecretStr | None = getattr(self, name)
+        if value is not None:
+            return value.get_secret_value()
+        path: Path | None = getattr(self, f"{name}_file")
+        if path is None:
+            return None
+        try:
+            if os.name == "posix" and path.stat().st_mode & 0o077:
+                message = f"{name}_file is readable by others; chmod 600 it"
+                raise SettingsError(message)
+            text = path.read_text("utf-8").strip()
+        except OSError as error:
+            message = f"{name}_file cannot be read: {error.strerror}"
+            raise SettingsError(message) from error
+        if not text or "\n" in text:
+            message = f"{name}_file must hold exactly one line"
+            raise SettingsError(message)
+        return text
+
+    @cached_property
+    def database(self) -> str:
+        """The database address in force."""
+        return self.database_url or f"sqlite:///{self.home / 'nurture.db'}"
+
+    @property
+    def tz(self) -> ZoneInfo:
+        """The legal time zone."""
+        return ZoneInfo(self.zone)
+
+    @property
+    def templates(self) -> Path:
+        """Folder of sequences and mails."""
+        return self.project / "templates"
+
+    @property
+    def policies(self) -> Path:
+        """Folder of scoring, lifecycle, handover, frequency and bot rules."""
+        return self.project / "policies"

@@ -1,0 +1,119 @@
+"""How do we talk to the database? One way to read, one way to write, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "fuse.sshfs", "ncpfs", "glusterfs", "ceph"}
+BUSY_SECONDS = 30
+WRITES = "nurture_writes"
+
+
+class StoreError(RuntimeError):
+    """The database cannot be used as it is; the message says why and what to do."""
+
+
+class Store:
+    """A database with exactly two doors: `read()` and `write()`."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Wrap an engine made by `open_store`."""
+        self.engine = engine
+        self.dialect = engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view; whatever is written through it is rolled back."""
+        with self.engine.connect() as connection, connection.begin() as transaction:
+            yield connection
+            transaction.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        SQLite begins IMMEDIATE: a writer that first reads and then upgrades would fail with
+        "database is locked" instead of waiting, and two writers could decide on the same past.
+        """
+        with self.engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+
+def open_store(url: str) -> Store:
+    """Open the database at a SQLAlchemy address.
+
+    Raises StoreError for a network file system (SQLite's locks do not hold there) or an unknown database.
+    """
+    parsed = make_url(url)
+    name = parsed.get_backend_name()
+    if name == "sqlite":
+        if parsed.database and parsed.database != ":memory:":
+            path = Path(parsed.database).resolve()
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            refuse_network_file_system(path.parent)
+        engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return Store(engine)
+    if name == "postgresql":
+        engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=5, pool_pre_ping=True)
+        return Store(engine)
+    message = f"database {name!r} is not supported; use sqlite:///FILE or postgresql://..."
+    raise StoreError(message)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own type
+    """Set what durability and erasure rest on, for each new connection."""
+    # The driver's own transaction handling would begin DEFERRED behind our back.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # NORMAL loses the last commits at a power cut, and with them the memory of what was sent.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA secure_delete=ON")
+    cursor.execute("PRAGMA trusted_schema=OFF")
+    # REPLACE fires delete triggers only with this: the ledger's guards rely on it.
+    cursor.execute("PRAGMA recursive_triggers=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def refuse_network_file_system(folder: Path, mounts: str = "/proc/mounts") -> None:
+    """Refuse a folder on a network file system, where the system tells (Linux)."""
+    try:
+        lines = Path(mounts).read_text("utf-8").splitlines()
+    except OSError:
+        return
+    best = ("", "")
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 3:  # noqa: PLR2004  device, mount point, type
+            continue
+        point = fields[1].replace("\\040", " ")
+        inside = point == "/" or str(folder) == point or str(folder).startswith(point.rstrip("/") + os.sep)
+        if inside and len(point) >= len(best[0]):
+            best = (point, fields[2])
+    if best[1] in NETWORK_FILE_SYSTEMS:
+        message = (
+            f"the database folder lies on a network file system ({best[1]}), where SQLite's locks do not hold; "
+            "choose a local folder or PostgreSQL (NURTURE_DATABASE_URL)"
+        )
+        raise StoreError(message)

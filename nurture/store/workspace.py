@@ -1,0 +1,46 @@
+"""What does one installation consist of? Settings, database and keys, opened together."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from consent.keys import Keyring
+from nurture.settings import Settings
+from nurture.store.engine import Store, open_store
+from nurture.store.migrations import upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything a unit of work needs from outside."""
+
+    settings: Settings
+    store: Store
+    keyring: Keyring
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds it all."""
+        return self.settings.home
+
+
+@contextmanager
+def open_workspace(settings: Settings | None = None) -> Iterator[Workspace]:
+    """Open the configured workspace and bring its database up to date.
+
+    Makes the home folder (0700), the key file (0600) and the tables when they do not exist.
+    """
+    settings = settings or Settings()
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    store = open_store(settings.database)
+    try:
+        upgrade(store.engine)
+        yield Workspace(settings, store, Keyring.load_or_create(settings.home / "keys.json"))
+    finally:
+        store.close()

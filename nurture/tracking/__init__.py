@@ -1,0 +1,1 @@
+"""What happened outside, and was it a person?"""
