@@ -2,4 +2,7 @@
 
 
 class ConsentError(Exception):
-    """Something a person can mend; the message says what, where and how, and names no personal data."""
+    """Something about consent cannot be done as asked; the message says what, where and the remedy.
+
+    The message names no personal data: subjects appear by their random id, addresses never.
+    """

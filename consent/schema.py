@@ -111,6 +111,8 @@ opt_in_request = Table(
     Column("requested_seq", Id, nullable=False, comment="ledger entry of the request"),
     Column("token_hash", LargeBinary(32), nullable=False, unique=True),
     Column("sealed_token", LargeBinary, comment="so that the mail can be written later; empty once settled"),
+    Column("queued_at", UtcTime, comment="when its confirmation mail was queued; empty while it waits for that"),
+    Column("abuse_index", LargeBinary(32), comment="keyed HMAC of the abuse form, for caps; emptied after 30 days"),
     CheckConstraint("state in ('requested','confirmed','lapsed','declined','bounced','void')", name="state"),
 )
 Index(
@@ -120,6 +122,8 @@ Index(
     sqlite_where=opt_in_request.c.state == "requested",
     postgresql_where=opt_in_request.c.state == "requested",
 )
+
+Index("ix_opt_in_request_abuse", opt_in_request.c.abuse_index, opt_in_request.c.requested_at)
 
 opt_in_purpose = Table(
     "opt_in_purpose",

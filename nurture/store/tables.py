@@ -50,7 +50,8 @@ lead = Table(
     "lead",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("subject", ForeignKey("identity.subject"), nullable=False, unique=True),
+    # The mark tells consent that a lapsed sign-up may not erase this person.
+    Column("subject", ForeignKey("identity.subject"), nullable=False, unique=True, info={"keeps_subject": True}),
     Column("language", String(8), nullable=False),
     Column("zone", String(40), nullable=False, comment="IANA zone for send windows"),
     Column("country", String(2)),
@@ -81,7 +82,9 @@ stage_change = Table(
     Column("lead_id", ForeignKey("lead.id"), nullable=False),
     Column("stage", String(16), nullable=False),
     Column("at", UtcTime, nullable=False),
-    Column("cause", String(64), nullable=False, comment="import, consent_confirmed, score, signal:<kind>, sales:<reason>"),
+    Column(
+        "cause", String(64), nullable=False, comment="import, consent_confirmed, score, signal:<kind>, sales:<reason>"
+    ),
     Index("ix_stage_change_lead", "lead_id", "at"),
 )
 
@@ -171,6 +174,7 @@ send_batch = Table(
     Column("purpose", String(64)),
     Column("count", Integer, nullable=False),
     Column("attempt", Integer, nullable=False, comment="fences a late worker"),
+    Column("lapses", SmallInteger, nullable=False, default=0, server_default="0", comment="workers lost while claimed"),
     Column("lease_owner", String(64)),
     Column("lease_until", UtcTime),
     Column("planned_at", UtcTime, nullable=False),
@@ -268,7 +272,9 @@ delivery_fact = Table(
     "delivery_fact",
     metadata,
     Column("message_id", ForeignKey("message.id"), primary_key=True),
-    Column("fact", String(16), primary_key=True, comment="processed, delivered, bounced, soft_bounced, dropped, complained"),
+    Column(
+        "fact", String(16), primary_key=True, comment="processed, delivered, bounced, soft_bounced, dropped, complained"
+    ),
     Column("at", UtcTime, nullable=False),
     Column("event_id", ForeignKey("event.id")),
 )
@@ -289,6 +295,31 @@ kill_switch = Table(
     Column("stopped_at", UtcTime, nullable=False),
     Column("actor", String(64), nullable=False),
     Column("reason", String(200), nullable=False),
+)
+
+switch_change = Table(
+    "switch_change",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("scope", String(80), nullable=False),
+    Column("change", String(8), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("reason", String(200), nullable=False),
+    one_of("change", "stop", "resume"),
+    comment="who stopped and resumed sending, and why; kill_switch holds what is stopped now",
+)
+
+circuit = Table(
+    "circuit",
+    metadata,
+    Column("provider", String(16), primary_key=True),
+    Column("state", String(12), nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("recent", String(20), nullable=False, comment="last answers, oldest first: '.' clear, '?' unknown"),
+    one_of("state", "closed", "open", "half_open"),
+    comment="does it make sense to ask this provider now?",
 )
 
 # --- tracking --------------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+"""When are two spellings the same mailbox? Three forms of an address, for three questions.
+
+Delivery: where does the mail go (as given). Identity: whose consent is it (consent, suppression,
+look-up). Abuse: whose inbox is being flooded (caps only; people are never merged by it).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from consent import ConsentError
+
+LONGEST = 254
+"""Octets an address may have in a mail transaction (RFC 5321 with erratum 1690)."""
+
+
+class InvalidAddress(ConsentError, ValueError):  # noqa: N818  the word people search for
+    """No usable address; the message never repeats it."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """One address in its three forms."""
+
+    delivery: str
+    """As given: mail goes to this spelling."""
+    identity: str
+    """NFC, local part case-folded, domain in lower case: two equal ones are one person."""
+    abuse: str
+    """Identity without +tag and dots, googlemail as gmail: two equal ones are one inbox, probably."""
+
+    def __repr__(self) -> str:
+        """Say nothing: addresses reach logs by way of tracebacks and debuggers."""
+        return "Address(...)"
+
+    @classmethod
+    def of(cls, checked: str) -> Address:
+        """Give the forms of an address whose syntax was checked and whose domain is an A-label.
+
+        Raises InvalidAddress for what cannot have been checked: no local part or domain, white space,
+        control characters, a domain that is not ASCII, more than 254 octets.
+        """
+        local, at, domain = checked.rpartition("@")
+        if not (local and at and domain):
+            raise InvalidAddress("an address needs a part before and after its @")
+        if not domain.isascii():
+            raise InvalidAddress("the domain is not in ASCII form; convert it to its A-label first")
+        if any(c.isspace() or unicodedata.category(c) in {"Cc", "Cf", "Cs"} for c in checked):
+            raise InvalidAddress("an address holds a space or an invisible character")
+        if len(checked.encode()) > LONGEST:
+            raise InvalidAddress(f"an address is longer than {LONGEST} octets")
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).casefold())
+        lower = domain.lower()
+        return cls(checked, f"{folded}@{lower}", f"{_inbox(folded)}@{_inbox_domain(lower)}")
+
+
+def _inbox(local: str) -> str:
+    """Drop what many providers ignore; keep the whole when nothing would be left."""
+    return local.partition("+")[0].replace(".", "") or local
+
+
+def _inbox_domain(domain: str) -> str:
+    return "gmail.com" if domain == "googlemail.com" else domain

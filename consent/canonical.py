@@ -1,0 +1,85 @@
+"""How does a fact become the one and only sequence of bytes that is hashed?
+
+A restricted form of canonical JSON (RFC 8785): keys are ASCII and sorted, values are texts, integers,
+booleans, null, lists and objects. Numbers with a fraction are refused: their spelling differs
+between languages, and a hash would then depend on who computes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from consent import ConsentError
+
+SAFE_INTEGER = 2**53 - 1
+"""Larger integers do not survive every JSON reader."""
+
+
+class CanonicalError(ConsentError):
+    """A value has no canonical form; the message names its type, never its content."""
+
+
+def encode(value: object) -> bytes:
+    """Give the canonical bytes of a value.
+
+    Raises CanonicalError for floats, bytes, keys that are not ASCII texts, integers beyond 2^53-1 and
+    texts that UTF-8 cannot carry (lone surrogates).
+    """
+    _check(value)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise CanonicalError("a text holds half a character (a lone surrogate); clean it at the edge") from None
+
+
+def decode(data: bytes) -> Any:  # noqa: ANN401  JSON is what it is
+    """Read canonical bytes back; raises CanonicalError unless they are exactly what `encode` gives."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise CanonicalError("the bytes are no JSON") from None
+    if encode(value) != data:
+        raise CanonicalError("the bytes are JSON, but not in canonical form")
+    return value
+
+
+def utc_text(moment: datetime) -> str:
+    """Spell an aware time as UTC with microseconds, such as 2026-11-23T08:00:00.000000Z.
+
+    Raises CanonicalError for a time without a zone.
+    """
+    if moment.tzinfo is None:
+        raise CanonicalError("a time without a zone; pass an aware datetime")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def utc_time(text: str) -> datetime:
+    """Read what `utc_text` wrote, aware and in UTC; raises CanonicalError for any other spelling."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise CanonicalError("a time is not spelt as UTC with microseconds") from None
+
+
+def _check(value: object) -> None:
+    if value is None or isinstance(value, str | bool):
+        return
+    if isinstance(value, int):
+        if abs(value) > SAFE_INTEGER:
+            raise CanonicalError("an integer beyond 2^53-1 has no portable form")
+        return
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check(item)
+        return
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise CanonicalError("a key is not ASCII text")
+            _check(item)
+        return
+    raise CanonicalError(f"a {type(value).__name__} has no canonical form")

@@ -1,0 +1,265 @@
+"""Who is behind a subject id? Addresses and names, sealed per person, findable and erasable.
+
+A subject is a random id. Its row holds the address and what is known of the person under a key of
+their own, itself wrapped by the master key: removing that one value makes all of it unreadable,
+also in backups. People are found by a keyed HMAC of the identity form of their address.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import bindparam, delete, exists, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from consent import ConsentError, ledger, sealing, suppression, tokens
+from consent.schema import consent_state, identity, metadata, opt_in_request, proof_vault
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from consent.addresses import Address
+    from consent.keys import Keyring
+
+CHUNK = 1000
+"""Ids per statement: SQLite allows 32,766 variables, and memory stays bounded."""
+KEEPS_SUBJECT = "keeps_subject"
+"""Mark of a column, in its `info`: while a row names a subject there, their identity is needed."""
+
+T = TypeVar("T")
+
+
+class SubjectError(ConsentError):
+    """No such subject, or one whose key was destroyed by erasure."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who a subject is."""
+
+    address: str
+    """The delivery form: where mail goes."""
+    details: dict[str, str] = field(default_factory=dict)
+    """first_name, last_name, salutation, phone, company, job_title; only what is known."""
+
+    def __repr__(self) -> str:
+        """Say nothing: persons reach logs by way of tracebacks."""
+        return "Person(...)"
+
+
+def find(conn: Connection, keyring: Keyring, address: Address) -> str | None:
+    """Give the subject of an address, or None when it is unknown or erased."""
+    query = select(identity.c.subject).where(identity.c.address_index == keyring.address_index(address.identity))
+    return conn.execute(query).scalar_one_or_none()
+
+
+def ensure(conn: Connection, keyring: Keyring, address: Address, *, at: datetime) -> str:
+    """Give the subject of an address, made now where there is none."""
+    return ensure_many(conn, keyring, [address], at=at)[address]
+
+
+def ensure_many(
+    conn: Connection, keyring: Keyring, addresses: Iterable[Address], *, at: datetime
+) -> dict[Address, str]:
+    """Give the subject of each address, made now where there is none.
+
+    Two spellings of one mailbox are one subject; mail goes to the spelling that came first. Safe when
+    two processes meet the same new address: the database lets one win, both get the winner.
+    """
+    by_index: dict[bytes, list[Address]] = {}
+    for address in addresses:
+        by_index.setdefault(keyring.address_index(address.identity), []).append(address)
+    subjects = _subjects(conn, by_index)
+    missing = [index for index in by_index if index not in subjects]
+    for chunk in chunks(missing):
+        _insert_new(conn, [_new_row(keyring, by_index[index][0], index, at) for index in chunk])
+    subjects |= _subjects(conn, missing)
+    return {address: subjects[index] for index, same in by_index.items() for address in same}
+
+
+def describe(conn: Connection, keyring: Keyring, details: Mapping[str, Mapping[str, str]]) -> None:
+    """Add what is known about persons: {subject: {"first_name": ..., ...}}.
+
+    Given values replace older ones, empty ones change nothing. Raises SubjectError for an erased subject.
+    """
+    for chunk in chunks(details):
+        keys = subject_keys(conn, keyring, chunk)
+        held = conn.execute(
+            select(identity.c.subject, identity.c.sealed_person).where(identity.c.subject.in_(chunk))
+        ).all()
+        values = []
+        for row in held:
+            key, aad = keys[row.subject], sealing.place("identity", "sealed_person", row.subject)
+            known = _load(key, row.sealed_person, aad)
+            merged = known | {name: value for name, value in details[row.subject].items() if value}
+            if merged != known:
+                sealed = sealing.seal(key, json.dumps(merged, ensure_ascii=False).encode(), aad=aad)
+                values.append({"of": row.subject, "sealed": sealed})
+        if values:
+            conn.execute(
+                update(identity).where(identity.c.subject == bindparam("of")).values(sealed_person=bindparam("sealed")),
+                values,
+            )
+
+
+def reveal(conn: Connection, keyring: Keyring, subjects: Iterable[str]) -> dict[str, Person]:
+    """Open who subjects are; unknown and erased ones are left out."""
+    found = {}
+    for chunk in chunks(subjects):
+        query = select(identity).where(identity.c.subject.in_(chunk), identity.c.wrapped_key.is_not(None))
+        for row in conn.execute(query):
+            key = _unwrap(keyring, row.subject, row.wrapped_key)
+            address = sealing.unseal(
+                key, row.sealed_address, aad=sealing.place("identity", "sealed_address", row.subject)
+            )
+            details = _load(key, row.sealed_person, sealing.place("identity", "sealed_person", row.subject))
+            found[row.subject] = Person(address.decode(), details)
+    return found
+
+
+def seal_for(conn: Connection, keyring: Keyring, subject: str, data: bytes, *, aad: bytes) -> bytes:
+    """Seal bytes under a subject's key, so that erasing the subject erases them too.
+
+    Raises SubjectError for an unknown or erased subject.
+    """
+    return sealing.seal(subject_keys(conn, keyring, [subject])[subject], data, aad=aad)
+
+
+def open_for(conn: Connection, keyring: Keyring, subject: str, sealed: bytes, *, aad: bytes) -> bytes:
+    """Open what `seal_for` made; raises SubjectError after erasure, SealError for another place."""
+    return sealing.unseal(subject_keys(conn, keyring, [subject])[subject], sealed, aad=aad)
+
+
+def subject_keys(conn: Connection, keyring: Keyring, subjects: Collection[str]) -> dict[str, bytes]:
+    """Give the key of each subject; raises SubjectError unless all have one."""
+    keys = {}
+    for chunk in chunks(subjects):
+        query = select(identity.c.subject, identity.c.wrapped_key)
+        query = query.where(identity.c.subject.in_(chunk), identity.c.wrapped_key.is_not(None))
+        for row in conn.execute(query):
+            keys[row.subject] = _unwrap(keyring, row.subject, row.wrapped_key)
+    if len(keys) != len(set(subjects)):
+        raise SubjectError(f"{len(set(subjects)) - len(keys)} of the subjects are unknown or erased")
+    return keys
+
+
+def erase(
+    conn: Connection, subject: str, *, at: datetime, reason: str = "request", keep_suppression: str | None = None
+) -> bool:
+    """Destroy who a subject is; tell whether there was anything to destroy.
+
+    Removes key, address, person, look-up key, evidence and pending confirmations, ends every consent,
+    and appends subject.erased. With `keep_suppression` (a reason) the address stays on the suppression
+    list, by its keyed HMAC alone. What other tables sealed with `seal_for` becomes unreadable.
+    """
+    return bool(erase_many(conn, [subject], at=at, reason=reason, keep_suppression=keep_suppression))
+
+
+def erase_many(
+    conn: Connection, subjects: Iterable[str], *, at: datetime, reason: str, keep_suppression: str | None = None
+) -> int:
+    """Do what `erase` does for many subjects; give how many were erased now."""
+    ledger.lock(conn)
+    done = 0
+    for chunk in chunks(subjects):
+        present = list(
+            conn.execute(
+                select(identity.c.subject).where(identity.c.subject.in_(chunk), identity.c.erased_at.is_(None))
+            ).scalars()
+        )
+        if keep_suppression:
+            for subject in present:
+                suppression.suppress_subject(conn, subject, keep_suppression, at=at)
+        _forget(conn, present, at)
+        ledger.append(
+            conn,
+            [ledger.Entry(ledger.EntryType.ERASED, {"reason": reason}, at, subject) for subject in sorted(present)],
+        )
+        done += len(present)
+    return done
+
+
+def erasable(conn: Connection, subjects: Iterable[str]) -> list[str]:
+    """Which of these have nothing resting on them: no consent ever, no open request, no lead.
+
+    A table outside this package keeps a person by marking its column with info={KEEPS_SUBJECT: True}.
+    """
+    holders = [
+        column for table in metadata.tables.values() for column in table.columns if column.info.get(KEEPS_SUBJECT)
+    ]
+    resting = or_(
+        exists().where(consent_state.c.subject == identity.c.subject),
+        exists().where(
+            opt_in_request.c.subject == identity.c.subject, opt_in_request.c.state.in_(["requested", "confirmed"])
+        ),
+        *(exists().where(column == identity.c.subject) for column in holders),
+    )
+    free: list[str] = []
+    for chunk in chunks(subjects):
+        query = select(identity.c.subject).where(
+            identity.c.subject.in_(chunk), identity.c.erased_at.is_(None), ~resting
+        )
+        free.extend(conn.execute(query).scalars())
+    return free
+
+
+def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Cut into lists of at most `size`, each item once, in order of first appearance."""
+    listed = list(dict.fromkeys(items))
+    for start in range(0, len(listed), size):
+        yield listed[start : start + size]
+
+
+def _subjects(conn: Connection, indexes: Iterable[bytes]) -> dict[bytes, str]:
+    found: dict[bytes, str] = {}
+    for chunk in chunks(indexes):
+        query = select(identity.c.address_index, identity.c.subject).where(identity.c.address_index.in_(chunk))
+        found.update((row.address_index, row.subject) for row in conn.execute(query))
+    return found
+
+
+def _new_row(keyring: Keyring, address: Address, index: bytes, at: datetime) -> dict[str, object]:
+    subject, key = tokens.random_id(), sealing.new_key()
+    return {
+        "subject": subject,
+        "address_index": index,
+        "index_key": keyring.index_version,
+        "wrapped_key": sealing.seal(keyring.master, key, aad=sealing.place("identity", "wrapped_key", subject)),
+        "sealed_address": sealing.seal(
+            key, address.delivery.encode(), aad=sealing.place("identity", "sealed_address", subject)
+        ),
+        "created_at": at,
+    }
+
+
+def _insert_new(conn: Connection, rows: list[dict[str, object]]) -> None:
+    statement = postgresql.insert(identity) if conn.dialect.name == "postgresql" else sqlite.insert(identity)
+    conn.execute(statement.on_conflict_do_nothing(index_elements=["address_index"]), rows)
+
+
+def _forget(conn: Connection, subjects: list[str], at: datetime) -> None:
+    conn.execute(
+        update(identity)
+        .where(identity.c.subject.in_(subjects))
+        .values(address_index=None, wrapped_key=None, sealed_address=None, sealed_person=None, erased_at=at)
+    )
+    conn.execute(delete(proof_vault).where(proof_vault.c.subject.in_(subjects)))
+    conn.execute(update(consent_state).where(consent_state.c.subject.in_(subjects)).values(state="erased", since=at))
+    mine = opt_in_request.c.subject.in_(subjects)
+    conn.execute(update(opt_in_request).where(mine).values(sealed_token=None))
+    conn.execute(
+        update(opt_in_request).where(mine, opt_in_request.c.state == "requested").values(state="void", settled_at=at)
+    )
+
+
+def _unwrap(keyring: Keyring, subject: str, wrapped: bytes) -> bytes:
+    return sealing.unseal(keyring.master, wrapped, aad=sealing.place("identity", "wrapped_key", subject))
+
+
+def _load(key: bytes, sealed: bytes | None, aad: bytes) -> dict[str, str]:
+    return json.loads(sealing.unseal(key, sealed, aad=aad)) if sealed else {}

@@ -1,0 +1,50 @@
+"""How is personal data kept so that losing a key erases it? AES-256-GCM, bound to its place.
+
+The associated data names table, column and row, so that a sealed value moved to another row, or
+into another column, does not open. A leading byte names the form, so that keys can be rotated.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from consent import ConsentError
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+FORM = b"\x01"
+"""First byte of everything sealed: form 1 is nonce || ciphertext || tag."""
+
+
+class SealError(ConsentError):
+    """A sealed value does not open: another key, another place, or changed bytes."""
+
+
+def new_key() -> bytes:
+    """Give 32 fresh random bytes."""
+    return os.urandom(KEY_BYTES)
+
+
+def place(table: str, column: str, row: object) -> bytes:
+    """Name where a sealed value stands; goes in as associated data."""
+    return f"{table}|{column}|{row}".encode()
+
+
+def seal(key: bytes, plaintext: bytes, *, aad: bytes) -> bytes:
+    """Seal bytes under a 32-byte key, bound to `aad`. Two calls never give the same bytes."""
+    nonce = os.urandom(NONCE_BYTES)
+    return FORM + nonce + AESGCM(key).encrypt(nonce, plaintext, aad)
+
+
+def unseal(key: bytes, sealed: bytes, *, aad: bytes) -> bytes:
+    """Open what `seal` made; raises SealError."""
+    if sealed[:1] != FORM or len(sealed) < 1 + NONCE_BYTES + 16:
+        raise SealError("a sealed value has an unknown form; is the database older or newer than this program?")
+    nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+    try:
+        return AESGCM(key).decrypt(nonce, body, aad)
+    except InvalidTag:
+        raise SealError("a sealed value does not open; is keys.json the one this database was made with?") from None

@@ -1,0 +1,51 @@
+"""How does a link name a message or a request without anyone guessing, forging or reusing it?
+
+A token is an id followed by 16 bytes of MAC bound to one purpose: a click token is no unsubscribe
+token. It is compared as the one text that `issue` would give, so no second spelling is accepted.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from consent.keys import Keyring
+
+ID_LENGTH = 26
+"""Characters of a random id: 128 bits in lower-case base32."""
+MAC_LENGTH = 26
+
+
+def random_id() -> str:
+    """Give 128 random bits as 26 characters a-z2-7; says nothing about anybody."""
+    return _base32(os.urandom(16))
+
+
+def issue(keyring: Keyring, purpose: str, public_id: str) -> str:
+    """Give the URL-safe token that names `public_id` for one purpose, such as "click"."""
+    return public_id + _base32(keyring.mac(f"token:{purpose}", public_id.encode()))
+
+
+def read(keyring: Keyring, purpose: str, token: str) -> str | None:
+    """Give the id in a token, or None unless it is exactly what `issue` gave for this purpose.
+
+    Takes the same time for every token of the same length.
+    """
+    public_id = token[:-MAC_LENGTH]
+    if not public_id or not token.isascii():
+        return None
+    wanted = issue(keyring, purpose, public_id)
+    return public_id if hmac.compare_digest(wanted.encode(), token.encode()) else None
+
+
+def fingerprint(token: str) -> bytes:
+    """Give the SHA-256 that stands for a token in the database; the token itself does not."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _base32(data: bytes) -> str:
+    return base64.b32encode(data).decode().rstrip("=").lower()
