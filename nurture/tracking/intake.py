@@ -1,0 +1,65 @@
+"""What came from outside? Stored as bytes, sealed, before anybody tries to understand it."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from nurture.store.inserting import insert_new
+from nurture.store.tables import raw_event
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from consent.keys import Keyring
+
+
+class Source(StrEnum):
+    """Where a body came from, which says how to read it."""
+
+    SENDGRID = "sendgrid"
+    """A batch of SendGrid's event webhook, its signature checked."""
+    CLICK = "click"
+    """Our own redirect."""
+    OPEN = "open"
+    """Our own pixel."""
+    FORM = "form"
+    """A form on our pages."""
+    BEACON = "beacon"
+    """A visit of a page of ours, a download, told by that page or by another system."""
+
+
+def fingerprint(body: bytes) -> str:
+    """Give the SHA-256 of a body, in hex: the same bytes are stored once."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def seal(keyring: Keyring, body: bytes, sha256: str) -> bytes:
+    """Seal a body for the inbox, bound to its fingerprint."""
+    return keyring.seal(body, aad=f"raw_event:{sha256}".encode())
+
+
+def unseal(keyring: Keyring, sealed: bytes, sha256: str) -> bytes:
+    """Open what `seal` closed."""
+    return keyring.open(sealed, aad=f"raw_event:{sha256}".encode())
+
+
+def store_raw(conn: Connection, keyring: Keyring, *, source: str, body: bytes, at: datetime) -> bool:
+    """Keep a body as it came; False when the very same bytes were kept before (`at` in UTC)."""
+    sha256 = fingerprint(body)
+    # A replay of known bytes must cost a look-up, not an encryption.
+    if conn.execute(select(raw_event.c.id).where(raw_event.c.body_sha256 == sha256)).first() is not None:
+        return False
+    row = {
+        "source": Source(source).value,
+        "received_at": at,
+        "body_sha256": sha256,
+        "sealed_body": seal(keyring, body, sha256),
+        "state": "new",
+    }
+    return insert_new(conn, raw_event, [row]) == 1
