@@ -148,6 +148,7 @@ consent_state = Table(
     CheckConstraint("state in ('given','withdrawn','stale','erased')", name="state"),
     comment="projection of the ledger: the last word per subject and purpose",
 )
+Index("ix_consent_state_seq", consent_state.c.seq)
 
 suppression = Table(
     "suppression",

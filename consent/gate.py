@@ -1,0 +1,248 @@
+"""May this message go to this person, now? A Permit or a Refusal, never a maybe.
+
+`check` tells at planning time, so that nothing is prepared in vain. `authorise` decides: it runs as the
+ledger's one writer, so no withdrawal can slip between its look and its entry, and what it permits
+stands in the ledger before the provider hears of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, exists, or_, select, update
+
+from consent import canonical, ledger
+from consent.identity import chunks
+from consent.schema import consent_state, identity, suppression
+from consent.states import EMAIL, TRACKING, State
+from consent.suppression import EVERYONE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection
+
+STALE_MONTHS = 24
+"""A consent unused for this long no longer carries a send (half-open: exactly 24 months is stale)."""
+LEASE = timedelta(seconds=30)
+"""The provider's call must start this soon after the authorisation, else ask again."""
+PERMITS_PER_ENTRY = 200
+
+
+class RefusalReason(StrEnum):
+    """Why a message may not go. A closed set: each is stored and counted by this word."""
+
+    NO_CONSENT = "no_consent"
+    """Nobody ever gave this consent, the request is not confirmed yet, or the subject is unknown."""
+    WITHDRAWN = "withdrawn"
+    """It was given and taken back."""
+    STALE = "stale"
+    """It was given, but no message used it for 24 months; it needs renewal."""
+    SUPPRESSED = "suppressed"
+    """The address is on the suppression list, whatever the consent says."""
+    ERASED = "erased"
+    """The person was erased."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question to the gate about one message."""
+
+    subject: str
+    purpose: str
+    controller: str
+    message_id: str
+    """Public id of the message."""
+
+
+@dataclass(frozen=True)
+class Permit:
+    """This message may go to the provider, until `lease_until` (UTC)."""
+
+    subject: str
+    purpose: str
+    controller: str
+    consent_seq: int
+    """Ledger entry of the consent it rests on."""
+    message_id: str
+    seq: int
+    """Ledger entry of the authorisation itself."""
+    tracking: bool
+    """May opens and clicks of this message be measured?"""
+    lease_until: datetime
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """This message may not go."""
+
+    subject: str
+    message_id: str
+    reason: RefusalReason
+
+
+def check(
+    conn: Connection, subjects: Iterable[str], *, purpose: str, controller: str, at: datetime
+) -> dict[str, int | RefusalReason]:
+    """Tell for each subject the consent entry a message could rest on at `at`, or why not.
+
+    Appends nothing and promises nothing: only `authorise` permits.
+    """
+    found: dict[str, int | RefusalReason] = {}
+    for chunk in chunks(subjects):
+        answers = {row.subject: _judge(row, at) for row in conn.execute(_evidence(chunk, purpose, controller))}
+        found.update((subject, answers.get(subject, RefusalReason.NO_CONSENT)) for subject in chunk)
+    return found
+
+
+def tracking(conn: Connection, subjects: Iterable[str], *, controller: str) -> set[str]:
+    """Who of these agreed that opens and clicks are measured, and did not take it back?"""
+    return set(_tracking(conn, subjects, controller))
+
+
+def authorise(conn: Connection, asks: Sequence[Ask], *, at: datetime) -> list[Permit | Refusal]:
+    """Decide each ask, in the order given, and record every answer in the ledger.
+
+    Permits are appended as send.authorised (up to 200 in one entry), refusals as send.blocked. A permit
+    counts as a use of the consent: its 24 months start anew.
+    """
+    ledger.lock(conn)
+    answers: dict[int, Permit | Refusal] = {}
+    numbered = sorted(enumerate(asks), key=lambda item: (item[1].controller, item[1].purpose, item[0]))
+    for (controller, purpose), group in groupby(numbered, key=lambda item: (item[1].controller, item[1].purpose)):
+        answers |= _authorise(conn, dict(group), controller, purpose, at)
+    return [answers[number] for number in range(len(asks))]
+
+
+def stale_from(last_use: datetime) -> datetime:
+    """When does a consent last used (or given) then turn stale? 24 calendar months later, UTC.
+
+    The 29th of February counts on to the 28th.
+    """
+    year = last_use.year + STALE_MONTHS // 12
+    try:
+        return last_use.replace(year=year)
+    except ValueError:
+        return last_use.replace(year=year, day=28)
+
+
+def _authorise(
+    conn: Connection, asks: dict[int, Ask], controller: str, purpose: str, at: datetime
+) -> dict[int, Permit | Refusal]:
+    subjects = [ask.subject for ask in asks.values()]
+    found = check(conn, subjects, purpose=purpose, controller=controller, at=at)
+    permitted = {number: ask for number, ask in asks.items() if not isinstance(found[ask.subject], RefusalReason)}
+    tracked = _tracking(conn, [ask.subject for ask in permitted.values()], controller)
+    about = {"controller": controller, "channel": EMAIL, "purpose": purpose}
+    lease = at + LEASE
+    entries, numbers = [], []
+    for part in chunks(permitted, PERMITS_PER_ENTRY):
+        permits = [
+            [asks[n].message_id, asks[n].subject, found[asks[n].subject], tracked.get(asks[n].subject)] for n in part
+        ]
+        body = {**about, "lease_until": canonical.utc_text(lease), "permits": permits}
+        entries.append(ledger.Entry(ledger.EntryType.AUTHORISED, body, at))
+        numbers.append(part)
+    for part in chunks((n for n in asks if n not in permitted), PERMITS_PER_ENTRY):
+        refusals = [[asks[n].message_id, asks[n].subject, str(found[asks[n].subject])] for n in part]
+        entries.append(ledger.Entry(ledger.EntryType.BLOCKED, {**about, "refusals": refusals}, at))
+    answers: dict[int, Permit | Refusal] = {}
+    for seq, part in zip(ledger.append(conn, entries), numbers, strict=False):
+        answers.update(
+            (n, _permit(asks[n], found[asks[n].subject], seq, asks[n].subject in tracked, lease)) for n in part
+        )
+    for number, ask in asks.items():
+        reason = found[ask.subject]
+        if isinstance(reason, RefusalReason):
+            answers[number] = Refusal(ask.subject, ask.message_id, reason)
+    _use(conn, {ask.subject for ask in permitted.values()}, controller, purpose, at)
+    return answers
+
+
+def _permit(ask: Ask, consent_seq: int | RefusalReason, seq: int, tracked: bool, lease: datetime) -> Permit:  # noqa: FBT001  private, named below
+    return Permit(
+        subject=ask.subject,
+        purpose=ask.purpose,
+        controller=ask.controller,
+        consent_seq=int(consent_seq),
+        message_id=ask.message_id,
+        seq=seq,
+        tracking=tracked,
+        lease_until=lease,
+    )
+
+
+def _evidence(subjects: Sequence[str], purpose: str, controller: str) -> Any:  # noqa: ANN401  a select of five columns
+    """All that a verdict needs, by primary keys: identity, the consent's last word, the suppression."""
+    stands = and_(
+        consent_state.c.subject == identity.c.subject,
+        consent_state.c.controller == controller,
+        consent_state.c.channel == EMAIL,
+        consent_state.c.purpose == purpose,
+    )
+    barred = exists().where(
+        suppression.c.address_index == identity.c.address_index,
+        suppression.c.controller.in_([EVERYONE, controller]),
+    )
+    return (
+        select(
+            identity.c.subject,
+            identity.c.erased_at,
+            barred.label("suppressed"),
+            consent_state.c.state,
+            consent_state.c.seq,
+            consent_state.c.since,
+            consent_state.c.used_at,
+        )
+        .join_from(identity, consent_state, stands, isouter=True)
+        .where(identity.c.subject.in_(subjects))
+    )
+
+
+def _judge(row: Any, at: datetime) -> int | RefusalReason:  # noqa: ANN401  a row of `_evidence`
+    """Give the consent entry, or the first reason in the order of finality."""
+    if row.erased_at is not None:
+        return RefusalReason.ERASED
+    if row.suppressed:
+        return RefusalReason.SUPPRESSED
+    if row.state is None:
+        return RefusalReason.NO_CONSENT
+    if row.state == State.STALE:
+        return RefusalReason.STALE
+    if row.state != State.GIVEN:
+        return RefusalReason.WITHDRAWN
+    last_use = max(row.since, row.used_at or row.since)
+    return RefusalReason.STALE if at >= stale_from(last_use) else int(row.seq)
+
+
+def _tracking(conn: Connection, subjects: Iterable[str], controller: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for chunk in chunks(subjects):
+        query = select(consent_state.c.subject, consent_state.c.seq).where(
+            consent_state.c.subject.in_(chunk),
+            consent_state.c.controller == controller,
+            consent_state.c.channel == EMAIL,
+            consent_state.c.purpose == TRACKING,
+            consent_state.c.state == State.GIVEN,
+        )
+        found.update((row.subject, row.seq) for row in conn.execute(query))
+    return found
+
+
+def _use(conn: Connection, subjects: Iterable[str], controller: str, purpose: str, at: datetime) -> None:
+    for chunk in chunks(subjects):
+        conn.execute(
+            update(consent_state)
+            .where(
+                consent_state.c.subject.in_(chunk),
+                consent_state.c.controller == controller,
+                consent_state.c.channel == EMAIL,
+                consent_state.c.purpose == purpose,
+                or_(consent_state.c.used_at.is_(None), consent_state.c.used_at < at),
+            )
+            .values(used_at=at)
+        )

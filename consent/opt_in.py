@@ -1,0 +1,492 @@
+"""How does somebody say yes, provably? Request, one neutral mail, one press of a button.
+
+Asking records the request with the exact wording and queues one confirmation mail. Only the button
+behind its link gives consent. The link is random, bound to this one request, good for seven days,
+void after a withdrawal, and stands in the database only as its hash and sealed.
+
+Outside, every request looks alike: whether a mail was queued shows on no page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, or_, select, update
+
+from consent import ConsentError, canonical, gate, identity, ledger, sealing, suppression, texts, tokens, vault
+from consent.schema import opt_in_purpose, opt_in_request
+from consent.schema import suppression as suppression_table
+from consent.states import EMAIL, Standing, State, put, standings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from consent.addresses import Address
+    from consent.keys import Keyring
+    from consent.texts import ConsentText
+
+TOKEN_LIFE = timedelta(days=7)
+"""Half-open: good from the request up to, not including, seven days later."""
+CAPS = ((timedelta(hours=24), 1), (timedelta(days=30), 3))
+"""Confirmation mails to one inbox (abuse form of the address): one in a day, three in thirty days."""
+TOKEN_PURPOSE = "confirm"  # noqa: S105  the name of a purpose, no secret
+
+
+class RequestState(StrEnum):
+    """Where an opt-in request stands."""
+
+    REQUESTED = "requested"
+    """Waits for the button."""
+    CONFIRMED = "confirmed"
+    """The button was pressed; consent was given."""
+    LAPSED = "lapsed"
+    """Nobody pressed it in time."""
+    DECLINED = "declined"
+    """The person said that it was not them."""
+    BOUNCED = "bounced"
+    """The confirmation mail could not be delivered."""
+    VOID = "void"
+    """A withdrawal or an erasure came after it."""
+
+
+class OptInError(ConsentError):
+    """A request cannot be made as asked, or its link is gone."""
+
+
+@dataclass(frozen=True)
+class Requested:
+    """What came of a request. Not to be shown: the page is the same whatever stands here."""
+
+    request_id: int | None
+    """None when nothing was recorded: over the caps, blocked, or already given."""
+    queued: bool
+    """Will a confirmation mail go out?"""
+
+
+@dataclass(frozen=True)
+class DueConfirmation:
+    """A confirmation mail to be queued. Times are UTC."""
+
+    request_id: int
+    subject: str
+    language: str
+    controller: str
+    requested_at: datetime
+    source: str
+    """The form, or other way, it was asked through; the mail names it."""
+    expires_at: datetime
+    texts: tuple[ConsentText, ...]
+    """The wordings shown, one per purpose."""
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """What was asked for."""
+        return tuple(text.purpose for text in self.texts)
+
+
+@dataclass(frozen=True)
+class RequestView:
+    """What a page may show to whoever holds the link: never the address."""
+
+    request_id: int
+    state: RequestState
+    language: str
+    controller: str
+    source: str
+    requested_at: datetime
+    expires_at: datetime
+    texts: tuple[ConsentText, ...]
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """What was asked for."""
+        return tuple(text.purpose for text in self.texts)
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Consent was given just now."""
+
+    subject: str
+    request_id: int
+    purposes: tuple[str, ...]
+    language: str
+    source: str
+    controller: str
+    seq: int
+    """The consent.confirmed entry."""
+
+
+@dataclass(frozen=True)
+class AlreadyConfirmed:
+    """The button was pressed before; nothing changed."""
+
+    request_id: int
+
+
+@dataclass(frozen=True)
+class Lapsed:
+    """Too late, withdrawn, or declined; nothing changed. Offer a new request."""
+
+    request_id: int
+    state: RequestState
+
+
+@dataclass(frozen=True)
+class Declined:
+    """The request is void; it may be shown again for a second press."""
+
+    request_id: int
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """No link of ours. Log nothing of it."""
+
+
+def request(  # noqa: PLR0913  each is a fact the proof needs
+    conn: Connection,
+    keyring: Keyring,
+    *,
+    address: Address,
+    purposes: Sequence[str],
+    controller: str,
+    language: str,
+    source: str,
+    evidence: Mapping[str, str],
+    at: datetime,
+) -> Requested:
+    """Record that somebody asked for mail, and have one confirmation mail queued.
+
+    `evidence` is what the edge saw (page, IP, user agent, form values, state of the boxes); it is sealed,
+    and what is missing stays missing. Nothing is recorded beyond the caps, for a blocked address, or when
+    all purposes stand given with the current wording. Raises TextError where a purpose has no published
+    text, OptInError for no purpose.
+    """
+    if not purposes:
+        raise OptInError("a request names no purpose; tick at least one box")
+    wordings = [
+        texts.current(conn, controller=controller, purpose=purpose, language=language)
+        for purpose in dict.fromkeys(purposes)
+    ]
+    ledger.lock(conn)
+    abuse = keyring.abuse_index(address.abuse)
+    if _over_cap(conn, abuse, at) or _blocked(conn, keyring, address, controller):
+        return Requested(None, queued=False)
+    subject = identity.ensure(conn, keyring, address, at=at)
+    if _stands(conn, subject, controller, wordings, at):
+        return Requested(None, queued=False)
+    expires = at + TOKEN_LIFE
+    kept = vault.commit({**evidence, "address": address.delivery})
+    body = {
+        "controller": controller,
+        "channel": EMAIL,
+        "purposes": _described(wordings),
+        "language": language,
+        "source": source,
+        "expires": canonical.utc_text(expires),
+        "commit": kept.digest,
+    }
+    [seq] = ledger.append(conn, [ledger.Entry(ledger.EntryType.REQUESTED, body, at, subject)])
+    vault.keep(conn, keyring, [(seq, subject, kept)])
+    secret = tokens.issue(keyring, TOKEN_PURPOSE, tokens.random_id())
+    fingerprint = tokens.fingerprint(secret)
+    made = conn.execute(
+        insert(opt_in_request)
+        .values(
+            subject=subject,
+            state=RequestState.REQUESTED,
+            controller=controller,
+            channel=EMAIL,
+            language=language,
+            source=source,
+            requested_at=at,
+            expires_at=expires,
+            requested_seq=seq,
+            token_hash=fingerprint,
+            sealed_token=identity.seal_for(conn, keyring, subject, secret.encode(), aad=_place(fingerprint)),
+            abuse_index=abuse,
+        )
+        .returning(opt_in_request.c.id)
+    ).scalar_one()
+    conn.execute(
+        insert(opt_in_purpose),
+        [{"request_id": made, "purpose": text.purpose, "text_id": text.id} for text in wordings],
+    )
+    return Requested(made, queued=True)
+
+
+def due(conn: Connection, *, at: datetime, limit: int) -> list[DueConfirmation]:
+    """Give requests whose confirmation mail is not queued yet, oldest first.
+
+    Call `mark_queued` in the same transaction that queues the mails; else the same ones come again.
+    """
+    rows = conn.execute(
+        select(opt_in_request)
+        .where(
+            opt_in_request.c.state == RequestState.REQUESTED,
+            opt_in_request.c.expires_at > at,
+            opt_in_request.c.queued_at.is_(None),
+        )
+        .order_by(opt_in_request.c.id)
+        .limit(limit)
+    ).all()
+    shown = _shown(conn, [row.id for row in rows])
+    return [
+        DueConfirmation(
+            request_id=row.id,
+            subject=row.subject,
+            language=row.language,
+            controller=row.controller,
+            requested_at=row.requested_at,
+            source=row.source,
+            expires_at=row.expires_at,
+            texts=shown[row.id],
+        )
+        for row in rows
+    ]
+
+
+def mark_queued(conn: Connection, request_ids: Iterable[int], *, at: datetime) -> None:
+    """Note that the confirmation mails of these requests are queued: `due` gives them no more."""
+    for chunk in identity.chunks(request_ids):
+        conn.execute(update(opt_in_request).where(opt_in_request.c.id.in_(chunk)).values(queued_at=at))
+
+
+def token(conn: Connection, keyring: Keyring, request_id: int) -> str:
+    """Give the secret for the links of one open request; raises OptInError once it is settled."""
+    query = select(opt_in_request.c.subject, opt_in_request.c.token_hash, opt_in_request.c.sealed_token)
+    row = conn.execute(query.where(opt_in_request.c.id == request_id)).one_or_none()
+    if row is None or row.sealed_token is None:
+        raise OptInError(f"request {request_id} is settled or unknown; its link is gone")
+    secret = identity.open_for(conn, keyring, row.subject, row.sealed_token, aad=_place(row.token_hash))
+    return secret.decode()
+
+
+def look_up(conn: Connection, token: str, *, at: datetime) -> RequestView | None:
+    """Show what a link is about, changing nothing; None for no link of ours."""
+    row = _by_token(conn, token)
+    if row is None:
+        return None
+    return RequestView(
+        request_id=row.id,
+        state=_state(row, at),
+        language=row.language,
+        controller=row.controller,
+        source=row.source,
+        requested_at=row.requested_at,
+        expires_at=row.expires_at,
+        texts=_shown(conn, [row.id])[row.id],
+    )
+
+
+def confirm(
+    conn: Connection, keyring: Keyring, token: str, *, evidence: Mapping[str, str], at: datetime
+) -> Confirmed | AlreadyConfirmed | Lapsed | Unknown:
+    """Give consent by the button behind the link. For POST only: scanners follow links.
+
+    The first press wins; others answer AlreadyConfirmed and append nothing. A link too old, declined, or
+    followed by a withdrawal gives Lapsed. Lifts a suppression only where it is older than the request.
+    """
+    if tokens.read(keyring, TOKEN_PURPOSE, token) is None:
+        return Unknown()
+    ledger.lock(conn)
+    row = _by_token(conn, token)
+    if row is None:
+        return Unknown()
+    state = _state(row, at)
+    if state is RequestState.CONFIRMED:
+        return AlreadyConfirmed(row.id)
+    if state is not RequestState.REQUESTED:
+        return Lapsed(row.id, state)
+    return _give(conn, keyring, row, evidence, at)
+
+
+def _give(conn: Connection, keyring: Keyring, row: Any, evidence: Mapping[str, str], at: datetime) -> Confirmed:  # noqa: ANN401  a row
+    wordings = _shown(conn, [row.id])[row.id]
+    kept = vault.commit(evidence)
+    body = {
+        "controller": row.controller,
+        "channel": row.channel,
+        "purposes": _described(wordings),
+        "request": row.requested_seq,
+        "lifted": suppression.lift(conn, row.subject, controller=row.controller, older_than=row.requested_at),
+        "commit": kept.digest,
+    }
+    [seq] = ledger.append(conn, [ledger.Entry(ledger.EntryType.CONFIRMED, body, at, row.subject)])
+    vault.keep(conn, keyring, [(seq, row.subject, kept)])
+    put(
+        conn,
+        [
+            Standing(row.subject, row.controller, row.channel, text.purpose, State.GIVEN, seq, text.id, at, None)
+            for text in wordings
+        ],
+    )
+    _settle(conn, [row.id], RequestState.CONFIRMED, at)
+    purposes = tuple(text.purpose for text in wordings)
+    return Confirmed(row.subject, row.id, purposes, row.language, row.source, row.controller, seq)
+
+
+def decline(
+    conn: Connection,
+    keyring: Keyring,
+    token: str,
+    *,
+    evidence: Mapping[str, str] | None = None,  # noqa: ARG001  who denies leaves nothing behind
+    at: datetime,
+) -> Declined | AlreadyConfirmed | Lapsed | Unknown:
+    """Answer "that was not me": void the request and erase the person when nothing else rests on them.
+
+    `evidence` is accepted for symmetry with `confirm` and dropped.
+    """
+    if tokens.read(keyring, TOKEN_PURPOSE, token) is None:
+        return Unknown()
+    ledger.lock(conn)
+    row = _by_token(conn, token)
+    if row is None:
+        return Unknown()
+    state = _state(row, at)
+    if state is RequestState.CONFIRMED:
+        return AlreadyConfirmed(row.id)
+    if state is RequestState.DECLINED:
+        return Declined(row.id)
+    if state is not RequestState.REQUESTED:
+        return Lapsed(row.id, state)
+    _end(conn, [row], RequestState.DECLINED, at)
+    return Declined(row.id)
+
+
+def lapse(conn: Connection, *, at: datetime, limit: int) -> int:
+    """Close requests whose seven days are over, oldest first, and erase who left nothing else; how many.
+
+    Also forgets the abuse index of requests that no cap counts any more.
+    """
+    ledger.lock(conn)
+    rows = conn.execute(
+        select(opt_in_request)
+        .where(opt_in_request.c.state == RequestState.REQUESTED, opt_in_request.c.expires_at <= at)
+        .order_by(opt_in_request.c.expires_at, opt_in_request.c.id)
+        .limit(limit)
+    ).all()
+    _end(conn, rows, RequestState.LAPSED, at)
+    longest = max(span for span, _ in CAPS)
+    conn.execute(
+        update(opt_in_request)
+        .where(opt_in_request.c.abuse_index.is_not(None), opt_in_request.c.requested_at <= at - longest)
+        .values(abuse_index=None)
+    )
+    return len(rows)
+
+
+def bounce(conn: Connection, request_ids: Iterable[int], *, at: datetime) -> int:
+    """Close open requests whose confirmation mail could not be delivered; give how many were open."""
+    ledger.lock(conn)
+    done = 0
+    for chunk in identity.chunks(request_ids):
+        is_open = opt_in_request.c.state == RequestState.REQUESTED
+        rows = conn.execute(select(opt_in_request).where(opt_in_request.c.id.in_(chunk), is_open)).all()
+        _end(conn, rows, RequestState.BOUNCED, at)
+        done += len(rows)
+    return done
+
+
+def _end(conn: Connection, rows: Sequence[Any], state: RequestState, at: datetime) -> None:
+    """Settle open requests without consent; erase whom nothing holds any more."""
+    shown = _shown(conn, [row.id for row in rows])
+    entries = []
+    for row in rows:
+        given = {
+            one.purpose for one in standings(conn, row.subject, controller=row.controller) if one.state == State.GIVEN
+        }
+        body = {
+            "controller": row.controller,
+            "channel": row.channel,
+            # A consent that stands from before is untouched, so this entry may not name its purpose.
+            "purposes": sorted({text.purpose for text in shown[row.id]} - given),
+            "request": row.requested_seq,
+        }
+        if state is RequestState.DECLINED:
+            entries.append(ledger.Entry(ledger.EntryType.DECLINED, body, at, row.subject))
+        else:
+            entries.append(ledger.Entry(ledger.EntryType.LAPSED, {**body, "reason": str(state)}, at, row.subject))
+    ledger.append(conn, entries)
+    _settle(conn, [row.id for row in rows], state, at)
+    free = identity.erasable(conn, [row.subject for row in rows])
+    identity.erase_many(conn, free, at=at, reason=str(state))
+
+
+def _settle(conn: Connection, request_ids: Iterable[int], state: RequestState, at: datetime) -> None:
+    for chunk in identity.chunks(request_ids):
+        conn.execute(
+            update(opt_in_request)
+            .where(opt_in_request.c.id.in_(chunk))
+            .values(state=state, settled_at=at, sealed_token=None)
+        )
+
+
+def _over_cap(conn: Connection, abuse: bytes, at: datetime) -> bool:
+    # ix_opt_in_request_abuse carries both counts.
+    for span, most in CAPS:
+        query = select(func.count()).select_from(opt_in_request)
+        query = query.where(opt_in_request.c.abuse_index == abuse, opt_in_request.c.requested_at > at - span)
+        if conn.execute(query).scalar_one() >= most:
+            return True
+    return False
+
+
+def _blocked(conn: Connection, keyring: Keyring, address: Address, controller: str) -> bool:
+    query = select(func.count()).select_from(suppression_table)
+    query = query.where(
+        suppression_table.c.address_index == keyring.address_index(address.identity),
+        or_(suppression_table.c.controller == suppression.EVERYONE, suppression_table.c.controller == controller),
+        suppression_table.c.reason == suppression.BLOCKED,
+    )
+    return conn.execute(query).scalar_one() > 0
+
+
+def _stands(conn: Connection, subject: str, controller: str, wordings: Sequence[ConsentText], at: datetime) -> bool:
+    """Is everything asked for given already, in these words (or imported), and fresh?"""
+    held = {one.purpose: one for one in standings(conn, subject, controller=controller) if one.state == State.GIVEN}
+    for text in wordings:
+        one = held.get(text.purpose)
+        if one is None or one.text_id not in {None, text.id}:
+            return False
+        if at >= gate.stale_from(max(one.since, one.used_at or one.since)):
+            return False
+    return True
+
+
+def _by_token(conn: Connection, token: str) -> Any | None:  # noqa: ANN401  a row
+    # The index compares hashes of a 128-bit secret: its timing tells nothing about the secret.
+    fingerprint = tokens.fingerprint(token)
+    return conn.execute(select(opt_in_request).where(opt_in_request.c.token_hash == fingerprint)).one_or_none()
+
+
+def _state(row: Any, at: datetime) -> RequestState:  # noqa: ANN401  a row
+    state = RequestState(row.state)
+    if state is RequestState.REQUESTED and not row.requested_at <= at < row.expires_at:
+        return RequestState.LAPSED
+    return state
+
+
+def _shown(conn: Connection, request_ids: Sequence[int]) -> dict[int, tuple[ConsentText, ...]]:
+    found: dict[int, list[int]] = {}
+    for chunk in identity.chunks(request_ids):
+        query = select(opt_in_purpose).where(opt_in_purpose.c.request_id.in_(chunk)).order_by(opt_in_purpose.c.text_id)
+        for row in conn.execute(query):
+            found.setdefault(row.request_id, []).append(row.text_id)
+    held = texts.by_id(conn, {text_id for ids in found.values() for text_id in ids})
+    return {request_id: tuple(held[text_id] for text_id in ids) for request_id, ids in found.items()}
+
+
+def _described(wordings: Iterable[ConsentText]) -> list[dict[str, object]]:
+    return [{"purpose": text.purpose, "text": text.sha256, "version": text.version} for text in wordings]
+
+
+def _place(fingerprint: bytes) -> bytes:
+    return sealing.place("opt_in_request", "sealed_token", fingerprint.hex())

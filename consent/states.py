@@ -1,0 +1,90 @@
+"""Where does each consent stand now? The projection of the ledger that the gate reads.
+
+One row per (subject, controller, channel, purpose), always the last word. It can be rebuilt from the
+ledger; it is written in the same transaction as the entry that made it so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from consent.schema import consent_state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+EMAIL = "email"
+"""The one channel so far; consent for it unlocks no other."""
+TRACKING = "email.tracking"
+"""Measuring opens and clicks: a consent of its own, which falls with any mail consent."""
+EVERYTHING = "*"
+"""In place of a purpose: a withdrawal of all of them, also of those nobody asked for yet."""
+CHUNK = 1000
+
+
+class State(StrEnum):
+    """What the last word on a consent can be."""
+
+    GIVEN = "given"
+    """Confirmed by double opt-in, or imported with proof."""
+    WITHDRAWN = "withdrawn"
+    """Ended by the person or for them."""
+    STALE = "stale"
+    """Set aside as unused for too long."""
+    ERASED = "erased"
+    """The person was erased."""
+
+
+ACTIVE = (State.GIVEN, State.STALE)
+"""States that a withdrawal ends."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The last word on one consent. Times are UTC."""
+
+    subject: str
+    controller: str
+    channel: str
+    purpose: str
+    state: State
+    seq: int
+    """Ledger entry that made it so."""
+    text_id: int | None
+    """Wording agreed to; None for an imported consent."""
+    since: datetime
+    used_at: datetime | None
+    """Last authorised send."""
+
+
+def standings(conn: Connection, subject: str, *, controller: str | None = None) -> list[Standing]:
+    """Give every consent of one subject, ever; for one controller if asked."""
+    query = select(consent_state).where(consent_state.c.subject == subject)
+    if controller is not None:
+        query = query.where(consent_state.c.controller == controller)
+    rows = conn.execute(query.order_by(consent_state.c.controller, consent_state.c.channel, consent_state.c.purpose))
+    return [Standing(**{**row, "state": State(row["state"])}) for row in rows.mappings()]
+
+
+def put(conn: Connection, rows: Sequence[Standing]) -> None:
+    """Make these the last word; used_at starts anew, an older wording is replaced."""
+    insert = postgresql.insert(consent_state) if conn.dialect.name == "postgresql" else sqlite.insert(consent_state)
+    changed = {name: insert.excluded[name] for name in ("state", "seq", "text_id", "since", "used_at")}
+    statement = insert.on_conflict_do_update(
+        index_elements=["subject", "controller", "channel", "purpose"],
+        set_=changed,
+    )
+    for start in range(0, len(rows), CHUNK):
+        conn.execute(statement, [_values(row) for row in rows[start : start + CHUNK]])
+
+
+def _values(row: Standing) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__dataclass_fields__} | {"state": str(row.state)}

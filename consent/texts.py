@@ -1,0 +1,175 @@
+"""What exactly did people agree to? The wordings beside the boxes, as versions that never change.
+
+A wording must name who writes and about what, say that it can be withdrawn, and, for tracking, say
+that opens and clicks are measured: a consent to less is void, so publishing less is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, insert, select
+
+from consent import ConsentError
+from consent.schema import consent_text
+from consent.states import EMAIL, TRACKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Select
+
+WITHDRAWAL_NOTICE = {
+    "de": re.compile(r"widerruf|abmeld|abbestell", re.IGNORECASE),
+    "en": re.compile(r"withdraw|unsubscrib|revok", re.IGNORECASE),
+}
+"""Per language: how a notice that consent can be withdrawn is recognised."""
+TRACKING_STATEMENT = {
+    "de": (re.compile(r"öffne", re.IGNORECASE), re.compile(r"klick|links?\b", re.IGNORECASE)),
+    "en": (re.compile(r"\bopen", re.IGNORECASE), re.compile(r"click|\blinks?\b", re.IGNORECASE)),
+}
+"""Per language: a tracking text must speak of opening and of clicking."""
+
+
+class TextError(ConsentError):
+    """A wording cannot be published, or there is none; the message lists what is missing."""
+
+
+class PublishedTextError(TextError):
+    """A published version was to be changed. Publish a new version instead."""
+
+
+@dataclass(frozen=True)
+class TextVersion:
+    """A wording to publish."""
+
+    controller: str
+    """Id of the brand that consent is given to."""
+    purpose: str
+    language: str
+    """"de" or "en"."""
+    version: int
+    """Counts up per controller, channel, purpose and language."""
+    body: str
+    """Exactly what stands beside the box."""
+    controller_name: str
+    """Legal name; must stand in the body."""
+    subject_matter: str
+    """What the mails are about, or what is measured; must stand in the body."""
+    channel: str = EMAIL
+
+
+@dataclass(frozen=True)
+class ConsentText:
+    """A published wording."""
+
+    id: int
+    version: int
+    body: str
+    sha256: str
+    """Of the UTF-8 bytes of the body, hexadecimal; stands in the ledger."""
+    purpose: str
+    language: str
+
+
+def publish(conn: Connection, versions: Sequence[TextVersion], *, at: datetime) -> int:
+    """Publish wordings; give how many are new. Publishing the same version again changes nothing.
+
+    Raises TextError for a wording that lacks what the law asks for or whose version does not come after
+    the last, and PublishedTextError when a published version would be changed.
+    """
+    done = 0
+    for text in versions:
+        missing = shortcomings(text)
+        if missing:
+            raise TextError(f"{_name(text)} is not published: it lacks {'; it lacks '.join(missing)}")
+        query = _versions_of(text.controller, text.channel, text.purpose, text.language)
+        held = {row.version: row.body for row in conn.execute(query)}
+        if text.version in held:
+            if held[text.version] != text.body:
+                raise PublishedTextError(f"{_name(text)} is published and stays as it is; publish a new version")
+            continue
+        newest = max(held, default=0)
+        if text.version <= newest:
+            raise TextError(f"{_name(text)} comes too late: version {newest} is published; use a higher number")
+        conn.execute(
+            insert(consent_text).values(
+                controller=text.controller,
+                channel=text.channel,
+                purpose=text.purpose,
+                version=text.version,
+                language=text.language,
+                body=text.body,
+                sha256=hashlib.sha256(text.body.encode()).hexdigest(),
+                published_at=at,
+            )
+        )
+        done += 1
+    return done
+
+
+def shortcomings(text: TextVersion) -> list[str]:
+    """What does a wording lack? Empty when it may be published."""
+    notice = WITHDRAWAL_NOTICE.get(text.language)
+    if notice is None:
+        return [f"a language that can be checked ({', '.join(WITHDRAWAL_NOTICE)})"]
+    found = []
+    if not text.controller_name.strip() or text.controller_name not in text.body:
+        found.append("the name of the company that writes")
+    if not text.subject_matter.strip() or text.subject_matter not in text.body:
+        found.append("what it is about")
+    if not notice.search(text.body):
+        found.append("a notice that consent can be withdrawn")
+    if text.purpose == TRACKING and not all(part.search(text.body) for part in TRACKING_STATEMENT[text.language]):
+        found.append("the statement that opens and clicks are measured")
+    return found
+
+
+def current(conn: Connection, *, controller: str, purpose: str, language: str, channel: str = EMAIL) -> ConsentText:
+    """Give the newest version of a wording; raises TextError where none is published."""
+    newest = _versions_of(controller, channel, purpose, language).order_by(consent_text.c.version.desc()).limit(1)
+    row = conn.execute(newest).one_or_none()
+    if row is None:
+        raise TextError(
+            f"no text for {controller}/{purpose}/{language} is published; publish one (nurture consent publish)"
+        )
+    return _text(row)
+
+
+def by_id(conn: Connection, ids: Collection[int]) -> dict[int, ConsentText]:
+    """Give published wordings by id."""
+    rows = conn.execute(select(consent_text).where(consent_text.c.id.in_(ids)))
+    return {row.id: _text(row) for row in rows}
+
+
+def overview(conn: Connection) -> list[dict[str, object]]:
+    """List all published wordings, oldest first, with how they are identified in the ledger."""
+    rows = conn.execute(select(consent_text).order_by(consent_text.c.id)).mappings()
+    return [dict(row) for row in rows]
+
+
+def newest_version(conn: Connection, *, controller: str, purpose: str, language: str, channel: str = EMAIL) -> int:
+    """Give the highest published version number; 0 where none is."""
+    query = _versions_of(controller, channel, purpose, language).with_only_columns(func.max(consent_text.c.version))
+    return conn.execute(query).scalar_one() or 0
+
+
+def _versions_of(controller: str, channel: str, purpose: str, language: str) -> Select[tuple[object, ...]]:
+    return select(consent_text).where(
+        consent_text.c.controller == controller,
+        consent_text.c.channel == channel,
+        consent_text.c.purpose == purpose,
+        consent_text.c.language == language,
+    )
+
+
+def _text(row: object) -> ConsentText:
+    return ConsentText(**{name: getattr(row, name) for name in ConsentText.__dataclass_fields__})
+
+
+def _name(text: TextVersion) -> str:
+    return f"text {text.controller}/{text.purpose}/{text.language} version {text.version}"

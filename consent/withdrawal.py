@@ -1,0 +1,121 @@
+"""How does a consent end? At once, by whatever route, and as easily as it was given.
+
+A page, a one-click header, the operator, the provider's webhook, a mail to us, an import: all lead to
+the same entry. Ending any mail consent ends tracking too, and voids every open request it touches,
+so that a confirmation link from before cannot bring the consent back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import select, update
+
+from consent import ledger
+from consent.identity import SubjectError
+from consent.schema import identity, opt_in_purpose, opt_in_request
+from consent.states import ACTIVE, EMAIL, EVERYTHING, TRACKING, Standing, State, put, standings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+Route = Literal["page", "one_click", "operator", "provider", "import", "mailto"]
+"""By which way a withdrawal reached us."""
+
+
+def withdraw(
+    conn: Connection,
+    *,
+    subject: str,
+    controller: str,
+    purposes: Sequence[str] | None,
+    route: Route | str,
+    actor: str,
+    at: datetime,
+) -> list[int]:
+    """End consents of one subject; give the sequence numbers of the entries appended.
+
+    `purposes` None ends all of them, tracking included, and bars imports from bringing any back.
+    Repeating it appends nothing and gives []; so does an erased subject, of whom nothing is left to end.
+    Takes effect for every authorisation after this transaction. `actor` says who, as an id or a role.
+    Raises SubjectError for an unknown subject.
+    """
+    ledger.lock(conn)
+    if not _present(conn, subject):
+        return []
+    held = {row.purpose: row for row in standings(conn, subject, controller=controller) if row.channel == EMAIL}
+    requests = _open_requests(conn, subject, controller)
+    named = _ended(purposes, held, requests)
+    voided = {seq: request_id for request_id, (seq, asked) in requests.items() if purposes is None or asked & named}
+    new = [purpose for purpose in sorted(named) if purpose not in held or held[purpose].state in ACTIVE]
+    if not new and not voided:
+        return []
+    body = {
+        "controller": controller,
+        "channel": EMAIL,
+        "purposes": [EVERYTHING] if purposes is None else sorted(named),
+        "route": route,
+        "actor": actor,
+        "ends": sorted(held[purpose].seq for purpose in new if purpose in held),
+        "voids": sorted(voided),
+    }
+    [seq] = ledger.append(conn, [ledger.Entry(ledger.EntryType.WITHDRAWN, body, at, subject)])
+    put(conn, [_withdrawn(subject, controller, purpose, held.get(purpose), seq, at) for purpose in new])
+    conn.execute(
+        update(opt_in_request)
+        .where(opt_in_request.c.id.in_(voided.values()))
+        .values(state="void", settled_at=at, sealed_token=None)
+    )
+    return [seq]
+
+
+def _present(conn: Connection, subject: str) -> bool:
+    row = conn.execute(select(identity.c.erased_at).where(identity.c.subject == subject)).one_or_none()
+    if row is None:
+        raise SubjectError("the subject is unknown; nothing was withdrawn")
+    return row.erased_at is None
+
+
+def _open_requests(conn: Connection, subject: str, controller: str) -> dict[int, tuple[int, set[str]]]:
+    query = (
+        select(opt_in_request.c.id, opt_in_request.c.requested_seq, opt_in_purpose.c.purpose)
+        .join_from(opt_in_request, opt_in_purpose)
+        .where(
+            opt_in_request.c.subject == subject,
+            opt_in_request.c.controller == controller,
+            opt_in_request.c.state == "requested",
+        )
+    )
+    found: dict[int, tuple[int, set[str]]] = {}
+    for row in conn.execute(query):
+        found.setdefault(row.id, (row.requested_seq, set()))[1].add(row.purpose)
+    return found
+
+
+def _ended(
+    purposes: Sequence[str] | None, held: dict[str, Standing], requests: dict[int, tuple[int, set[str]]]
+) -> set[str]:
+    """Which purposes end: those named, tracking where it stands or was asked for, and for all, all."""
+    if purposes is None:
+        return {*held, EVERYTHING}
+    asked = {purpose for _, wanted in requests.values() for purpose in wanted}
+    return {*purposes} | ({TRACKING} & {*held, *asked} if purposes else set())
+
+
+def _withdrawn(
+    subject: str, controller: str, purpose: str, before: Standing | None, seq: int, at: datetime
+) -> Standing:
+    return Standing(
+        subject=subject,
+        controller=controller,
+        channel=EMAIL,
+        purpose=purpose,
+        state=State.WITHDRAWN,
+        seq=seq,
+        text_id=before.text_id if before else None,
+        since=at,
+        used_at=before.used_at if before else None,
+    )
