@@ -2,7 +2,8 @@
 
 from alembic import op
 
-from consent import guards
+from consent import guards as consent_guards
+from nurture.store import guards
 from nurture.store.tables import metadata
 
 revision = "0001"
@@ -13,5 +14,5 @@ def upgrade() -> None:
     """Make every table and the guards of the ledger."""
     connection = op.get_bind()
     metadata.create_all(connection)
-    for statement in guards.statements(connection.dialect.name):
+    for statement in [*consent_guards.statements(connection.dialect.name), *guards.statements(connection.dialect.name)]:
         op.execute(statement)

@@ -1,0 +1,121 @@
+"""Does it make sense to ask the provider now? State in the database, so that all workers know it.
+
+Every ambiguous answer may cost a mail for ever, so the circuit opens early: at once for a wrong
+key, sandbox or redirect, else after 5 unknown answers in a row or 10 among the last 20. A probe then
+goes out now and then; its success closes the circuit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+
+from nurture.delivery.provider import Accepted, Outcome, Refused, Unknown
+from nurture.delivery.queue import insert_missing
+from nurture.delivery.states import Kind
+from nurture.store.tables import circuit
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+IN_A_ROW = 5
+REMEMBERED = 20
+OF_THE_LAST = 10
+PROBE_AFTER = {Kind.CONFIRMATION: timedelta(minutes=1), Kind.MARKETING: timedelta(minutes=15)}
+"""How long after opening each kind may try. A lost confirmation is repeated, a lost marketing mail is not."""
+PROBE_LOST_AFTER = timedelta(minutes=10)
+
+
+class CircuitState(StrEnum):
+    """How a provider fares."""
+
+    CLOSED = "closed"
+    """All goes well."""
+    OPEN = "open"
+    """Nothing is sent but a probe when its time has come."""
+    HALF_OPEN = "half_open"
+    """A probe is on its way."""
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """The state of one provider, since when and why."""
+
+    provider: str
+    state: CircuitState
+    since: datetime
+    reason: str
+    recent: str
+
+    def admits(self, kind: str, at: datetime) -> bool:
+        """May a batch of this kind go to the provider at this moment?"""
+        if self.state is CircuitState.CLOSED:
+            return True
+        wait = PROBE_AFTER[Kind(kind)] if self.state is CircuitState.OPEN else PROBE_LOST_AFTER
+        return at >= self.since + wait
+
+
+def look(conn: Connection, provider: str, at: datetime) -> Circuit:
+    """Give the state of a provider; one never asked is closed."""
+    row = conn.execute(select(circuit).where(circuit.c.provider == provider)).first()
+    if row is None:
+        return Circuit(provider, CircuitState.CLOSED, at, "", "")
+    return Circuit(provider, CircuitState(row.state), row.since, row.reason, row.recent)
+
+
+def enter(conn: Connection, provider: str, kind: str, at: datetime) -> bool:
+    """May this batch go now? The first one after the wait becomes the probe; compare-and-set lets one through."""
+    seen = look(conn, provider, at)
+    if seen.state is CircuitState.CLOSED:
+        return True
+    if not seen.admits(kind, at):
+        return False
+    unchanged = (circuit.c.provider == provider, circuit.c.state == seen.state, circuit.c.since == seen.since)
+    changed = conn.execute(update(circuit).where(*unchanged).values(state=CircuitState.HALF_OPEN, since=at))
+    return changed.rowcount == 1
+
+
+def give_back(conn: Connection, provider: str, at: datetime) -> None:
+    """Take back a probe that was never sent; the next one waits anew."""
+    where = (circuit.c.provider == provider, circuit.c.state == CircuitState.HALF_OPEN)
+    conn.execute(update(circuit).where(*where).values(state=CircuitState.OPEN, since=at))
+
+
+def record(conn: Connection, provider: str, outcome: Outcome, at: datetime) -> CircuitState:
+    """Learn from an answer; give the state after it."""
+    insert_missing(
+        conn,
+        circuit,
+        [{"provider": provider, "state": CircuitState.CLOSED, "since": at, "reason": "", "recent": ""}],
+        ("provider",),
+    )
+    row = conn.execute(select(circuit).where(circuit.c.provider == provider).with_for_update()).one()
+    before = CircuitState(row.state)
+    recent = (row.recent + ("?" if isinstance(outcome, Unknown) else "."))[-REMEMBERED:]
+    state, reason = before, row.reason
+    if isinstance(outcome, Refused) and outcome.opens_circuit:
+        state, reason = CircuitState.OPEN, outcome.code
+    elif isinstance(outcome, Unknown):
+        too_many = recent.endswith("?" * IN_A_ROW) or recent.count("?") >= OF_THE_LAST
+        if too_many or before is CircuitState.HALF_OPEN:
+            state, reason = CircuitState.OPEN, outcome.code
+    elif isinstance(outcome, Accepted) and before is not CircuitState.CLOSED:
+        state, reason, recent = CircuitState.CLOSED, "", "."
+    elif before is CircuitState.HALF_OPEN:
+        state = CircuitState.OPEN
+    # Each failed probe starts the wait anew.
+    since = row.since if state is before and not isinstance(outcome, Refused) else at
+    values = {"state": state, "since": since, "reason": reason[:64], "recent": recent}
+    conn.execute(update(circuit).where(circuit.c.provider == provider).values(**values))
+    return state
+
+
+def close(conn: Connection, provider: str, at: datetime) -> bool:
+    """Close by hand, after a person has mended the cause; False when it was not open."""
+    values = {"state": CircuitState.CLOSED, "since": at, "reason": "", "recent": ""}
+    where = (circuit.c.provider == provider, circuit.c.state != CircuitState.CLOSED)
+    return conn.execute(update(circuit).where(*where).values(**values)).rowcount == 1

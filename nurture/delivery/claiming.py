@@ -1,0 +1,149 @@
+"""Which batch is next, and whose is it? And what did workers leave behind that died?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, delete, func, not_, or_, select, update
+
+from nurture.delivery import circuit, switch, withheld
+from nurture.delivery.queue import environment
+from nurture.delivery.states import Counts, Kind, State
+from nurture.store.tables import delivery_attempt, message, message_exception, send_batch, send_slot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Connection
+
+CLAIM_LEASE = timedelta(minutes=5)
+"""For reading and writing the mails; a claim that outlives it is simply made again by somebody else."""
+SUBMIT_LEASE = timedelta(minutes=5)
+"""For the provider's answer; ten times what a request may take."""
+MOST_LAPSES = 3
+"""A batch whose workers died this often while it was claimed is set aside: it may be what kills them."""
+
+OPEN = send_batch.c.state.in_(
+    bindparam("open_states", ["planned", "claimed", "submitting"], expanding=True, literal_execute=True)
+)
+"""Written out as literals, word for word the condition of `ix_send_batch_open`, so that the index serves it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A batch in the hands of one worker. `attempt` fences it: a later claim has a higher one."""
+
+    batch_id: int
+    attempt: int
+    kind: Kind
+    provider: str
+    sequence: str | None
+    purpose: str | None
+    not_after: datetime
+    owner: str
+
+
+def claim(conn: Connection, *, owner: str, kind: str, at: datetime, provider: str | None = None) -> Claim | None:
+    """Take the next due batch of a kind for `owner`, or None when there is nothing (or nothing allowed) to do.
+
+    `provider` limits to batches planned for it. `at` must be the present: the lease counts from it.
+    """
+    scopes = switch.stopped(conn)
+    if switch.ALL in scopes:
+        return None
+    stopped = [scope.removeprefix("sequence:") for scope in scopes]
+    due = [
+        OPEN,
+        send_batch.c.state == State.PLANNED,
+        send_batch.c.kind == kind,
+        send_batch.c.environment == environment(conn),
+        send_batch.c.not_before <= at,
+        send_batch.c.not_after > at,
+        or_(send_batch.c.sequence.is_(None), send_batch.c.sequence.not_in(stopped)),
+    ]
+    if provider is not None:
+        if not circuit.look(conn, provider, at).admits(kind, at):
+            return None
+        due.append(send_batch.c.provider == provider)
+    # Served by ix_send_batch_open; SKIP LOCKED lets PostgreSQL workers pass one another (SQLite has one writer).
+    query = select(send_batch).where(*due).order_by(send_batch.c.not_before, send_batch.c.id)
+    row = conn.execute(query.limit(1).with_for_update(skip_locked=True)).first()
+    if row is None:
+        return None
+    changed = conn.execute(
+        update(send_batch)
+        .where(send_batch.c.id == row.id, send_batch.c.state == State.PLANNED, send_batch.c.attempt == row.attempt)
+        .values(state=State.CLAIMED, attempt=row.attempt + 1, lease_owner=owner, lease_until=at + CLAIM_LEASE)
+    )
+    if changed.rowcount != 1:
+        return None
+    return Claim(row.id, row.attempt + 1, Kind(row.kind), row.provider, row.sequence, row.purpose, row.not_after, owner)
+
+
+def recover(conn: Connection, *, at: datetime) -> Counts:
+    """Put right what dead workers left, and expire what is too late. Run first in every flow; safe at any time.
+
+    A lapsed claim goes back into the queue (nothing can have left), a lapsed submission becomes
+    doubtful (everything may have left).
+    """
+    lapsed = (OPEN, send_batch.c.lease_until <= at)
+    doubtful = _ids(conn, State.SUBMITTING, *lapsed)
+    counts = Counts(in_doubt=size_of(conn, doubtful))
+    if doubtful:
+        open_attempts = (delivery_attempt.c.batch_id.in_(doubtful), delivery_attempt.c.outcome.is_(None))
+        conn.execute(update(delivery_attempt).where(*open_attempts).values(outcome="unknown", detail="worker lost"))
+        conn.execute(
+            update(send_batch)
+            .where(send_batch.c.id.in_(doubtful), send_batch.c.state == State.SUBMITTING)
+            .values(state=State.IN_DOUBT, error="worker lost", lease_owner=None, lease_until=None)
+        )
+    deadly = _ids(conn, State.CLAIMED, *lapsed, send_batch.c.lapses >= MOST_LAPSES - 1)
+    if deadly:
+        counts.failed = finish(conn, deadly, State.FAILED_RENDER, "workers_lost", at=at)
+    released = _ids(conn, State.CLAIMED, *lapsed)
+    if released:
+        counts.released = size_of(conn, released)
+        conn.execute(
+            update(send_batch)
+            .where(send_batch.c.id.in_(released), send_batch.c.state == State.CLAIMED)
+            .values(state=State.PLANNED, lapses=send_batch.c.lapses + 1, lease_owner=None, lease_until=None)
+        )
+    late = _ids(conn, State.PLANNED, OPEN, send_batch.c.not_after <= at)
+    if late:
+        counts.expired = finish(conn, late, State.EXPIRED, "expired", at=at)
+    return counts
+
+
+def finish(conn: Connection, batch_ids: Sequence[int], state: State, reason: str, *, at: datetime) -> int:
+    """End batches that were never handed over, with a decision for each message; give how many messages."""
+    withheld.decide_for_batches(conn, batch_ids, reason=reason, at=at)
+    free_slots(conn, batch_ids)
+    size = size_of(conn, batch_ids)
+    conn.execute(
+        update(send_batch)
+        .where(send_batch.c.id.in_(batch_ids), send_batch.c.state.in_([State.PLANNED, State.CLAIMED]))
+        .values(state=state, settled_at=at, error=reason, lease_owner=None, lease_until=None)
+    )
+    return size
+
+
+def free_slots(conn: Connection, batch_ids: Sequence[int]) -> None:
+    """Give back the cap's slots of messages that were certainly not sent."""
+    of_batches = select(message.c.id).where(message.c.batch_id.in_(batch_ids))
+    conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(of_batches)))
+
+
+def size_of(conn: Connection, batch_ids: Sequence[int]) -> int:
+    """How many messages of these batches share the batch's fate?"""
+    if not batch_ids:
+        return 0
+    own = select(message_exception.c.message_id).where(message_exception.c.message_id == message.c.id).exists()
+    query = select(func.count()).select_from(message).where(message.c.batch_id.in_(batch_ids), not_(own))
+    return int(conn.execute(query).scalar_one())
+
+
+def _ids(conn: Connection, state: State, *conditions: ColumnElement[bool]) -> list[int]:
+    query = select(send_batch.c.id).where(send_batch.c.state == state, *conditions).order_by(send_batch.c.id)
+    return list(conn.execute(query.limit(1000).with_for_update(skip_locked=True)).scalars())

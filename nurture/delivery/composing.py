@@ -1,0 +1,280 @@
+"""What exactly would be sent? Reads a claimed batch and writes its mails; sends nothing, changes nothing.
+
+No write transaction is open while templates run: one slow template must not hold up the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import Row, not_, select
+
+from consent import gate, identity, opt_in
+from consent.schema import consent_text, opt_in_purpose, opt_in_request
+from nurture.delivery.content.library import MailKey, Urls
+from nurture.delivery.errors import DeliveryError
+from nurture.delivery.headers import header_text
+from nurture.delivery.links import Links
+from nurture.delivery.mime import message_id
+from nurture.delivery.provider import Outgoing, Sender, fault_of
+from nurture.delivery.states import Kind
+from nurture.store.tables import message, message_exception, template_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from consent.identity import Person
+    from nurture.delivery.claiming import Claim
+    from nurture.delivery.content.library import Library, Mail
+    from nurture.store.workspace import Workspace
+
+ONE_CLICK = "List-Unsubscribe=One-Click"
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One message of a batch: either written (`outgoing`) or not (`failure` says why, without personal data)."""
+
+    message_id: int
+    public_id: str
+    subject: str
+    lead_id: int | None
+    request_id: int | None
+    tracked: bool
+    outgoing: Outgoing | None = field(repr=False)
+    failure: str = ""
+    untracked: Callable[[], Outgoing] | None = field(default=None, repr=False)
+    """Writes it again without tracking, for a consent that ended meanwhile."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A claimed batch with its mails."""
+
+    claim: Claim
+    letters: tuple[Letter, ...]
+
+
+class CannotWriteError(DeliveryError):
+    """A mail cannot be written for one person; the message is a short reason for the decision row."""
+
+
+class Writer(Protocol):
+    """Writes one kind of mail."""
+
+    def may_track(self, row: Row[Any]) -> bool:
+        """May this message carry a pixel and wrapped links?"""
+        ...
+
+    def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:
+        """Write one mail; raises CannotWriteError or whatever a template raises."""
+        ...
+
+
+def compose(ws: Workspace, library: Library, claim: Claim, *, at: datetime) -> Composed:
+    """Write every mail of a claimed batch that is still to be sent. `at` becomes the mails' Date."""
+    with ws.store.read() as conn:
+        rows = _messages(conn, claim.batch_id)
+        subjects = [row.subject for row in rows]
+        people = identity.reveal(conn, ws.keyring, subjects)
+        writer: Writer
+        if claim.kind is Kind.CONFIRMATION:
+            requests = _requests(conn, ws, [row.request_id for row in rows])
+            writer = ConfirmationWriter(ws, library, claim.attempt, at, requests)
+        else:
+            agreed = gate.tracking(conn, subjects, controller=ws.settings.controller)
+            writer = MarketingWriter(ws, library, claim.attempt, at, agreed)
+    return Composed(claim, tuple(_letter(row, people.get(row.subject), writer) for row in rows))
+
+
+def _messages(conn: Connection, batch_id: int) -> Sequence[Row[Any]]:
+    """Which messages of a batch have not left it? Served by ix_message_batch."""
+    own = select(message_exception.c.message_id).where(message_exception.c.message_id == message.c.id).exists()
+    query = (
+        select(
+            message,
+            template_version.c.key.label("template_key"),
+            template_version.c.sha256.label("template_sha256"),
+            template_version.c.links.label("template_links"),
+        )
+        .join(template_version, template_version.c.id == message.c.template_version_id)
+        .where(message.c.batch_id == batch_id, not_(own))
+        .order_by(message.c.id)
+    )
+    return conn.execute(query).all()
+
+
+def _letter(row: Row[Any], person: Person | None, writer: Writer) -> Letter:
+    about = {"message_id": row.id, "public_id": row.public_id, "subject": row.subject}
+    origin = {"lead_id": row.lead_id, "request_id": row.request_id}
+    if person is None:
+        return Letter(**about, **origin, tracked=False, outgoing=None, failure="erased")
+    tracked = writer.may_track(row)
+    try:
+        outgoing = writer.write(row, person, tracked=tracked)
+    except CannotWriteError as error:
+        return Letter(**about, **origin, tracked=False, outgoing=None, failure=str(error))
+    except Exception as error:  # noqa: BLE001  a template may raise anything; one bad mail must not stop the others
+        return Letter(**about, **origin, tracked=False, outgoing=None, failure=f"render {type(error).__name__}"[:64])
+    again = partial(writer.write, row, person, tracked=False)
+    return Letter(**about, **origin, tracked=tracked, outgoing=outgoing, untracked=again)
+
+
+@dataclass(frozen=True)
+class MarketingWriter:
+    """Writes the mails of sequences. `agreed` are the subjects with tracking consent now."""
+
+    ws: Workspace
+    library: Library
+    attempt: int
+    at: datetime
+    agreed: set[str]
+
+    def may_track(self, row: Row[Any]) -> bool:
+        """Only if consent to tracking was there when planned, and still is."""
+        return bool(row.tracked) and row.subject in self.agreed
+
+    def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:
+        """Write one mail, with one-click unsubscribe (RFC 8058)."""
+        mail = _mail(self.library, row)
+        links = Links(self.ws.settings.public_url, self.ws.keyring, row.public_id, tracked)
+        fields = ("first_name", "last_name", "salutation", "company")
+        context = {
+            "lead": {name: person.details.get(name, "") for name in fields},
+            "sender": _sender(self.ws),
+            "unsubscribe_url": links.unsubscribe,
+            "preferences_url": links.preferences,
+            "open_pixel_url": links.pixel,
+        }
+        headers = {"List-Unsubscribe": f"<{links.unsubscribe}>", "List-Unsubscribe-Post": ONE_CLICK}
+        return _outgoing(self, row, person, mail, context, Urls(link=links.link), headers)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a confirmation mail must state about the sign-up."""
+
+    token: str = field(repr=False)
+    requested_at: datetime
+    source: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ConfirmationWriter:
+    """Writes confirmation mails: neutral, untracked, with the wording that was agreed to (R12, R13)."""
+
+    ws: Workspace
+    library: Library
+    attempt: int
+    at: datetime
+    requests: Mapping[int, Request]
+
+    def may_track(self, row: Row[Any]) -> bool:  # noqa: ARG002  the same for every row
+        """Never."""
+        return False
+
+    def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:  # noqa: ARG002  never tracked
+        """Write one mail; raises CannotWriteError for a request that is settled."""
+        request = self.requests.get(row.request_id)
+        if request is None:
+            raise CannotWriteError("request_settled")
+        url = f"{self.ws.settings.public_url}/confirm/{request.token}"
+        context = {
+            "sender": _sender(self.ws),
+            "confirm_url": url,
+            # The page behind it holds both buttons; nothing happens before one is pressed.
+            "decline_url": f"{url}#decline",
+            "requested_at": request.requested_at,
+            "source": request.source,
+            "texts": request.texts,
+        }
+        return _outgoing(self, row, person, _mail(self.library, row), context, Urls(link=lambda _, raw: raw), {})
+
+
+def _outgoing(
+    writer: MarketingWriter | ConfirmationWriter,
+    row: Row[Any],
+    person: Person,
+    mail: Mail,
+    context: Mapping[str, object],
+    urls: Urls,
+    headers: Mapping[str, str],
+) -> Outgoing:
+    rendered = mail.render(context, urls)
+    settings = writer.ws.settings
+    sender = Sender(settings.sender_address, settings.sender_name)
+    made = Outgoing(
+        public_id=row.public_id,
+        attempt=writer.attempt,
+        to_address=person.address,
+        to_name="" if row.kind == Kind.CONFIRMATION else display_name(person),
+        subject=rendered.subject,
+        html=rendered.html,
+        text=rendered.text,
+        headers={"Message-ID": message_id(sender, row.public_id), **headers},
+        at=writer.at,
+        category=f"{row.sequence or row.kind}.{row.step}",
+    )
+    fault = fault_of(made)
+    if fault:
+        raise CannotWriteError(f"fault_{fault}")
+    return made
+
+
+def display_name(person: Person) -> str:
+    """Give the name for To; none at all when it could not stand in a header."""
+    name = " ".join(part for key in ("first_name", "last_name") if (part := person.details.get(key, "").strip()))
+    try:
+        return header_text(name, longest=80)
+    except DeliveryError:
+        return ""
+
+
+def _mail(library: Library, row: Row[Any]) -> Mail:
+    """Give the mail that was planned. Newer wording is fine, other link numbers are not: sent links count by number."""
+    sequence, step, temperature, language = row.template_key.split("/")
+    mail = library.mail(MailKey(sequence, step, temperature, language))
+    if mail.sha256 != row.template_sha256 and [link.url for link in mail.links] != [
+        link["url"] for link in row.template_links
+    ]:
+        raise CannotWriteError("template_changed")
+    return mail
+
+
+def _sender(ws: Workspace) -> dict[str, str]:
+    settings = ws.settings
+    return {
+        "name": settings.sender_name,
+        "address": settings.sender_address,
+        "company": settings.company,
+        "postal_address": settings.postal_address,
+        "imprint": settings.imprint,
+    }
+
+
+def _requests(conn: Connection, ws: Workspace, request_ids: Sequence[int]) -> dict[int, Request]:
+    """Give what confirmation mails state, of requests that are still open."""
+    texts: dict[int, list[str]] = {}
+    query = (
+        select(opt_in_purpose.c.request_id, consent_text.c.body)
+        .join(consent_text, consent_text.c.id == opt_in_purpose.c.text_id)
+        .where(opt_in_purpose.c.request_id.in_(request_ids))
+        .order_by(opt_in_purpose.c.request_id, opt_in_purpose.c.purpose.desc())
+    )
+    for request_id, body in conn.execute(query):
+        texts.setdefault(request_id, []).append(body)
+    open_ones = select(opt_in_request.c.id, opt_in_request.c.requested_at, opt_in_request.c.source).where(
+        opt_in_request.c.id.in_(request_ids), opt_in_request.c.state == "requested"
+    )
+    return {
+        row.id: Request(
+            opt_in.token(conn, ws.keyring, row.id), row.requested_at, row.source, tuple(texts.get(row.id, ()))
+        )
+        for row in conn.execute(open_ones).all()
+    }

@@ -1,0 +1,35 @@
+"""Which text may stand in a mail header? One rule for every provider."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from nurture.delivery.errors import DeliveryError
+
+LONGEST = 200
+FORBIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories that could end a header, reverse its reading direction, or not be encoded at all."""
+
+
+class UnsafeHeaderError(DeliveryError):
+    """A header value holds control characters or is too long."""
+
+
+def header_text(value: str, *, longest: int = LONGEST) -> str:
+    """Give back a value that may stand in a header, or raise UnsafeHeaderError (which does not repeat the value).
+
+    `longest` counts characters.
+    """
+    if len(value) > longest:
+        raise UnsafeHeaderError(f"a header value has {len(value)} characters; at most {longest} are allowed")
+    if any(unicodedata.category(character) in FORBIDDEN for character in value):
+        raise UnsafeHeaderError("a header value holds control characters; remove line breaks and invisible characters")
+    return value
+
+
+def is_single_address(value: str) -> bool:
+    """Is this exactly one plain ASCII address, with nothing that a parser could read as a second one?"""
+    local, at, domain = value.rpartition("@")
+    if not (at and local and domain and value.isascii() and len(value) <= 254):  # noqa: PLR2004  RFC 5321
+        return False
+    return not any(character in value for character in ' \t\r\n\0",;:<>()[]\\') and "@" not in local

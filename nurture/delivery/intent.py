@@ -1,0 +1,302 @@
+"""May these mails leave, now? The one transaction that decides it, with authority.
+
+Everything that speaks for or against a mail is read here again: expiry, kill switch, circuit,
+frequency cap, consent, suppression, tracking. What is allowed is written down (authorisation,
+attempt) before a single byte goes out; what is not allowed leaves the batch with its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+
+from consent import gate, suppression
+from consent.gate import Ask, Permit, Refusal
+from consent.schema import identity, opt_in_request
+from nurture.delivery import circuit, frequency, switch
+from nurture.delivery.claiming import SUBMIT_LEASE, finish
+from nurture.delivery.errors import DeliveryError
+from nurture.delivery.queue import insert_missing
+from nurture.delivery.states import Counts, Kind, State
+from nurture.delivery.withheld import Gate, Withheld, withhold
+from nurture.store.tables import authorisation, delivery_attempt, send_batch, send_slot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from nurture.delivery.claiming import Claim
+    from nurture.delivery.composing import Composed, Letter
+    from nurture.delivery.frequency import FrequencyPolicy
+    from nurture.delivery.provider import Outgoing
+    from nurture.store.workspace import Workspace
+
+PASSED = (Gate("expiry", passed=True), Gate("kill_switch", passed=True), Gate("circuit", passed=True))
+"""What the batch as a whole was asked before any of its messages."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """One mail that may leave. A confirmation has no permit: it asks for the consent that a permit rests on."""
+
+    message_id: int
+    outgoing: Outgoing = field(repr=False)
+    permit: Permit | None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What may be handed to the provider, once, after the intent is committed. Empty: nothing may."""
+
+    claim: Claim
+    ready: tuple[Ready, ...] = ()
+    counts: Counts = field(default_factory=Counts)
+
+    @property
+    def outgoing(self) -> tuple[Outgoing, ...]:
+        """The mails, for the provider."""
+        return tuple(one.outgoing for one in self.ready)
+
+
+def intend(
+    conn: Connection, ws: Workspace, composed: Composed, *, at: datetime, policy: FrequencyPolicy | None = None
+) -> Submission:
+    """Decide a claimed batch: it becomes submitting, goes back to planned, or ends unsent.
+
+    The caller commits before it hands anything over. A claim that somebody else holds by now gives an
+    empty submission and changes nothing. `policy` is the frequency policy, read from its file if not given.
+    """
+    claim = composed.claim
+    if not _hold(conn, claim, at):
+        return Submission(claim)
+    if at >= claim.not_after:
+        expired = finish(conn, [claim.batch_id], State.EXPIRED, "expired", at=at)
+        return Submission(claim, counts=Counts(expired=expired))
+    stopped = switch.is_stopped(switch.stopped(conn), claim.sequence)
+    if stopped or not circuit.enter(conn, claim.provider, claim.kind, at):
+        _release(conn, claim)
+        return Submission(claim, counts=Counts(released=len(composed.letters)))
+    written, withheld = _written(composed.letters)
+    if claim.kind is Kind.CONFIRMATION:
+        ready, refused = _confirmations(conn, ws, written, at)
+    else:
+        policy = policy or frequency.load(ws.settings.policies)
+        ready, refused = _marketing(conn, ws, claim, written, policy, at)
+    withheld += refused
+    withhold(conn, withheld, at=at)
+    if ready:
+        _commit_to_send(conn, claim, ready, at)
+    else:
+        circuit.give_back(conn, claim.provider, at)
+        _close_empty(conn, claim, withheld, at)
+    return Submission(claim, tuple(ready), _count(withheld))
+
+
+def _hold(conn: Connection, claim: Claim, at: datetime) -> bool:
+    """Lock the batch and see that it is still ours; a late worker finds a higher attempt and stops."""
+    changed = conn.execute(
+        update(send_batch)
+        .where(
+            send_batch.c.id == claim.batch_id,
+            send_batch.c.state == State.CLAIMED,
+            send_batch.c.attempt == claim.attempt,
+        )
+        .values(lease_until=at + SUBMIT_LEASE)
+    )
+    return changed.rowcount == 1
+
+
+def _release(conn: Connection, claim: Claim) -> None:
+    conn.execute(
+        update(send_batch)
+        .where(send_batch.c.id == claim.batch_id, send_batch.c.attempt == claim.attempt)
+        .values(state=State.PLANNED, lease_owner=None, lease_until=None)
+    )
+
+
+def _written(letters: Sequence[Letter]) -> tuple[list[Letter], list[Withheld]]:
+    """Part what could be written from what could not."""
+    written, failed = [], []
+    for letter in letters:
+        if letter.outgoing is not None:
+            written.append(letter)
+            continue
+        gone = letter.failure in {"erased", "request_settled"}
+        state = State.SUPPRESSED if gone else State.FAILED_RENDER
+        gates = (*PASSED, Gate("content", passed=False, detail=letter.failure))
+        failed.append(Withheld(letter.message_id, state, letter.failure, gates))
+    return written, failed
+
+
+def _marketing(
+    conn: Connection,
+    ws: Workspace,
+    claim: Claim,
+    letters: list[Letter],
+    policy: FrequencyPolicy,
+    at: datetime,
+) -> tuple[list[Ready], list[Withheld]]:
+    """Ask the frequency cap and then the consent gate, so that the ledger authorises nothing the cap forbids."""
+    most, window = policy.marketing.most, policy.marketing.window(at, ws.settings.tz)
+    held = take_slots(conn, letters, window, most)
+    asks = [
+        Ask(letter.subject, claim.purpose or "", ws.settings.controller, letter.public_id)
+        for letter in letters
+        if letter.message_id in held
+    ]
+    answers = {answer.message_id: answer for answer in gate.authorise(conn, asks, at=at)}
+    ready: list[Ready] = []
+    withheld: list[Withheld] = []
+    for letter in letters:
+        answer = answers.get(letter.public_id)
+        if isinstance(answer, Permit):
+            ready.append(Ready(letter.message_id, _final(letter, answer), answer))
+            continue
+        reason = str(answer.reason) if isinstance(answer, Refusal) else "frequency_cap"
+        gates = [*PASSED, Gate("content", passed=True)]
+        gates.append(Gate("frequency", passed=letter.message_id in held, detail=f"{most} in {window}"))
+        if isinstance(answer, Refusal):
+            gates.append(Gate("consent", passed=False, detail=reason))
+        versions = {"frequency": policy.version}
+        withheld.append(Withheld(letter.message_id, State.SUPPRESSED, reason, tuple(gates), versions))
+    if withheld:
+        unsent = [item.message_id for item in withheld]
+        conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(unsent)))
+    return ready, withheld
+
+
+def _final(letter: Letter, permit: Permit) -> Outgoing:
+    """Give the mail as it may leave: without pixel and wrapped links when consent to tracking is gone."""
+    if letter.tracked and not permit.tracking and letter.untracked is not None:
+        return letter.untracked()
+    if letter.outgoing is None:
+        raise AssertionError("a letter that was not written reached the permit")
+    return letter.outgoing
+
+
+def take_slots(conn: Connection, letters: Sequence[Letter], window: str, most: int) -> set[int]:
+    """Give the message ids that hold one of their lead's slots in this window, taking free ones.
+
+    Two workers collide on the primary key (lead, window, slot) instead of both counting. A message that
+    kept a slot of an earlier window (its first try was refused last week) gives it back first.
+    """
+    ids = [letter.message_id for letter in letters]
+    conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(ids), send_slot.c.window != window))
+    # In order of the lead, so that two workers that want the same leads do not wait for each other.
+    waiting = sorted(
+        (letter for letter in letters if letter.lead_id is not None), key=lambda one: (one.lead_id, one.message_id)
+    )
+    query = select(send_slot.c.message_id).where(send_slot.c.message_id.in_(ids), send_slot.c.window == window)
+    held = set(conn.execute(query).scalars())
+    for slot in range(1, most + 1):
+        rows = [
+            {"lead_id": letter.lead_id, "window": window, "slot": slot, "message_id": letter.message_id}
+            for letter in waiting
+            if letter.message_id not in held
+        ]
+        if not rows:
+            break
+        insert_missing(conn, send_slot, rows, ())
+        held = set(conn.execute(query).scalars())
+    return held
+
+
+def _confirmations(
+    conn: Connection, ws: Workspace, letters: list[Letter], at: datetime
+) -> tuple[list[Ready], list[Withheld]]:
+    """Only open requests of addresses that are not suppressed get their mail."""
+    query = (
+        select(opt_in_request.c.id, identity.c.address_index)
+        .join(identity, identity.c.subject == opt_in_request.c.subject)
+        .where(
+            opt_in_request.c.id.in_([letter.request_id for letter in letters]),
+            opt_in_request.c.state == "requested",
+            opt_in_request.c.expires_at > at,
+        )
+        .with_for_update()
+    )
+    index = {row.id: row.address_index for row in conn.execute(query)}
+    known = [value for value in index.values() if value is not None]
+    blocked = suppression.suppressed(conn, known, controller=ws.settings.controller)
+    ready: list[Ready] = []
+    withheld: list[Withheld] = []
+    for letter in letters:
+        found = index.get(letter.request_id or 0)
+        reason = "request_settled" if found is None else "suppressed" if found in blocked else ""
+        if reason or letter.outgoing is None:
+            gates = (*PASSED, Gate("request", passed=False, detail=reason))
+            withheld.append(Withheld(letter.message_id, State.SUPPRESSED, reason, gates))
+        else:
+            ready.append(Ready(letter.message_id, letter.outgoing, None))
+    return ready, withheld
+
+
+def _count(withheld: Sequence[Withheld]) -> Counts:
+    counts = Counts()
+    for item in withheld:
+        if item.state == State.FAILED_RENDER:
+            counts.failed += 1
+        counts.withheld[item.reason] += 1
+    return counts
+
+
+def _close_empty(conn: Connection, claim: Claim, withheld: Sequence[Withheld], at: datetime) -> None:
+    """End a batch of which nothing is left to send."""
+    failed = bool(withheld) and all(item.state == State.FAILED_RENDER for item in withheld)
+    conn.execute(
+        update(send_batch)
+        .where(send_batch.c.id == claim.batch_id, send_batch.c.attempt == claim.attempt)
+        .values(
+            state=State.FAILED_RENDER if failed else State.SUPPRESSED,
+            settled_at=at,
+            lease_owner=None,
+            lease_until=None,
+        )
+    )
+
+
+def content_sha256(mail: Outgoing) -> str:
+    """Give the fingerprint of what a person will read: address, subject, both parts."""
+    digest = hashlib.sha256()
+    for part in (mail.to_address, mail.subject, mail.text, mail.html):
+        raw = part.encode("utf-8")
+        digest.update(len(raw).to_bytes(8, "big") + raw)
+    return digest.hexdigest()
+
+
+def _commit_to_send(conn: Connection, claim: Claim, ready: Sequence[Ready], at: datetime) -> None:
+    """Write down what each mail rests on and that from now on it may have left."""
+    fingerprints = {one.message_id: content_sha256(one.outgoing) for one in ready}
+    rows = [
+        {
+            "message_id": one.message_id,
+            "attempt": claim.attempt,
+            "seq": one.permit.seq,
+            "consent_seq": one.permit.consent_seq,
+            "content_sha256": fingerprints[one.message_id],
+        }
+        for one in ready
+        if one.permit is not None
+    ]
+    if rows:
+        conn.execute(insert(authorisation), rows)
+    request = hashlib.sha256("".join(fingerprints.values()).encode()).hexdigest()
+    attempt = {"batch_id": claim.batch_id, "n": claim.attempt, "started_at": at, "request_sha256": request}
+    conn.execute(insert(delivery_attempt).values(**attempt))
+    changed = conn.execute(
+        update(send_batch)
+        .where(
+            send_batch.c.id == claim.batch_id,
+            send_batch.c.state == State.CLAIMED,
+            send_batch.c.attempt == claim.attempt,
+        )
+        .values(state=State.SUBMITTING, lease_until=at + SUBMIT_LEASE)
+    )
+    if changed.rowcount != 1:
+        # Cannot happen: `_hold` has the row locked. If it does, the rollback takes everything back.
+        raise DeliveryError(f"batch {claim.batch_id} changed hands inside the intent; nothing was sent, run again")

@@ -1,0 +1,180 @@
+"""What does the state machine need from whoever delivers mail? One verb, and four answers.
+
+A provider never raises for what happens on the way: every such thing is an `Outcome`. What matters
+in each is one question: can the provider have taken the mail, or is it certain that it has not?
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from nurture.delivery.errors import DeliveryError
+from nurture.delivery.headers import header_text, is_single_address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from nurture.settings import Settings
+
+LONGEST_HEADER = 900
+"""Characters; below the 998 octets of RFC 5322 with the header's name, so that no line is ever folded (R47)."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One rendered mail for one person.
+
+    `headers` are further headers (Message-ID, List-Unsubscribe, ...); `at` becomes the Date; `category`
+    names the kind of mail for the provider's statistics, never the person.
+    """
+
+    public_id: str
+    attempt: int
+    to_address: str
+    to_name: str
+    subject: str
+    html: str
+    text: str
+    headers: Mapping[str, str]
+    at: datetime
+    category: str = ""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The provider took it; the promise is theirs now."""
+
+    provider_message_id: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Certainly not taken, and not the message's fault: try later.
+
+    `retry_after` are seconds the provider asked for; `opens_circuit` says that further tries are
+    pointless until a person has looked (wrong key, sandbox, redirect).
+    """
+
+    code: str
+    retry_after: float | None = None
+    opens_circuit: bool = False
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Certainly not taken, and never will be: this very message is the reason."""
+
+    code: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """May have been taken, may not: never tried again without proof."""
+
+    code: str
+
+
+Outcome = Accepted | Refused | Rejected | Unknown
+
+
+class Provider(Protocol):
+    """Whoever delivers mail."""
+
+    @property
+    def name(self) -> str:
+        """Give the id kept with each batch."""
+        ...
+
+    @property
+    def batch_limit(self) -> int:
+        """How many messages may one `submit` carry?"""
+        ...
+
+    def submit(self, batch: Sequence[Outgoing]) -> Outcome:
+        """Hand over all messages of a batch, once, and say what became of them.
+
+        Takes at most about three times the configured timeout. Never raises for anything the network
+        or the provider does.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who the mails come from: address and display name, checked once."""
+
+    address: str
+    name: str
+    domain: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what could not stand in a From header."""
+        header_text(self.name)
+        if not is_single_address(self.address):
+            raise DeliveryError("sender_address is not one plain address; set it to something like post@example.com")
+        object.__setattr__(self, "domain", self.address.rpartition("@")[2])
+
+
+def fault_of(message: Outgoing) -> str | None:
+    """Say why a message can never be handed over as it stands; None when it can.
+
+    The last line of defence against header injection and a second recipient, whatever stands upstream.
+    """
+    if not is_single_address(message.to_address):
+        return "address"
+    try:
+        header_text(message.to_name)
+        header_text(message.subject)
+        for name, value in message.headers.items():
+            header_text(name)
+            header_text(value, longest=LONGEST_HEADER)
+            if not (value.isascii() and name.isascii()):
+                return "header"
+    except DeliveryError:
+        return "header"
+    return None if message.subject and message.html and message.text else "empty"
+
+
+def is_loopback(host: str) -> bool:
+    """Is this literally this machine? Names other than localhost are not looked up."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def open_provider(settings: Settings) -> Provider:
+    """Open the configured provider; opening touches no network.
+
+    Raises DeliveryError or SettingsError when its settings cannot work.
+    """
+    sender = Sender(settings.sender_address, settings.sender_name)
+    if settings.provider == "sendgrid":
+        from nurture.delivery.sendgrid import SendGrid  # noqa: PLC0415  the outbox needs no network code
+
+        return SendGrid(
+            sender,
+            key=settings.secret("sendgrid_api_key") or "",
+            url=settings.sendgrid_url,
+            timeout=settings.provider_timeout,
+        )
+    if settings.provider == "smtp":
+        from nurture.delivery.smtp import Smtp  # noqa: PLC0415  as above
+
+        return Smtp(
+            sender,
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            security=settings.smtp_security,
+            user=settings.smtp_user,
+            password=settings.secret("smtp_password") or "",
+            timeout=settings.provider_timeout,
+        )
+    from nurture.delivery.outbox import Outbox  # noqa: PLC0415  as above
+
+    return Outbox(settings.home / "outbox", sender)
