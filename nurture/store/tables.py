@@ -129,6 +129,17 @@ Index(
     postgresql_where=ACTIVE,
 )
 
+Index("ix_enrolment_lead", enrolment.c.lead_id, enrolment.c.sequence)
+FINISHED = enrolment.c.state == "finished"
+Index(
+    "ix_enrolment_finished",
+    enrolment.c.sequence,
+    enrolment.c.left_at,
+    enrolment.c.id,
+    sqlite_where=FINISHED,
+    postgresql_where=FINISHED,
+)
+
 decision = Table(
     "decision",
     metadata,

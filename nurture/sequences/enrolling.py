@@ -1,0 +1,220 @@
+"""Who comes into a sequence, and who has to leave it between two steps? Only what is new is looked at."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, case, exists, func, insert, literal, or_, select, update
+
+from consent.schema import UtcTime, consent_state
+from nurture.sequences.decide import AT_SALES, GONE, Reason
+from nurture.sequences.definition import ConsentConfirmed, SequenceFinished, register
+from nurture.sequences.marks import mark, set_mark, text_mark
+from nurture.store.tables import enrolment, lead, lead_score, stage_change, temperature_change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sqlalchemy import Column, ColumnElement, Connection
+
+    from nurture.sequences.definition import Sequence
+
+CHUNK = 5000
+"""New facts looked at in one statement."""
+SETTLED = timedelta(minutes=10)
+"""Ids are given out before the commit: rows this young may still get older neighbours, so they are read again."""
+NURTURED = ("confirmed", "engaged", "mql", "recycled")
+"""Stages in which marketing may begin a sequence."""
+RUNNING = ("active", "paused")
+
+
+def enrol(
+    conn: Connection, definitions: Mapping[str, Sequence], *, at: datetime, limit: int, controller: str | None = None
+) -> int:
+    """Bring every enrolment up to what happened since the last call; give the number of new enrolments.
+
+    First those who must not go on: customers and the disqualified leave, leads at sales pause, withdrawn
+    consent ends it; leads who come back from sales go on where they stood. Then new ones, at most about
+    `limit` for each sequence; a later call goes on from there. Cost grows with what is new, not with all leads.
+    Without `controller` consent to any of this installation's controllers counts (the gate looks again).
+    Raises SequenceError when a version was changed after it was applied.
+    """
+    ids = register(conn, definitions, at=at)
+    follow_stages(conn, at=at)
+    follow_consent(conn, definitions, at=at)
+    return sum(
+        _Entry(conn, sequence, ids[name], at=at, controller=controller).run(limit)
+        for name, sequence in definitions.items()
+    )
+
+
+def follow_stages(conn: Connection, *, at: datetime) -> None:
+    """End, pause or resume the enrolments of leads whose stage changed since the last call."""
+    own = and_(lead.c.owner == "marketing", lead.c.stage.not_in([*GONE, *AT_SALES]))
+    at_sales = and_(lead.c.stage.not_in(GONE), or_(lead.c.owner == "sales", lead.c.stage.in_(AT_SALES)))
+    for low, high in _pages(conn, "follow:stage", stage_change.c.id, stage_change.c.at, at):
+        changed = select(stage_change.c.lead_id).where(stage_change.c.id > low, stage_change.c.id <= high)
+        for stage in sorted(GONE):
+            _leave(conn, _leads(changed, lead.c.stage == stage), stage, at=at)
+        conn.execute(
+            update(enrolment)
+            .where(enrolment.c.state == "active", enrolment.c.lead_id.in_(_leads(changed, at_sales)))
+            .values(state="paused", exit_reason=Reason.WITH_SALES)
+        )
+        conn.execute(
+            update(enrolment)
+            .where(enrolment.c.state == "paused", enrolment.c.lead_id.in_(_leads(changed, own)))
+            # The pause was nobody's delay: a mail that came due meanwhile is due now, and not late.
+            .values(
+                state="active", exit_reason=None, due_at=case((enrolment.c.due_at > at, enrolment.c.due_at), else_=at)
+            )
+        )
+
+
+def follow_consent(conn: Connection, definitions: Mapping[str, Sequence], *, at: datetime) -> None:
+    """End the enrolments that rest on consent which was withdrawn, turned stale or was erased since the last call."""
+    table = consent_state.c
+    for low, high in _pages(conn, "follow:consent", table.seq, None, at):
+        ended = select(table.state, table.purpose).distinct().where(table.seq > low, table.seq <= high)
+        for state, purpose in conn.execute(ended.where(table.state != "given")).all():
+            subjects = select(table.subject).where(
+                table.seq > low, table.seq <= high, table.state == state, table.purpose == purpose
+            )
+            names = [name for name, sequence in definitions.items() if sequence.purpose == purpose]
+            leads = select(lead.c.id).where(lead.c.subject.in_(subjects))
+            _leave(conn, leads, state, at=at, sequences=names)
+
+
+def _leads(changed: Any, condition: ColumnElement[bool]) -> Any:  # noqa: ANN401  selects of one column
+    return select(lead.c.id).where(lead.c.id.in_(changed), condition)
+
+
+def _leave(conn: Connection, leads: Any, reason: str, *, at: datetime, sequences: list[str] | None = None) -> None:  # noqa: ANN401
+    """End running enrolments. Carried by ix_enrolment_lead."""
+    statement = update(enrolment).where(enrolment.c.lead_id.in_(leads), enrolment.c.state.in_(RUNNING))
+    if sequences is not None:
+        statement = statement.where(enrolment.c.sequence.in_(sequences))
+    conn.execute(statement.values(state="exited", exit_reason=reason, left_at=at))
+
+
+def _pages(
+    conn: Connection, name: str, key: Column[Any], written: Column[Any] | None, at: datetime
+) -> Iterator[tuple[int, int]]:
+    """Give what is new behind a mark as ranges (low, high] of `key`, and move the mark.
+
+    With a column `written` the mark stays behind rows younger than SETTLED: they are given again next time.
+    """
+    low = kept = mark(conn, name)
+    while True:
+        page = select(key.label("key")).where(key > low).order_by(key).limit(CHUNK).subquery()
+        high = conn.execute(select(func.max(page.c.key))).scalar()
+        if high is None:
+            return
+        settled = high
+        if written is not None:
+            old = select(func.max(key)).where(key > low, key <= high, written <= at - SETTLED)
+            settled = conn.execute(old).scalar()
+        if settled is not None and kept == low:
+            kept = settled
+            set_mark(conn, name, kept)
+        # The mark is moved before the page is dealt with: both are one transaction.
+        yield low, high
+        low = high
+
+
+class _Entry:
+    """The way into one sequence."""
+
+    def __init__(
+        self, conn: Connection, sequence: Sequence, version_id: int, *, at: datetime, controller: str | None
+    ) -> None:
+        self.conn, self.sequence, self.version_id, self.at = conn, sequence, version_id, at
+        self.controller = controller
+
+    def run(self, limit: int) -> int:
+        """Enrol who is new, and give their number."""
+        match self.sequence.enrol:
+            case ConsentConfirmed():
+                return self._consented(limit)
+            case SequenceFinished() as form:
+                return self._finished(form, limit)
+
+    def _consented(self, limit: int) -> int:
+        """Everybody with new consent, and every new lead: the two may be written in either order."""
+        count = 0
+        for name, key, written in (
+            ("consent", consent_state.c.seq, None),
+            ("lead", lead.c.id, lead.c.created_at),
+        ):
+            for low, high in _pages(self.conn, f"enrol:{self.sequence.name}:{name}", key, written, self.at):
+                count += self._insert(key > low, key <= high)
+                if count >= limit:
+                    return count
+        return count
+
+    def _finished(self, form: SequenceFinished, limit: int) -> int:
+        """Everybody who finished long enough ago, and those who turned to a wanted temperature after that."""
+        e = enrolment.alias("finished")
+        wanted = (e.c.sequence == form.sequence, e.c.state == literal("finished", literal_execute=True))
+        # Strictly before: what finishes at this very moment is written later, perhaps with a lower id.
+        ripe = e.c.left_at < self.at - form.after.span
+        fits = func.coalesce(lead_score.c.temperature, "cold").in_([str(t) for t in form.temperature])
+        name = f"enrol:{self.sequence.name}:finished"
+        count = 0
+        while count < limit:
+            when, _, last = text_mark(self.conn, name).partition(" ")
+            beyond = []
+            if when:
+                since = datetime.fromisoformat(when)
+                beyond = [e.c.left_at >= since, or_(e.c.left_at > since, e.c.id > int(last))]
+            page = (
+                select(e.c.id, e.c.left_at, e.c.lead_id)
+                .where(*wanted, ripe, *beyond)
+                .order_by(e.c.left_at, e.c.id)
+                .limit(CHUNK)
+            )
+            rows = self.conn.execute(page).all()
+            if not rows:
+                break
+            count += self._insert(lead.c.id.in_(page.with_only_columns(e.c.lead_id)), fits)
+            set_mark(self.conn, name, f"{rows[-1].left_at.isoformat()} {rows[-1].id}")
+        turned = temperature_change.c
+        name = f"enrol:{self.sequence.name}:turned"
+        for low, high in _pages(self.conn, name, turned.id, turned.at, self.at):
+            leads = select(e.c.lead_id).where(
+                *wanted,
+                ripe,
+                e.c.lead_id.in_(select(turned.lead_id).where(turned.id > low, turned.id <= high)),
+            )
+            count += self._insert(lead.c.id.in_(leads), fits)
+        return count
+
+    def _insert(self, *conditions: ColumnElement[bool]) -> int:
+        """Enrol leads of marketing's with consent to the purpose who never were in this sequence."""
+        state, sequence = consent_state.c, self.sequence
+        given = [state.purpose == sequence.purpose, state.state == "given", state.channel == "email"]
+        if self.controller is not None:
+            given.append(state.controller == self.controller)
+        before = exists().where(enrolment.c.lead_id == lead.c.id, enrolment.c.sequence == sequence.name)
+        values = {
+            "sequence": literal(sequence.name),
+            "sequence_version_id": literal(self.version_id),
+            "state": literal("active"),
+            "step": literal(sequence.first),
+            "occurrence": literal(1),
+            "due_at": literal(self.at, UtcTime()),
+            "entered_at": literal(self.at, UtcTime()),
+        }
+        found = (
+            select(lead.c.id, *values.values())
+            .distinct()
+            .select_from(
+                lead.join(consent_state, state.subject == lead.c.subject).outerjoin(
+                    lead_score, lead_score.c.lead_id == lead.c.id
+                )
+            )
+            .where(*given, lead.c.owner == "marketing", lead.c.stage.in_(NURTURED), ~before, *conditions)
+            .order_by(lead.c.id)
+        )
+        return self.conn.execute(insert(enrolment).from_select(["lead_id", *values], found)).rowcount
