@@ -1,0 +1,121 @@
+"""How does a mail read without HTML? A walk over the MJML tree writes it, once, at build."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from xml.etree.ElementTree import Element
+
+WIDTH = 76
+RULE = "-" * 40
+BULLET = "- "
+SILENT = frozenset({"mj-head", "mj-image", "mj-raw", "mj-spacer", "mj-style", "mj-navbar", "mj-social"})
+BLOCKS = frozenset({"p", "div", "h1", "h2", "h3", "ul", "ol", "li", "table", "tr", "blockquote"})
+
+
+def write(root: Element) -> str:
+    """Write the text part; block tokens stay, as comments of their own."""
+    paragraphs = [part for element in root for part in _component(element)]
+    return "\n\n".join(part for part in paragraphs if part.strip()) + "\n"
+
+
+def render_tidy(text: str) -> str:
+    """Close the gaps that conditions left in a rendered text: at most one empty line, none at the ends."""
+    lines = (line.rstrip() for line in text.strip().splitlines())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def _component(element: Element) -> Iterator[str]:
+    if not isinstance(element.tag, str):
+        yield f"<!--{element.text}-->"
+    elif element.tag in SILENT or "no-text" in element.get("css-class", "").split():
+        return
+    elif element.tag == "mj-text":
+        yield from _paragraphs(_inline(element))
+    elif element.tag == "mj-button":
+        yield f"{_squeeze(_inline(element))}:\n{element.get('href', '')}"
+    elif element.tag == "mj-divider":
+        yield RULE
+    elif element.tag == "mj-table":
+        yield _table(element)
+    else:
+        for child in element:
+            yield from _component(child)
+
+
+def _table(table: Element) -> str:
+    lines = []
+    for row in table:
+        if not isinstance(row.tag, str):
+            lines.append(f"<!--{row.text}-->")
+            continue
+        cells = [_squeeze(_inline(cell)) for cell in row]
+        lines.append(
+            "\n".join(textwrap.wrap(" | ".join(cell for cell in cells if cell), WIDTH, subsequent_indent="  "))
+        )
+    return "\n".join(lines)
+
+
+def _inline(element: Element) -> str:
+    """Text of an element; a NUL marks a paragraph's edge, a line break a `<br/>`."""
+    parts = [_flat(element.text)]
+    for child in element:
+        if not isinstance(child.tag, str):
+            parts.append(f"<!--{child.text}-->")
+        elif child.tag == "br":
+            parts.append("\n")
+        elif child.tag == "a":
+            parts.append(_link(child))
+        elif child.tag == "li":
+            parts.append(f"\0{BULLET}{_inline(child).strip()}\0")
+        elif child.tag in BLOCKS:
+            parts.append(f"\0{_inline(child)}\0")
+        else:
+            parts.append(_inline(child))
+        parts.append(_flat(child.tail))
+    return "".join(parts)
+
+
+def _link(anchor: Element) -> str:
+    label, address = _squeeze(_inline(anchor)), anchor.get("href", "")
+    return address if not label or label == address else f"{label} <{address}>"
+
+
+def _flat(text: str | None) -> str:
+    return re.sub(r"\s+", " ", text or "")
+
+
+def _squeeze(text: str) -> str:
+    return re.sub(r"\s+", " ", text.replace("\0", " ")).strip()
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    bullets: list[str] = []
+    for paragraph in text.split("\0"):
+        if not paragraph.strip():
+            continue
+        if paragraph.startswith(BULLET):
+            bullets.append(_wrapped(paragraph, indent="  "))
+            continue
+        if bullets:
+            yield "\n".join(bullets)
+            bullets = []
+        yield _wrapped(paragraph)
+    if bullets:
+        yield "\n".join(bullets)
+
+
+def _wrapped(paragraph: str, indent: str = "") -> str:
+    lines = [_squeeze(line) for line in paragraph.strip("\n ").split("\n")]
+    if "<!--" in paragraph:
+        # Only one branch of a condition is shown, so its length is unknown and it stays in one line.
+        return "\n".join(line for line in lines if line)
+    return "\n".join(
+        textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False, subsequent_indent=indent)
+        for line in lines
+        if line
+    )
