@@ -1,0 +1,92 @@
+"""How is the public edge put together? One Starlette application over one workspace.
+
+It commits rows and gives hints; it sends nothing, scores nothing and plans nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, PlainTextResponse
+
+from nurture.web import edge, evidence
+from nurture.web.brake import Brake
+from nurture.web.guard import Guard
+from nurture.web.pages import Pages
+from nurture.web.routes import PUBLIC, route
+from nurture.web.wake import Wake
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from nurture.clock import Clock
+    from nurture.store.workspace import Workspace
+
+MINIMUM_FILL = 2.0
+ANSWER_FLOOR = 0.25
+
+
+def create_app(
+    workspace: Workspace,
+    clock: Clock,
+    *,
+    wake: Wake | None = None,
+    brake: Brake | None = None,
+    minimum_fill: float = MINIMUM_FILL,
+    answer_floor: float = ANSWER_FLOOR,
+) -> Starlette:
+    """Make the application.
+
+    `minimum_fill`: seconds a form must have been open. `answer_floor`: seconds a sign-up's answer
+    takes at least, so that its time tells nothing. Without `wake` no hints are given.
+    """
+    here = edge.Edge(
+        workspace=workspace,
+        clock=clock,
+        pages=Pages(workspace.settings),
+        wake=wake or Wake(""),
+        brake=brake or Brake(),
+        trusted=evidence.networks(workspace.settings.trusted_proxies),
+        minimum_fill=minimum_fill,
+        answer_floor=answer_floor,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await here.wake.close()
+
+    app = Starlette(
+        routes=[route(public) for public in PUBLIC],
+        middleware=[Middleware(Guard, pages=here.pages)],
+        exception_handlers={HTTPException: _wrong},
+        lifespan=lifespan,
+    )
+    # An address with a slash too many is a wrong address: a redirect would show the token to logs.
+    app.router.redirect_slashes = False
+    app.state.edge = here
+    return app
+
+
+async def _wrong(request: Request, error: Exception) -> Response:
+    """Answer an error in the words of the caller: a page, or plain text or JSON for machines."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    path = request.url.path
+    response: Response
+    if path.startswith("/api/"):
+        response = JSONResponse({"error": str(status)}, status)
+    elif path.startswith("/hooks/"):
+        response = PlainTextResponse(f"{status}\n", status)
+    else:
+        pages = edge.of(request).pages
+        response = pages.wrong(pages.language(request), status)
+    for name, value in (getattr(error, "headers", None) or {}).items():
+        response.headers[name] = value
+    return response

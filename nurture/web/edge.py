@@ -1,0 +1,86 @@
+"""What does every route share? The workspace, the clock, the pages, and the way off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+    from starlette.requests import Request
+
+    from nurture.clock import Clock
+    from nurture.store.workspace import Workspace
+    from nurture.web.brake import Brake
+    from nurture.web.evidence import Network
+    from nurture.web.pages import Pages
+    from nurture.web.wake import Wake
+
+T = TypeVar("T")
+THREADS = 8
+SECONDS = 20.0
+"""How long an answer waits for the database; SendGrid waits 10 s and comes again."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Everything a route needs from outside. `minimum_fill` and `answer_floor` are seconds."""
+
+    workspace: Workspace
+    clock: Clock
+    pages: Pages
+    wake: Wake
+    brake: Brake
+    trusted: tuple[Network, ...]
+    minimum_fill: float
+    answer_floor: float
+    _limiters: dict[int, CapacityLimiter] = field(default_factory=dict, repr=False)
+
+    @property
+    def controller(self) -> str:
+        """The brand that consent is given to."""
+        return self.workspace.settings.controller
+
+    def now(self) -> datetime:
+        """The time of this answer, UTC."""
+        return self.clock.now()
+
+    async def read(self, question: Callable[[Connection], T]) -> T:
+        """Ask the database in a thread; what is written there is rolled back."""
+
+        def ask() -> T:
+            with self.workspace.store.read() as conn:
+                return question(conn)
+
+        return await self._off_loop(ask)
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """Change the database in a thread, in one transaction; returns after the commit."""
+
+        def act() -> T:
+            with self.workspace.store.write() as conn:
+                return change(conn)
+
+        return await self._off_loop(act)
+
+    async def _off_loop(self, work: Callable[[], T]) -> T:
+        # A limiter belongs to one event loop.
+        limiter = self._limiters.setdefault(id(asyncio.get_running_loop()), CapacityLimiter(THREADS))
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
+        except TimeoutError:
+            raise HTTPException(503) from None
+
+
+def of(request: Request) -> Edge:
+    """Give what the application of this request shares."""
+    edge: Edge = request.app.state.edge
+    return edge

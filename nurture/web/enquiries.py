@@ -1,0 +1,92 @@
+"""How does somebody ask for a demo, an offer or prices? By a form; it is stored raw as an event.
+
+No sign-up: the data serves this one answer. What follows from it (signal, handover) is decided by
+the flows that read the event.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+
+from nurture.tracking import intake
+from nurture.web import bodies, edge, evidence, sign_up, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+FORMS = ("demo_request", "offer_request", "price_request")
+FIELDS: Mapping[str, int] = {"first_name": 80, "last_name": 80, "company": 120, "phone": 40, "message": 2_000}
+"""Optional fields and their longest length."""
+
+
+async def show(request: Request) -> Response:
+    """Show the empty form."""
+    here = edge.of(request)
+    return _page(here, _form(request), here.pages.language(request), {}, {})
+
+
+async def submit(request: Request) -> Response:
+    """Take the form: stored when the answer leaves, or shown again with what is missing."""
+    here = edge.of(request)
+    form, at = _form(request), here.now()
+    fields = await bodies.form(request)
+    language = here.pages.language(request, fields.get("lang"))
+    address, problems = sign_up.read_address(here, language, fields)
+    if len(fields.get("message", "")) > FIELDS["message"]:
+        problems |= {"message": here.pages.words[language]("error.message")}
+    if not problems:
+        problems = sign_up.stamp_problems(here, language, form, fields, at=at)
+    if problems:
+        return _page(here, form, language, fields, problems)
+    caller = evidence.client_ip(request, here.trusted)
+    network = evidence.network_of(caller) if caller else None
+    if not fields.get("website") and here.brake.allows(network, at=at):
+        told = {"form": form, "address": address, "fields": _told(fields), "language": language, "at": at.isoformat()}
+        body = json.dumps(told, sort_keys=True, ensure_ascii=False).encode()
+        keyring = here.workspace.keyring
+        if await here.write(lambda conn: intake.store_raw(conn, keyring, source="form", body=body, at=at)):
+            here.wake.hint()
+    return here.pages.notice(language, "received")
+
+
+def _form(request: Request) -> str:
+    form: str = request.path_params["form"]
+    if form not in FORMS:
+        raise HTTPException(404)
+    return form
+
+
+def _told(fields: Mapping[str, str]) -> dict[str, str]:
+    """Give what was filled in, without control characters; line breaks of the message become spaces."""
+    told = {}
+    for name, longest in FIELDS.items():
+        text = evidence.printable(" ".join(fields.get(name, "").split()), longest)
+        if text:
+            told[name] = text
+    return told
+
+
+def _page(
+    here: edge.Edge, form: str, language: str, fields: Mapping[str, str], problems: Mapping[str, str]
+) -> Response:
+    at = here.now()
+    old = fields.get("stamp", "")
+    keep = stamp.served(here.workspace.keyring, form, old, at=at) is not None
+    return here.pages.answer(
+        "request",
+        language,
+        status=422 if problems else 200,
+        switch=not problems,
+        form=form,
+        fields={name: fields.get(name, "")[:longest] for name, longest in {"address": 254, **FIELDS}.items()},
+        limits=FIELDS,
+        sure=sign_up.sure(fields),
+        stamp=old if keep else stamp.issue(here.workspace.keyring, form, at=at),
+        problems=problems,
+    )

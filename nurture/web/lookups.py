@@ -1,0 +1,118 @@
+"""Which message, recipient and target does a token name? Reads only; no address is ever needed for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+
+from consent import states, tokens
+from consent.schema import identity
+from consent.wording import NEWSLETTER
+from nurture.store.tables import message, template_version
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from consent.keys import Keyring
+
+MAIN = NEWSLETTER
+TRACKING = states.TRACKING
+ORDER = (MAIN, TRACKING)
+LONGEST_TOKEN = 128
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Whom a link belongs to, and which topic the mail it stood in was about."""
+
+    subject: str
+    purpose: str
+    language: str | None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a link of a message leads."""
+
+    public_id: str
+    subject: str
+    url: str
+    tracked: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One purpose and whether a person agrees to it now."""
+
+    purpose: str
+    given: bool
+    since: datetime
+
+
+def read_token(keyring: Keyring, purpose: str, token: str) -> str | None:
+    """Give the id in a token; None for anything that is not exactly ours."""
+    return tokens.read(keyring, purpose, token) if len(token) <= LONGEST_TOKEN else None
+
+
+def recipient(conn: Connection, public_id: str) -> Recipient | None:
+    """Give the recipient behind a message's public id, or behind a subject's id (unique keys of both).
+
+    Links of old mails work as long as the message row stands; erased people have no links.
+    """
+    row = conn.execute(
+        select(message.c.subject, message.c.purpose, message.c.language)
+        .join(identity, identity.c.subject == message.c.subject)
+        .where(message.c.public_id == public_id)
+    ).first()
+    if row is not None:
+        return Recipient(row.subject, row.purpose or MAIN, row.language)
+    found = conn.execute(select(identity.c.subject).where(identity.c.subject == public_id)).scalar()
+    return None if found is None else Recipient(found, MAIN, None)
+
+
+def target(conn: Connection, public_id: str, index: int) -> Target | None:
+    """Give where link `index` of a message leads: the address its template version holds, nothing else."""
+    row = conn.execute(
+        select(message.c.subject, message.c.tracked, template_version.c.links)
+        .join(template_version, template_version.c.id == message.c.template_version_id)
+        .where(message.c.public_id == public_id)
+    ).first()
+    if row is None or not 0 <= index < len(row.links):
+        return None
+    url = row.links[index].get("url")
+    return Target(public_id, row.subject, url, row.tracked) if isinstance(url, str) and is_web(url) else None
+
+
+def tracked_subject(conn: Connection, public_id: str) -> str | None:
+    """Give the recipient of a message that was planned with tracking; None otherwise."""
+    return conn.execute(
+        select(message.c.subject).where(message.c.public_id == public_id, message.c.tracked)
+    ).scalar_one_or_none()
+
+
+def is_web(url: str) -> bool:
+    """Tell whether an address can stand in a Location header and means the same to everybody."""
+    if not (url.isascii() and url.isprintable()) or " " in url or "\\" in url:
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def standings(conn: Connection, subject: str, controller: str) -> list[Standing]:
+    """Give what a person agreed to or withdrew by e-mail, the main topics first."""
+    found = [
+        Standing(one.purpose, one.state is states.State.GIVEN, one.since)
+        for one in states.standings(conn, subject, controller=controller)
+        if one.channel == states.EMAIL and one.purpose != states.EVERYTHING
+    ]
+    return sorted(
+        found, key=lambda one: (ORDER.index(one.purpose) if one.purpose in ORDER else len(ORDER), one.purpose)
+    )

@@ -1,0 +1,105 @@
+"""How does a page come about? Jinja files from templates/pages, always escaped, compiled at start."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from nurture.web.words import LANGUAGES, Words, choose
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from nurture.settings import Settings
+
+STATIC = Path(__file__).resolve().parent / "static"
+
+
+class Pages:
+    """Renders the public pages of one installation."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Compile every page now: the first reader should not wait, and a broken page should not start."""
+        self.settings = settings
+        # Escaping never depends on a file's name, and a missing value is an error, not a gap.
+        self.environment = Environment(
+            loader=FileSystemLoader(settings.templates / "pages"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        for name in self.environment.list_templates(extensions=["html"]):
+            self.environment.get_template(name)
+        self.words = {language: Words(language, settings.tz) for language in LANGUAGES}
+        self.style = "/static/site.css?v=" + hashlib.sha256((STATIC / "site.css").read_bytes()).hexdigest()[:12]
+
+    def language(self, request: Request, known: str | None = None) -> str:
+        """Choose the language; `known` is that of the mail the reader comes from."""
+        return choose(
+            request.query_params.get("lang"),
+            "" if known in LANGUAGES else request.headers.get("accept-language", ""),
+            known if known in LANGUAGES else self.settings.language,
+        )
+
+    def answer(
+        self, name: str, language: str, *, status: int = 200, switch: bool = False, **values: object
+    ) -> HTMLResponse:
+        """Render a page. `switch` offers the other language, for pages that GET alone shows."""
+        words = self.words[language]
+        other = next(one for one in LANGUAGES if one != language)
+        body = self.environment.get_template(f"{name}.html").render(
+            t=words,
+            lang=language,
+            other=other if switch else None,
+            style=self.style,
+            brand=self.settings.sender_name,
+            company=self.settings.company,
+            **values,
+        )
+        return HTMLResponse(body, status, headers={"Content-Language": language, "Vary": "Accept-Language"})
+
+    def notice(
+        self,
+        language: str,
+        key: str,
+        *,
+        status: int = 200,
+        mark: str = "done",
+        link: tuple[str, str] | None = None,
+        **values: str,
+    ) -> HTMLResponse:
+        """Render a page that says one thing: `<key>.title`, `<key>.lead` and perhaps a link (address, word key)."""
+        words = self.words[language]
+        values = {"brand": self.settings.sender_name, "company": self.settings.company, **values}
+        return self.answer(
+            "notice",
+            language,
+            status=status,
+            title=words(f"{key}.title"),
+            lead=words(f"{key}.lead", **values),
+            mark=mark,
+            link=link,
+        )
+
+    def wrong(self, language: str, status: int) -> HTMLResponse:
+        """Render an error: what happened and what to do, nothing about our insides."""
+        words = self.words[language]
+        key = status if f"wrong.{status}" in _KNOWN else 400 if status < 500 else 500  # noqa: PLR2004  HTTP classes
+        return self.answer(
+            "notice",
+            language,
+            status=status,
+            title=words(f"wrong.{key}"),
+            lead=words(f"wrong.text.{key}"),
+            mark="wrong",
+            link=None,
+        )
+
+
+_KNOWN = frozenset(f"wrong.{status}" for status in (400, 404, 405, 408, 413, 415, 500, 503))

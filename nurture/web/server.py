@@ -1,0 +1,75 @@
+"""How do the public pages run? One uvicorn process, without its own access log, which would hold tokens."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from consent import texts, wording
+from nurture.clock import SystemClock
+from nurture.store.workspace import open_workspace
+from nurture.web.app import create_app
+from nurture.web.lookups import MAIN
+from nurture.web.wake import Wake
+from nurture.web.words import LANGUAGES
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from starlette.types import ASGIApp
+
+    from nurture.settings import Settings
+    from nurture.store.workspace import Workspace
+
+MOST_CONNECTIONS = 512
+KEEP_ALIVE_SECONDS = 5
+LONGEST_HEADER_BLOCK = 16 * 1_024
+SHUTDOWN_SECONDS = 10
+
+
+def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
+    """Give how uvicorn is run, here and in the tests."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        workers=1,  # the caps of the brake are counted in this process
+        access_log=False,
+        log_config=None,
+        # Forwarded headers are read by evidence.py alone, by its own rule.
+        proxy_headers=False,
+        server_header=False,
+        date_header=True,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        h11_max_incomplete_event_size=LONGEST_HEADER_BLOCK,
+        ws="none",
+        http="h11",
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Serve the public pages until stopped; logs one line per answer on stderr, without tokens."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    # httpx names the address of every request at INFO; ours is of no use in the log.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    with open_workspace(settings) as workspace:
+        prepare(workspace, at=SystemClock().now())
+        app = create_app(workspace, SystemClock(), wake=Wake.from_environment())
+        uvicorn.Server(configuration(app, host=settings.web_host, port=settings.web_port)).run()
+
+
+def prepare(workspace: Workspace, *, at: datetime) -> None:
+    """Publish the standard wordings where none is, so that the sign-up form of a new installation works."""
+    settings = workspace.settings
+    with workspace.store.write() as conn:
+        known = [
+            texts.newest_version(conn, controller=settings.controller, purpose=MAIN, language=language)
+            for language in LANGUAGES
+        ]
+        if not any(known):
+            texts.publish(conn, wording.standard(settings.controller, settings.company), at=at)
