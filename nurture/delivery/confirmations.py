@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, not_, or_, select
+from sqlalchemy import and_, select
 
+from consent import opt_in
 from consent.schema import opt_in_request
 from nurture.delivery.content.library import MailKey
 from nurture.delivery.queue import environment, insert_batches, remember_mails
@@ -14,16 +16,26 @@ from nurture.delivery.states import Kind, State
 from nurture.store.tables import delivery_attempt, message, message_exception, send_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from sqlalchemy import Connection, Row, Select
 
-    from sqlalchemy import Connection, Row
-
-    from nurture.delivery.content.library import Library
+    from nurture.delivery.content.library import Library, Mail
     from nurture.store.workspace import Workspace
 
+DOUBT = (State.IN_DOUBT, State.UNKNOWN)
 MOST = 3
 AGAIN_AFTER = timedelta(minutes=15)
 """Longer than an acceptance may come late; a second identical mail is harmless, a missing one loses the lead."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A confirmation mail to queue: the `occurrence`-th for its request."""
+
+    request_id: int
+    subject: str
+    language: str
+    expires_at: datetime
+    occurrence: int
 
 
 def queue_confirmations(conn: Connection, ws: Workspace, library: Library, *, at: datetime, limit: int) -> int:
@@ -33,72 +45,88 @@ def queue_confirmations(conn: Connection, ws: Workspace, library: Library, *, at
     all, with the same token, and none after the request has expired. One mail per batch, so that one
     doubt concerns one person.
     """
-    rows = _due(conn, at=at, limit=limit)
-    here = environment(conn)
-    mails = {language: _mail(library, language, ws.settings.language) for language in {row.language for row in rows}}
+    due = opt_in.due(conn, at=at, limit=limit)
+    opt_in.mark_queued(conn, [item.request_id for item in due], at=at)
+    wanted = [Wanted(item.request_id, item.subject, item.language, item.expires_at, 1) for item in due]
+    wanted += _again(conn, at=at, limit=limit - len(wanted))
+    mails = {language: _mail(library, language, ws.settings.language) for language in {one.language for one in wanted}}
     versions = remember_mails(conn, mails.values(), at=at)
-    for row in rows:
-        mail = mails[row.language]
+    here = environment(conn)
+    for one in wanted:
+        mail = mails[one.language]
         batch = {
             "kind": Kind.CONFIRMATION,
             "provider": ws.settings.provider,
             "environment": here,
             "not_before": at,
-            "not_after": row.expires_at,
+            "not_after": one.expires_at,
         }
-        insert_batches(conn, batch, [_message(row, mail.key, versions[mail.key, mail.sha256])], batch_limit=1, at=at)
-    return len(rows)
+        row = {
+            "subject": one.subject,
+            "request_id": one.request_id,
+            "step": "confirm",
+            "occurrence": one.occurrence,
+            "class": "confirmation",
+            "language": mail.key.rpartition("/")[2],
+            "template_version_id": versions[mail.key, mail.sha256],
+            "tracked": False,
+        }
+        insert_batches(conn, batch, [row], batch_limit=1, at=at)
+    return len(wanted)
 
 
-def _mail(library: Library, language: str, fallback: str) -> Any:  # noqa: ANN401  the library's Mail
+def _mail(library: Library, language: str, fallback: str) -> Mail:
     wanted = MailKey("opt_in", "confirm", "neutral", language)
     return library.mail(wanted if library.has(wanted) else MailKey("opt_in", "confirm", "neutral", fallback))
 
 
-def _message(row: Row[Any], key: str, version: int) -> dict[str, Any]:
-    return {
-        "subject": row.subject,
-        "request_id": row.id,
-        "step": "confirm",
-        "occurrence": row.sent + 1,
-        "class": "confirmation",
-        "language": key.rpartition("/")[2],
-        "template_version_id": version,
-        "tracked": False,
-    }
+def _again(conn: Connection, *, at: datetime, limit: int) -> list[Wanted]:
+    """Which open requests may have lost every mail so far?"""
+    if limit <= 0:
+        return []
+    by_request: dict[int, list[Row[Any]]] = {}
+    for row in conn.execute(_mails_of_doubtful_requests(at)):
+        by_request.setdefault(row.request_id, []).append(row)
+    wanted = []
+    for request_id, mails in sorted(by_request.items()):
+        last = mails[-1]
+        # One that is planned, under way, accepted or refused for good speaks against another.
+        lost = all(mail.state in DOUBT and mail.own is None for mail in mails)
+        if lost and len(mails) < MOST and last.started_at is not None and last.started_at <= at - AGAIN_AFTER:
+            wanted.append(Wanted(request_id, last.subject, last.language, last.expires_at, last.occurrence + 1))
+    return wanted[:limit]
 
 
-def _due(conn: Connection, *, at: datetime, limit: int) -> Sequence[Row[Any]]:
-    """Which open requests need a (further) mail, oldest first? Served by ix_opt_in_request_open and the unique key."""
-    of_request = message.c.request_id == opt_in_request.c.id
-    sent = select(func.count()).where(of_request).select_from(message).scalar_subquery()
-    own = select(message_exception.c.message_id).where(message_exception.c.message_id == message.c.id).exists()
-    lost = and_(
-        send_batch.c.state.in_([State.IN_DOUBT, State.UNKNOWN]),
-        delivery_attempt.c.started_at <= at - AGAIN_AFTER,
-        not_(own),
+def _mails_of_doubtful_requests(at: datetime) -> Select[Any]:
+    """All mails of open requests of which one is in doubt (ix_send_batch_doubtful, ix_message_batch)."""
+    doubtful = (
+        select(message.c.request_id)
+        .join(send_batch, send_batch.c.id == message.c.batch_id)
+        .where(send_batch.c.state.in_(DOUBT), send_batch.c.kind == Kind.CONFIRMATION)
     )
-    tried = message.join(send_batch, send_batch.c.id == message.c.batch_id).outerjoin(
-        delivery_attempt,
-        and_(delivery_attempt.c.batch_id == send_batch.c.id, delivery_attempt.c.n == send_batch.c.attempt),
+    attempt = and_(delivery_attempt.c.batch_id == send_batch.c.id, delivery_attempt.c.n == send_batch.c.attempt)
+    source = (
+        message.join(send_batch, send_batch.c.id == message.c.batch_id)
+        .join(opt_in_request, opt_in_request.c.id == message.c.request_id)
+        .outerjoin(delivery_attempt, attempt)
+        .outerjoin(message_exception, message_exception.c.message_id == message.c.id)
     )
-    # Every mail so far is lost: one that is planned, under way, accepted or refused for good needs no other.
-    settled = select(message.c.id).select_from(tried).where(of_request, not_(func.coalesce(lost, False))).exists()
-    query = (
+    return (
         select(
-            opt_in_request.c.id,
-            opt_in_request.c.subject,
+            message.c.request_id,
+            message.c.subject,
+            message.c.occurrence,
             opt_in_request.c.language,
             opt_in_request.c.expires_at,
-            sent.label("sent"),
+            send_batch.c.state,
+            delivery_attempt.c.started_at,
+            message_exception.c.state.label("own"),
         )
+        .select_from(source)
         .where(
+            message.c.request_id.in_(doubtful),
             opt_in_request.c.state == "requested",
-            opt_in_request.c.channel == "email",
             opt_in_request.c.expires_at > at,
-            or_(sent == 0, and_(sent < MOST, not_(settled))),
         )
-        .order_by(opt_in_request.c.id)
-        .limit(limit)
+        .order_by(message.c.request_id, message.c.occurrence)
     )
-    return conn.execute(query).all()

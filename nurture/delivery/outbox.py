@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from nurture.delivery.mime import encode
@@ -12,6 +15,8 @@ from nurture.delivery.provider import Accepted, Outcome, Outgoing, Refused, Reje
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from datetime import datetime
+    from email.message import EmailMessage
     from pathlib import Path
 
 
@@ -78,3 +83,34 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a list shows of a mail in the folder."""
+
+    public_id: str
+    date: datetime
+    subject: str
+
+
+def read(folder: Path, public_id: str) -> EmailMessage | None:
+    """Read one mail back; None when the folder does not hold it."""
+    if not public_id.isalnum():
+        return None
+    try:
+        raw = (folder / f"{public_id}.eml").read_bytes()
+    except OSError:
+        return None
+    return message_from_bytes(raw, policy=policy.default)
+
+
+def newest(folder: Path, *, limit: int) -> list[Held]:
+    """List the mails that came last, newest first."""
+    files = sorted(folder.glob("*.eml"), key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+    found = []
+    for path in files[:limit]:
+        mail = read(folder, path.stem)
+        if mail is not None:
+            found.append(Held(path.stem, parsedate_to_datetime(mail["Date"]), str(mail["Subject"])))
+    return found

@@ -12,12 +12,14 @@ A crash before the intent's commit costs nothing but the lease; one after it lea
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from consent.gate import LEASE
 from nurture.delivery.claiming import Claim, claim, recover
 from nurture.delivery.composing import Composed, compose
 from nurture.delivery.intent import Submission, intend
-from nurture.delivery.provider import Outcome, Provider, Unknown
+from nurture.delivery.provider import Outcome, Provider, Refused, Unknown
 from nurture.delivery.settling import settle
 from nurture.delivery.states import Counts, Kind, State
 
@@ -55,17 +57,23 @@ def send_next(
     if held is None:
         return None
     composed = compose(ws, library, held, at=at)
+    asked = time.monotonic()
     with ws.store.write() as conn:
         submission = intend(conn, ws, composed, at=at)
     if not submission.ready:
         return submission.counts
-    outcome = _submit(provider, submission)
+    outcome = _submit(provider, submission, asked)
     with ws.store.write() as conn:
         return submission.counts + settle(conn, submission, outcome, at=at)
 
 
-def _submit(provider: Provider, submission: Submission) -> Outcome:
-    """Hand over; a provider that raises has broken its promise, and then nobody knows what it did before."""
+def _submit(provider: Provider, submission: Submission, asked: float) -> Outcome:
+    """Hand over; a provider that raises has broken its promise, and then nobody knows what it did before.
+
+    After a pause longer than a permit lives (a suspended machine) nothing is handed over: ask again.
+    """
+    if time.monotonic() - asked > LEASE.total_seconds():
+        return Refused("permit over")
     try:
         return provider.submit(submission.outgoing)
     except Exception as error:  # noqa: BLE001  see above: the batch must not stay without an answer

@@ -207,6 +207,8 @@ Index(
     sqlite_where=OPEN_BATCH,
     postgresql_where=OPEN_BATCH,
 )
+DOUBTFUL_BATCH = send_batch.c.state.in_(["in_doubt", "unknown"])
+Index("ix_send_batch_doubtful", send_batch.c.id, sqlite_where=DOUBTFUL_BATCH, postgresql_where=DOUBTFUL_BATCH)
 
 message = Table(
     "message",

@@ -1,0 +1,88 @@
+"""See how mail fares, and read what the outbox holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `delivery` and `outbox`."""
+    delivery = typer.Typer(no_args_is_help=True, help="How mail fares between us and the provider.")
+    delivery.command("status")(status)
+    delivery.command("close-circuit")(close_circuit)
+    app.add_typer(delivery, name="delivery")
+    outbox = typer.Typer(no_args_is_help=True, help="Mail in the local outbox (NURTURE_HOME/outbox).")
+    outbox.command("list")(list_outbox)
+    outbox.command("show")(show)
+    app.add_typer(outbox, name="outbox")
+
+
+def status(as_json: JsonOption = False) -> None:
+    """Messages by state; in doubt and unknown; what is stopped; how the provider fares."""
+    from nurture.cli.output import print_json, table
+    from nurture.delivery import status as delivery
+    from nurture.store.workspace import open_workspace
+
+    with open_workspace() as ws, ws.store.read() as conn:
+        found = delivery.status(conn)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    rows = [(kind, state, count) for kind, counts in found.messages.items() for state, count in sorted(counts.items())]
+    table("Messages", ("kind", "state", "count"), rows)
+    print(f"in doubt {found.in_doubt}, unknown {found.unknown}")
+    if found.stopped:
+        print(f"stopped: {', '.join(found.stopped)}")
+    for circuit in found.circuits:
+        print(f"{circuit['provider']}: {circuit['state']} {circuit['reason']}".rstrip())
+
+
+def close_circuit(provider: Annotated[str, typer.Argument(help="outbox, sendgrid or smtp")]) -> None:
+    """Send again after a wrong key, sandbox mode or the like has been mended."""
+    from nurture import clock
+    from nurture.delivery import circuit
+    from nurture.store.workspace import open_workspace
+
+    with open_workspace() as ws, ws.store.write() as conn:
+        closed = circuit.close(conn, provider, clock.now())
+    print(f"{provider}: {'closed' if closed else 'was not open'}")
+
+
+def list_outbox(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List mails with their subjects; `show` opens one."""
+    from nurture.cli.output import print_json, table
+    from nurture.delivery.outbox import newest
+    from nurture.settings import Settings
+
+    found = newest(Settings().home / "outbox", limit=limit)
+    if as_json:
+        print_json([{"id": mail.public_id, "date": mail.date, "subject": mail.subject} for mail in found])
+        return
+    table("Outbox", ("id", "date", "subject"), [(mail.public_id, mail.date, mail.subject) for mail in found])
+
+
+def show(
+    public_id: Annotated[str, typer.Argument(help="as `outbox list` gives it")],
+    html: Annotated[bool, typer.Option("--html", help="The HTML part instead of the text.")] = False,
+) -> None:
+    """Print one mail: its headers and its text."""
+    from nurture.cli.output import fail
+    from nurture.delivery.outbox import read
+    from nurture.settings import Settings
+
+    mail = read(Settings().home / "outbox", public_id)
+    if mail is None:
+        fail(f"the outbox holds no message {public_id!r}; `nurture outbox list` gives the ids")
+    if not html:
+        for name, value in mail.items():
+            print(f"{name}: {value}")
+        print()
+    part = mail.get_body(("html",) if html else ("plain",))
+    print(part.get_content() if part else "")

@@ -1,0 +1,68 @@
+"""Stop and resume sending; works while Prefect is down, and takes effect with the next batch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+SequenceOption = Annotated[str, typer.Option("--sequence", metavar="S", help="Only this sequence.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All mail, confirmations too.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `stop` and `resume`."""
+    app.command()(stop)
+    app.command()(resume)
+
+
+def stop(reason: ReasonOption, everything: AllOption = False, sequence: SequenceOption = "") -> None:
+    """Stop sending now. What was handed to the provider before cannot be called back; it is listed."""
+    from nurture import clock
+    from nurture.cli.output import note
+    from nurture.delivery import status, switch
+    from nurture.store.workspace import open_workspace
+
+    scope = _scope(everything, sequence)
+    with open_workspace() as ws, ws.store.write() as conn:
+        new = switch.stop(conn, scope, _actor(), reason, clock.now())
+        under_way = status.under_way(conn, sequence or None)
+    print(f"{'stopped' if new else 'already stopped'}: {scope}")
+    if under_way:
+        note(f"{under_way} messages were on their way to the provider and may still arrive")
+
+
+def resume(reason: ReasonOption, everything: AllOption = False, sequence: SequenceOption = "") -> None:
+    """Send again. What is too late by now expires unsent."""
+    from nurture import clock
+    from nurture.cli.output import note
+    from nurture.delivery import switch
+    from nurture.store.workspace import open_workspace
+
+    scope = _scope(everything, sequence)
+    with open_workspace() as ws, ws.store.write() as conn:
+        lifted = switch.resume(conn, scope, _actor(), reason, clock.now())
+        left = sorted(switch.stopped(conn))
+    print(f"{'resumed' if lifted else 'was not stopped'}: {scope}")
+    if left:
+        note(f"still stopped: {', '.join(left)}")
+
+
+def _scope(everything: bool, sequence: str) -> str:
+    from nurture.cli.output import Exit, fail
+    from nurture.delivery import switch
+
+    if everything == bool(sequence):
+        fail("say what: --all or --sequence NAME", Exit.USAGE)
+    return switch.ALL if everything else switch.sequence_scope(sequence)
+
+
+def _actor() -> str:
+    """Give the account that types; the audit wants a who."""
+    import getpass
+
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError, ImportError):
+        return "cli"

@@ -1,0 +1,63 @@
+"""How does delivery stand? Counts by state for people, from the tables alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from nurture.delivery import switch
+from nurture.store.tables import circuit, message, message_exception, send_batch
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True)
+class Status:
+    """Messages by kind and state, what is stopped, and how each provider fares."""
+
+    messages: dict[str, dict[str, int]]
+    in_doubt: int
+    unknown: int
+    stopped: list[str]
+    circuits: list[dict[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain data for JSON."""
+        return asdict(self)
+
+
+def status(conn: Connection) -> Status:
+    """Count every message by the state it really has: its own, else its batch's."""
+    state = func.coalesce(message_exception.c.state, send_batch.c.state)
+    query = (
+        select(message.c.kind, state, func.count())
+        .join(send_batch, send_batch.c.id == message.c.batch_id)
+        .outerjoin(message_exception, message_exception.c.message_id == message.c.id)
+        .group_by(message.c.kind, state)
+        .order_by(message.c.kind, state)
+    )
+    messages: dict[str, dict[str, int]] = {}
+    for kind, of_state, count in conn.execute(query):
+        messages.setdefault(kind, {})[of_state] = count
+    circuits = [
+        {"provider": row.provider, "state": row.state, "since": row.since, "reason": row.reason}
+        for row in conn.execute(select(circuit).order_by(circuit.c.provider))
+    ]
+    return Status(
+        messages=messages,
+        in_doubt=sum(counts.get("in_doubt", 0) for counts in messages.values()),
+        unknown=sum(counts.get("unknown", 0) for counts in messages.values()),
+        stopped=sorted(switch.stopped(conn)),
+        circuits=circuits,
+    )
+
+
+def under_way(conn: Connection, sequence: str | None = None) -> int:
+    """How many messages are being handed over at this moment (of one sequence, if named)?"""
+    query = select(func.coalesce(func.sum(send_batch.c.count), 0)).where(send_batch.c.state == "submitting")
+    if sequence:
+        query = query.where(send_batch.c.sequence == sequence)
+    return int(conn.execute(query).scalar_one())
