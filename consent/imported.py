@@ -15,7 +15,8 @@ from sqlalchemy import select
 from consent import ConsentError, canonical, ledger, vault
 from consent.identity import chunks
 from consent.schema import consent_state, identity
-from consent.states import EMAIL, EVERYTHING, Standing, State, put
+from consent.states import EMAIL, Standing, State, put
+from consent.withdrawal import everything_ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,19 +75,24 @@ def record(conn: Connection, keyring: Keyring, consents: Sequence[ImportedConsen
 
 
 def _new(conn: Connection, consents: Sequence[ImportedConsent]) -> list[ImportedConsent]:
-    barred: set[tuple[str, str, str]] = set()
+    """Leave out what may not, or need not, be recorded."""
+    standing: set[tuple[str, str, str]] = set()
     present: set[str] = set()
     for chunk in chunks(one.subject for one in consents):
         known = select(consent_state.c.subject, consent_state.c.controller, consent_state.c.purpose)
         rows = conn.execute(known.where(consent_state.c.subject.in_(chunk), consent_state.c.channel == EMAIL))
-        barred.update((row.subject, row.controller, row.purpose) for row in rows)
+        standing.update((row.subject, row.controller, row.purpose) for row in rows)
         alive = select(identity.c.subject).where(identity.c.subject.in_(chunk), identity.c.erased_at.is_(None))
         present.update(conn.execute(alive).scalars())
+    left = {
+        controller: everything_ended(conn, (one.subject for one in consents), controller)
+        for controller in {one.controller for one in consents}
+    }
     new = []
     for one in consents:
         key = (one.subject, one.controller, one.purpose)
-        if one.subject in present and key not in barred and (one.subject, one.controller, EVERYTHING) not in barred:
-            barred.add(key)
+        if one.subject in present and one.subject not in left[one.controller] and key not in standing:
+            standing.add(key)
             new.append(one)
     return new
 

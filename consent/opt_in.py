@@ -70,7 +70,7 @@ class Requested:
 
 @dataclass(frozen=True)
 class DueConfirmation:
-    """A confirmation mail to be queued. Times are UTC."""
+    """A confirmation mail to be queued, with what it must say. Times are UTC."""
 
     request_id: int
     subject: str
@@ -332,20 +332,11 @@ def _give(conn: Connection, keyring: Keyring, row: Any, evidence: Mapping[str, s
     return Confirmed(row.subject, row.id, purposes, row.language, row.source, row.controller, seq)
 
 
-def decline(
-    conn: Connection,
-    keyring: Keyring,
-    token: str,
-    *,
-    evidence: Mapping[str, str] | None = None,  # noqa: ARG001  who denies leaves nothing behind
-    at: datetime,
-) -> Declined | AlreadyConfirmed | Lapsed | Unknown:
+def decline(conn: Connection, token: str, *, at: datetime) -> Declined | AlreadyConfirmed | Lapsed | Unknown:
     """Answer "that was not me": void the request and erase the person when nothing else rests on them.
 
-    `evidence` is accepted for symmetry with `confirm` and dropped.
+    Takes no evidence: who says no leaves nothing behind. For POST only, like `confirm`.
     """
-    if tokens.read(keyring, TOKEN_PURPOSE, token) is None:
-        return Unknown()
     ledger.lock(conn)
     row = _by_token(conn, token)
     if row is None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import select, update
 
-from consent import ledger
-from consent.identity import SubjectError
-from consent.schema import identity, opt_in_purpose, opt_in_request
+from consent import canonical, ledger
+from consent.identity import SubjectError, chunks
+from consent.schema import identity, ledger_entry, opt_in_purpose, opt_in_request
 from consent.states import ACTIVE, EMAIL, EVERYTHING, TRACKING, Standing, State, put, standings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -51,7 +51,7 @@ def withdraw(
     named = _ended(purposes, held, requests)
     voided = {seq: request_id for request_id, (seq, asked) in requests.items() if purposes is None or asked & named}
     new = [purpose for purpose in sorted(named) if purpose not in held or held[purpose].state in ACTIVE]
-    if not new and not voided:
+    if not new and not voided and (purposes is not None or everything_ended(conn, [subject], controller)):
         return []
     body = {
         "controller": controller,
@@ -59,7 +59,7 @@ def withdraw(
         "purposes": [EVERYTHING] if purposes is None else sorted(named),
         "route": route,
         "actor": actor,
-        "ends": sorted(held[purpose].seq for purpose in new if purpose in held),
+        "ends": sorted({held[purpose].seq for purpose in new if purpose in held}),
         "voids": sorted(voided),
     }
     [seq] = ledger.append(conn, [ledger.Entry(ledger.EntryType.WITHDRAWN, body, at, subject)])
@@ -70,6 +70,19 @@ def withdraw(
         .values(state="void", settled_at=at, sealed_token=None)
     )
     return [seq]
+
+
+def everything_ended(conn: Connection, subjects: Iterable[str], controller: str) -> set[str]:
+    """Who of these ever withdrew everything from a controller? Read from the ledger."""
+    found: set[str] = set()
+    for chunk in chunks(subjects):
+        query = select(ledger_entry.c.subject, ledger_entry.c.leaf)
+        query = query.where(ledger_entry.c.subject.in_(chunk), ledger_entry.c.type == ledger.EntryType.WITHDRAWN)
+        for row in conn.execute(query):
+            body = canonical.decode(row.leaf)["body"]
+            if body["controller"] == controller and EVERYTHING in body["purposes"]:
+                found.add(row.subject)
+    return found
 
 
 def _present(conn: Connection, subject: str) -> bool:
@@ -100,7 +113,7 @@ def _ended(
 ) -> set[str]:
     """Which purposes end: those named, tracking where it stands or was asked for, and for all, all."""
     if purposes is None:
-        return {*held, EVERYTHING}
+        return set(held)
     asked = {purpose for _, wanted in requests.values() for purpose in wanted}
     return {*purposes} | ({TRACKING} & {*held, *asked} if purposes else set())
 
