@@ -1,1 +1,1 @@
-"""When, and in which order: Prefect flows. No SQL, no HTTP, no rules."""
+"""When does what happen, and in which order? No SQL, no HTTP, no rules: each flow reads like its paragraph."""

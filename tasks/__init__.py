@@ -1,1 +1,1 @@
-"""One unit of work = one transaction = one outcome. Retries, limits and timeouts live here."""
+"""What is one unit of work? One task, one transaction, one outcome; retries, limits and timeouts live here."""

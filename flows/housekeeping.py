@@ -1,0 +1,30 @@
+"""What is put in order at night?"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003  Prefect reads the signature when it runs
+
+from prefect import flow
+
+from flows.telling import alarm, tell, told
+from tasks.housekeeping import forget, reconcile, verify_ledger
+from tasks.sending import lapse_requests, recover
+
+
+@flow(name="keep-house", log_prints=False, persist_result=False, on_failure=[alarm], on_crashed=[alarm])
+def keep_house(at: datetime | None = None) -> dict[str, int]:
+    """Resolve doubts with what the provider reported, let requests lapse, verify the ledger, forget; give counts.
+
+    A ledger that does not verify raises an alarm; nothing is repaired by itself.
+    at: act as if it were this moment; empty for now.
+    """
+    with told("keep_house", at) as story:
+        story.add(recover())
+        story.add(reconcile())
+        story.repeat(lapse_requests, until_no="lapsed")
+        checked = verify_ledger()
+        story.add(checked)
+        if checked["ledger_broken"]:
+            tell("alarm.ledger_broken", "ledger", entries=checked["ledger_entries"])
+        story.add(forget())
+    return story.counts()

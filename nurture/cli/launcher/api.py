@@ -1,0 +1,82 @@
+"""What do we ask of the Prefect server? Its HTTP interface with login and CSRF token; no Prefect import."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from nurture.cli.launcher.errors import LauncherError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UNAUTHORISED = frozenset({401, 403})
+
+
+class PrefectApi:
+    """A thin client; every method raises LauncherError when the server refuses or is gone."""
+
+    def __init__(self, url: str, auth: str, timeout: float = 30.0) -> None:
+        """Speak to the server at `url` (ends in /api) as `user:password`."""
+        user, _, password = auth.partition(":")
+        # Nothing of the caller's proxies: this is loopback.
+        self._client = httpx.Client(base_url=url, auth=(user, password), timeout=timeout, trust_env=False)
+        self._csrf: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._client.close()
+
+    def ready(self) -> bool:
+        """Tell whether the server answers and reaches its database."""
+        try:
+            return self._client.get("/ready").status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def is_closed(self) -> bool:
+        """Tell whether a stranger without login is refused."""
+        answer = httpx.post(f"{self._client.base_url}flows/filter", json={}, trust_env=False, timeout=10)
+        return answer.status_code in UNAUTHORISED
+
+    def get(self, path: str) -> Any:  # noqa: ANN401  JSON
+        """Read."""
+        return self._ask("GET", path, None)
+
+    def post(self, path: str, body: object) -> Any:  # noqa: ANN401  JSON
+        """Send a JSON body and give the answer."""
+        return self._ask("POST", path, body)
+
+    def put(self, path: str, body: object) -> Any:  # noqa: ANN401  JSON
+        """Replace."""
+        return self._ask("PUT", path, body)
+
+    def emit(self, name: str, resource: str, payload: Mapping[str, object], *, at: str) -> None:
+        """Emit one event; `at` is ISO 8601."""
+        made = {"id": str(uuid.uuid4()), "event": name, "occurred": at, "payload": dict(payload)}
+        self.post("/events", [{**made, "resource": {"prefect.resource.id": resource}}])
+
+    def _ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401  JSON
+        try:
+            answer = self._client.request(method, path, json=body, headers=self._token(method))
+            if answer.status_code == httpx.codes.FORBIDDEN:
+                self._csrf = {}
+                answer = self._client.request(method, path, json=body, headers=self._token(method))
+        except httpx.HTTPError as error:
+            raise LauncherError(f"the Prefect server does not answer ({type(error).__name__} at {path})") from error
+        if answer.is_error:
+            raise LauncherError(f"the Prefect server refused {method} {path}: status {answer.status_code}")
+        return answer.json() if answer.content else None
+
+    def _token(self, method: str) -> dict[str, str]:
+        if method == "GET":
+            return {}
+        if not self._csrf:
+            client = secrets.token_hex(16)
+            answer = self._client.get("/csrf-token", params={"client": client})
+            if answer.is_success:
+                self._csrf = {"Prefect-Csrf-Token": answer.json()["token"], "Prefect-Csrf-Client": client}
+        return self._csrf

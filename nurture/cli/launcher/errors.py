@@ -1,0 +1,9 @@
+"""What can go wrong while things are started?"""
+
+from __future__ import annotations
+
+from nurture import NurtureError
+
+
+class LauncherError(NurtureError):
+    """Something could not be started, or died; the message says which, why, and what to do."""

@@ -1,0 +1,231 @@
+"""What does `nurture up` do? Start server, worker and web app, apply the deployments, watch, stop all."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+import httpx
+
+from nurture.cli.launcher import automations, deployments, ports
+from nurture.cli.launcher.children import Children
+from nurture.cli.launcher.environment import LOOPBACK, hardened, prefect_home, refuse_open_profile
+from nurture.cli.launcher.errors import LauncherError
+from nurture.cli.launcher.server import connect, start_server, wait_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from nurture.cli.launcher.api import PrefectApi
+    from nurture.settings import Settings
+
+WAIT_SECONDS = 120.0
+DEPLOY_SECONDS = 180
+
+
+@dataclass
+class Up:
+    """A running installation."""
+
+    settings: Settings
+    children: Children
+    env: dict[str, str]
+    api: PrefectApi
+    web_url: str
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where to look."""
+        outbox = {"outbox": str(self.settings.home / "outbox")} if self.settings.provider == "outbox" else {}
+        return {
+            "public pages": self.web_url,
+            "prefect": self.env["PREFECT_API_URL"].removesuffix("/api"),
+            "prefect login": str(prefect_home(self.settings.home) / "auth"),
+            "health": f"{self.web_url}/health",
+            **outbox,
+        }
+
+
+@contextmanager
+def up(settings: Settings, *, version: str, say: Callable[[str], None], with_web: bool = True) -> Iterator[Up]:
+    """Start everything for the block; when it ends, however it ends, nothing of it runs on.
+
+    Raises LauncherError when it runs already, a port is taken, something dies or does not come up.
+    """
+    refuse_open_profile(os.environ, settings.prefect_port)
+    home = settings.home
+    prefect_home(home)
+    with _only_one(home), Children(home / "logs") as children:
+        port = ports.near(settings.prefect_port)
+        if port != settings.prefect_port:
+            say(f"port {settings.prefect_port} is taken by another program; Prefect gets {port}")
+        web_url, web_env = _web_address(settings)
+        env = {**hardened(home, port, os.environ), **web_env, "NURTURE_VERSION": version}
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(settings.project), os.environ.get("PYTHONPATH", "")]))
+        api = connect(env)
+        try:
+            running = Up(settings, children, env, api, web_url)
+            _remember_addresses(running)
+            _start(running, version=version, say=say, with_web=with_web)
+            yield running
+        finally:
+            say("stopping ...")
+            children.stop()
+            api.close()
+
+
+def watch(running: Up) -> NoReturn:
+    """Wait for a signal. Raises LauncherError when a child dies."""
+    while True:
+        running.children.check()
+        time.sleep(0.5)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and a closed terminal raise KeyboardInterrupt, at whatever point of the start.
+
+    What follows the first only hurries the stopping when it is another Ctrl-C.
+    """
+    asked_before = False
+
+    def asked(number: int, _frame: object) -> None:
+        nonlocal asked_before
+        if asked_before and number != signal.SIGINT:
+            return
+        asked_before = True
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start(running: Up, *, version: str, say: Callable[[str], None], with_web: bool) -> None:
+    settings, children, env = running.settings, running.children, running.env
+    begun = time.monotonic()
+
+    def done(what: str) -> None:
+        running.seconds[what] = round(time.monotonic() - begun, 1)
+        say(f"{what} after {running.seconds[what]:.1f} s")
+
+    say("starting the Prefect server ...")
+    start_server(children, env)
+    if with_web:
+        children.start("web", [sys.executable, "-m", "nurture.web"], env, settings.project)
+    wait_ready(running.api, children)
+    done("Prefect server ready")
+    deployments.make_pool(running.api)
+    worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", deployments.POOL, "--type", "process",
+              "--limit", str(settings.worker_limit), "--name", "nurture-up"]  # fmt: skip
+    children.start("worker", worker, env, settings.project)
+    _deploy(running, version)
+    automations.apply(running.api)
+    done("deployments, schedules and triggers in place")
+    _until(lambda: deployments.worker_is_online(running.api), children, "the worker")
+    done("worker online")
+    if with_web:
+        _until(lambda: _answers(f"{running.web_url}/health"), children, "the web app")
+        done("web app answers")
+
+
+def _deploy(running: Up, version: str) -> None:
+    project, home = running.settings.project, prefect_home(running.settings.home)
+    expected = deployments.read(project)
+    mark = deployments.fingerprint(project, version)
+    if deployments.is_applied(home, mark) and not deployments.missing(running.api, expected):
+        return
+    try:
+        answer = subprocess.run(  # noqa: S603  our own command
+            deployments.command(),
+            cwd=project,
+            env=running.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEPLOY_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LauncherError(f"prefect deploy did not end within {DEPLOY_SECONDS} s") from error
+    gaps = deployments.missing(running.api, expected)
+    if answer.returncode or gaps:
+        tail = "\n".join((answer.stdout + answer.stderr).splitlines()[-25:])
+        raise LauncherError(f"prefect deploy left out: {', '.join(gaps) or 'unknown'}. It said:\n{tail}")
+    deployments.remember(home, mark)
+
+
+def _until(is_there: Callable[[], bool], children: Children, what: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not is_there():
+        children.check()
+        if time.monotonic() > deadline:
+            raise LauncherError(
+                f"{what} was not ready after {WAIT_SECONDS:.0f} s; see the logs folder of the home folder"
+            )
+        time.sleep(0.3)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _web_address(settings: Settings) -> tuple[str, dict[str, str]]:
+    """Give the address of the pages and the environment that makes the web app listen there.
+
+    Its port stands in mails already sent, so a taken one is an error and never replaced in silence.
+    """
+    host = f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host
+    if settings.web_port == 0:
+        port = ports.any_free()
+        url = f"http://{host}:{port}"
+        return url, {"NURTURE_WEB_PORT": str(port), "NURTURE_PUBLIC_URL": url}
+    if not ports.is_free(settings.web_port, settings.web_host):
+        raise LauncherError(
+            f"port {settings.web_port} of the public pages is taken by another program; stop that one, "
+            "or set NURTURE_WEB_PORT and NURTURE_PUBLIC_URL"
+        )
+    reached = LOOPBACK if settings.web_host in {"0.0.0.0", "::"} else host  # noqa: S104  compared, not bound
+    return f"http://{reached}:{settings.web_port}", {}
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Hold the lock of a workspace. Raises LauncherError naming the one that runs already."""
+    import fcntl
+
+    path = prefect_home(home) / "up.lock"
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LauncherError(f"nurture up runs already for this home folder{_where(home)}") from None
+        yield
+
+
+def _remember_addresses(running: Up) -> None:
+    text = json.dumps({"pid": os.getpid(), **running.addresses}, indent=2)
+    (prefect_home(running.settings.home) / "up.json").write_text(text, "utf-8")
+
+
+def _where(home: Path) -> str:
+    try:
+        known = json.loads((prefect_home(home) / "up.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return f" (process {known.get('pid')}): {known.get('public pages')}, {known.get('prefect')}"

@@ -1,0 +1,31 @@
+"""What did each run do? Kept here in counts, because Prefect forgets its runs and we do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, update
+
+from nurture.store.tables import flow_summary, raw_event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
+
+    from sqlalchemy import Connection
+
+
+def record(conn: Connection, flow: str, counts: Mapping[str, int], *, started_at: datetime, ended_at: datetime) -> None:
+    """Keep what one run did (times in UTC, numbers only)."""
+    row = {"flow": flow, "counts": dict(counts), "started_at": started_at, "ended_at": ended_at}
+    conn.execute(insert(flow_summary).values(row))
+
+
+def forget(conn: Connection, *, at: datetime, summaries: timedelta, quarantined: timedelta) -> dict[str, int]:
+    """Drop summaries older than one span, and the sealed bodies of events nobody could read older than another."""
+    old = conn.execute(delete(flow_summary).where(flow_summary.c.started_at < at - summaries))
+    unread = (raw_event.c.state == "quarantined") & (raw_event.c.received_at < at - quarantined)
+    emptied = conn.execute(
+        update(raw_event).where(unread, raw_event.c.sealed_body.is_not(None)).values(sealed_body=None)
+    )
+    return {"summaries_dropped": old.rowcount, "raw_bodies_dropped": emptied.rowcount}

@@ -1,0 +1,51 @@
+"""How do handovers reach sales, and what if sales does not answer?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nurture.handover import answers, deliver
+from tasks.unit import MINUTE, unit
+from tasks.workplace import here
+
+HANDOVERS = 100
+"""Handovers in one chunk; each is a call to the sales system."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Public ids of handovers, by what happened to them."""
+
+    delivered: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many were tried."""
+        return len(self.delivered) + len(self.failed) + len(self.dead) + len(self.withdrawn)
+
+
+@unit(timeout=20 * MINUTE, retries=0)
+def drain_chunk() -> Reached:
+    """Deliver one chunk of the outbox. A failed delivery has its own next time; the task is not repeated."""
+    place = here()
+    done = deliver.drain(place.workspace, place.handover, place.target, at=place.now, limit=HANDOVERS)
+    return Reached(tuple(done.delivered), tuple(done.failed), tuple(done.dead), tuple(done.withdrawn))
+
+
+@unit(timeout=20 * MINUTE, retries=0)
+def announce_withdrawals() -> Reached:
+    """Tell sales who withdrew after the handover."""
+    place = here()
+    told = deliver.announce_withdrawals(place.workspace, place.target, at=place.now, limit=HANDOVERS)
+    return Reached(withdrawn=tuple(told))
+
+
+@unit(timeout=2 * MINUTE)
+def expire_deadlines() -> list[str]:
+    """Escalate what sales did not answer in time; public ids."""
+    place = here()
+    with place.store.write() as connection:
+        return list(answers.expire(connection, at=place.now))

@@ -1,0 +1,54 @@
+"""What is put right, dropped and checked at night?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from consent import ledger
+from nurture.delivery import facts
+from nurture.store import summaries
+from tasks.counting import Tally, tally
+from tasks.unit import MINUTE, unit
+from tasks.workplace import here
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+SUMMARIES_KEPT = timedelta(days=400)
+QUARANTINE_KEPT = timedelta(days=30)
+
+
+@unit(timeout=10 * MINUTE)
+def reconcile() -> Tally:
+    """Resolve doubtful mails by what the provider reported since."""
+    place = here()
+    with place.store.write() as connection:
+        return tally(facts.reconcile(connection, at=place.now).as_dict())
+
+
+@unit(timeout=60 * MINUTE)
+def verify_ledger() -> Tally:
+    """Recompute the ledger's chain; `ledger_broken` is 1 when an entry is not what it was."""
+    place = here()
+    with place.store.read() as connection:
+        found = ledger.verify(connection)
+    return {"ledger_entries": found.size, "ledger_broken": int(not found.ok)}
+
+
+@unit(timeout=10 * MINUTE)
+def forget() -> Tally:
+    """Drop what is older than it may be."""
+    place = here()
+    with place.store.write() as connection:
+        dropped = summaries.forget(connection, at=place.now, summaries=SUMMARIES_KEPT, quarantined=QUARANTINE_KEPT)
+    return tally(dropped)
+
+
+@unit(timeout=2 * MINUTE)
+def write_summary(flow: str, counts: Mapping[str, int], started_at: datetime) -> None:
+    """Keep what a run did."""
+    place = here()
+    with place.store.write() as connection:
+        summaries.record(connection, flow, counts, started_at=started_at, ended_at=place.now)

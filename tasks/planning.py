@@ -1,0 +1,47 @@
+"""What comes due in a sequence, chunk by chunk?"""
+
+from __future__ import annotations
+
+from nurture import NurtureError
+from nurture.sequences import planner
+from tasks.counting import Tally, tally
+from tasks.unit import MINUTE, unit
+from tasks.workplace import here
+
+LEADS = 1000
+"""Leads in one chunk."""
+
+
+class UnknownSequenceError(NurtureError):
+    """There is no such sequence in templates/."""
+
+
+@unit(timeout=5 * MINUTE)
+def enrol_chunk(sequence: str | None) -> Tally:
+    """Let leads into the sequences and out of them; `enrolled` counts those who came in."""
+    place = here()
+    if sequence is not None and sequence not in place.definitions:
+        raise UnknownSequenceError(f"sequence {sequence!r} has no folder with a sequence.yaml in templates/")
+    with place.store.write() as connection:
+        enrolled = planner.enrol(connection, place.definitions, at=place.now, limit=LEADS)
+    return {"enrolled": enrolled}
+
+
+@unit(timeout=5 * MINUTE)
+def plan_chunk(sequence: str | None) -> Tally:
+    """Decide one chunk of due enrolments and queue its mails; `due` is how many were due."""
+    place = here()
+    settings, provider = place.workspace.settings, place.provider
+    with place.store.write() as connection:
+        counts = planner.plan(
+            connection,
+            place.workspace,
+            place.definitions,
+            place.library,
+            provider_name=provider.name,
+            batch_limit=min(provider.batch_limit, settings.batch_size),
+            sequence=sequence,
+            at=place.now,
+            limit=LEADS,
+        )
+    return tally(counts.as_dict())

@@ -1,0 +1,70 @@
+"""How do events become temperatures and qualified leads? One transaction from the raw bytes to the outbox row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nurture.handover.qualify import qualify
+from nurture.scoring import project
+from nurture.tracking.ingest import ingest
+from tasks.unit import MINUTE, unit
+from tasks.workplace import here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+    from tasks.counting import Tally
+    from tasks.workplace import Workplace
+
+RAW_EVENTS = 500
+"""Raw bodies in one chunk; one body of a provider's webhook may hold many events."""
+LEADS = 1000
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one chunk did: counts, and the ids of handovers that it made."""
+
+    counts: Tally
+    handovers: tuple[int, ...]
+    more: bool
+
+
+@unit(timeout=5 * MINUTE)
+def ingest_chunk() -> Heard:
+    """Apply one chunk of raw events and all that follows from them.
+
+    Events, scores and handovers are one transaction: a crash leaves either all of it or nothing.
+    """
+    place = here()
+    with place.store.write() as connection:
+        done = ingest(connection, place.workspace, at=place.now, limit=RAW_EVENTS)
+        changes, handovers = _follow(place, connection, done.leads)
+    counts = {"raw": done.raw, "events": done.events, "duplicates": done.duplicates, "quarantined": done.quarantined,
+              "withdrawn": done.withdrawn, "scored": len(done.leads), **changes}  # fmt: skip
+    return Heard({name: count for name, count in counts.items() if count}, handovers, done.more)
+
+
+@unit(timeout=5 * MINUTE)
+def cool_chunk() -> Heard:
+    """Let one chunk of leads cool whose points have faded with time."""
+    place = here()
+    with place.store.write() as connection:
+        leads = project.cooling(connection, at=place.now, limit=LEADS)
+        changes, handovers = _follow(place, connection, leads)
+    return Heard({**({"cooled": len(leads)} if leads else {}), **changes}, handovers, len(leads) == LEADS)
+
+
+def _follow(place: Workplace, connection: Connection, leads: Iterable[int]) -> tuple[Tally, tuple[int, ...]]:
+    """Score leads anew and hand over those who now qualify; counts by the temperature they changed to."""
+    touched = sorted(set(leads))
+    changes: Tally = {}
+    for change in project.rescore(connection, place.scoring, touched, at=place.now):
+        name = f"temperature.{change.after}"
+        changes[name] = changes.get(name, 0) + 1
+    zone = place.workspace.settings.tz
+    made = qualify(connection, place.handover, touched, zone=zone, at=place.now)
+    return {**changes, **({"qualified": len(made)} if made else {})}, made
