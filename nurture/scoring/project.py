@@ -116,7 +116,7 @@ def events_of(conn: Connection, policy: ScoringPolicy, lead_ids: Sequence[int]) 
 
 def facts_of(conn: Connection, lead_ids: Sequence[int]) -> dict[int, Facts]:
     """Read the facts of leads, in one query."""
-    withdrawn = (consent_state.c.subject == lead.c.subject) & (consent_state.c.state == "withdrawn")
+    ended = (consent_state.c.subject == lead.c.subject) & consent_state.c.state.in_(["withdrawn", "given"])
     rows = conn.execute(
         select(
             lead.c.id,
@@ -126,20 +126,27 @@ def facts_of(conn: Connection, lead_ids: Sequence[int]) -> dict[int, Facts]:
             lead.c.country,
             lead.c.freemail,
             consent_state.c.purpose,
+            consent_state.c.state,
             consent_state.c.since,
         )
-        .select_from(lead.outerjoin(consent_state, withdrawn))
+        .select_from(lead.outerjoin(consent_state, ended))
         .where(lead.c.id.in_(lead_ids))
     )
     found: dict[int, Facts] = {}
-    for lead_id, role, size, industry, country, freemail, purpose, since in rows:
+    mailable: set[int] = set()
+    for lead_id, role, size, industry, country, freemail, purpose, state, since in rows:
         known = found.get(lead_id) or Facts(None if role == "unknown" else role, size, industry, country, freemail)
-        if purpose == TRACKING:
+        if state == "given":
+            mailable |= set() if purpose == TRACKING else {lead_id}
+        elif purpose == TRACKING:
             known = replace(known, untracked_since=_first(known.untracked_since, since))
         elif purpose is not None:
             known = replace(known, withdrawn_at=_first(known.withdrawn_at, since))
         found[lead_id] = known
-    return found
+    # Who came back, by a new opt-in, did not withdraw.
+    return {
+        lead_id: replace(known, withdrawn_at=None) if lead_id in mailable else known for lead_id, known in found.items()
+    }
 
 
 def _first(known: datetime | None, other: datetime) -> datetime:

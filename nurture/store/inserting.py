@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Column, Connection, Table
+    from sqlalchemy import Column, Connection, Row, Table
 
 CHUNK = 1000
 """Rows or values per statement: SQLite allows 32,766 bound variables, PostgreSQL plans long lists slowly."""
@@ -23,11 +23,20 @@ def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def insert_new(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
-    """Insert the rows that break no unique constraint, skip the others; give how many came in."""
+def insert_new(
+    conn: Connection, table: Table, rows: Sequence[dict[str, Any]], *, returning: Sequence[Column[Any]] | None = None
+) -> list[Row[Any]]:
+    """Insert the rows that break no unique constraint, skip the others; give those that came in.
+
+    Of each it gives the columns `returning`, by default the primary key.
+    """
     dialect: Any = sqlite if conn.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).on_conflict_do_nothing().returning(*table.primary_key.columns)
-    return sum(len(conn.execute(statement, list(part)).all()) for part in chunks(rows))
+    wanted = returning or list(table.primary_key.columns)
+    statement = dialect.insert(table).on_conflict_do_nothing().returning(*wanted)
+    found: list[Row[Any]] = []
+    for part in chunks(rows):
+        found += conn.execute(statement, list(part)).all()
+    return found
 
 
 def insert_earliest(conn: Connection, table: Table, rows: Sequence[dict[str, Any]], *, when: Column[Any]) -> None:

@@ -62,4 +62,4 @@ def store_raw(conn: Connection, keyring: Keyring, *, source: str, body: bytes, a
         "sealed_body": seal(keyring, body, sha256),
         "state": "new",
     }
-    return insert_new(conn, raw_event, [row]) == 1
+    return bool(insert_new(conn, raw_event, [row]))

@@ -117,3 +117,7 @@ DELIVERY = frozenset({EventKind.PROCESSED, EventKind.DEFERRED, EventKind.DELIVER
 FACTS = frozenset({EventKind.PROCESSED, EventKind.DELIVERED, EventKind.SOFT_BOUNCED, EventKind.BOUNCED,
                    EventKind.DROPPED, EventKind.COMPLAINED})  # fmt: skip
 """What becomes a delivery_fact."""
+
+ENDING = frozenset({EventKind.BOUNCED, EventKind.DROPPED, EventKind.COMPLAINED, EventKind.UNSUBSCRIBED,
+                    EventKind.GROUP_UNSUBSCRIBED})  # fmt: skip
+"""What we act upon by the address alone, where the event names no message of ours."""
