@@ -158,13 +158,11 @@ def main(arguments: list[str]) -> int:
     if verb == "lock":
         return lock()
     prepare(development=VERBS[verb][1])
-    if verb in {"demo", "up"}:
-        return run(PYTHON, "-m", "nurture", verb, *rest)
-    if verb == "bench":
-        return run(PYTHON, "-m", "bench", *rest)
-    if verb == "docs":
-        return run(PYTHON, "-m", "nurture.cli.reference", *rest)
-    return {"test": test, "check": check}[verb](rest)
+    own = {"test": test, "check": check}
+    if verb in own:
+        return own[verb](rest)
+    module = {"bench": ["bench"], "docs": ["nurture.cli.reference"]}.get(verb, ["nurture", verb])
+    return run(PYTHON, "-m", *module, *rest)
 
 
 if __name__ == "__main__":

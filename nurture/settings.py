@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
 
+from nurture import NurtureError
+
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
 
@@ -27,7 +29,7 @@ def default_home() -> Path:
     return Path(os.environ.get("NURTURE_HOME", ".nurture")).resolve()
 
 
-class SettingsError(ValueError):
+class SettingsError(NurtureError, ValueError):
     """A setting is missing or wrong; the message names it and the remedy, never its value."""
 
 
@@ -39,7 +41,9 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home, description="workspace: database, keys, outbox, Prefect home")
     project: Path = Field(default=PROJECT, description="folder that holds templates/, policies/ and prefect.yaml")
     database_url: str = Field("", description="SQLAlchemy address; empty for SQLite in the home folder")
-    public_url: str = Field("http://127.0.0.1:8321", description="where recipients reach the public pages; no slash at the end")
+    public_url: str = Field(
+        "http://127.0.0.1:8321", description="where recipients reach the public pages; no slash at the end"
+    )
     zone: str = Field("Europe/Berlin", description="legal time zone: caps, deadlines, retention")
     language: Literal["de", "en"] = Field("de", description="language of leads that state none")
 
@@ -65,14 +69,18 @@ class Settings(BaseSettings):
     batch_size: int = Field(500, ge=1, le=1000, description="most messages in one request to the provider")
 
     handover_url: str = Field("", description="https address of the sales system; empty for the handover folder")
-    handover_secret: SecretStr | None = Field(None, description="secret, whsec_...; signs handovers (Standard Webhooks)")
+    handover_secret: SecretStr | None = Field(
+        None, description="secret, whsec_...; signs handovers (Standard Webhooks)"
+    )
     handover_secret_file: Path | None = Field(None, description="file holding the secret")
     handover_allow: tuple[str, ...] = Field((), description="internal hosts the handover may reach although private")
 
     web_host: str = Field("127.0.0.1", description="address the public pages listen on")
     web_port: int = Field(8321, ge=0, le=65535, description="port of the public pages")
     trusted_proxies: tuple[str, ...] = Field((), description="proxy addresses whose forwarded headers are believed")
-    evidence_ip: Literal["full", "truncated", "none"] = Field("full", description="how IP addresses enter consent evidence")
+    evidence_ip: Literal["full", "truncated", "none"] = Field(
+        "full", description="how IP addresses enter consent evidence"
+    )
     prefect_port: int = Field(4321, ge=1, le=65535, description="port of the local Prefect server")
     worker_limit: int = Field(2, ge=1, le=64, description="flow runs at once on this machine")
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
+from nurture import NurtureError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -18,7 +20,7 @@ BUSY_SECONDS = 30
 WRITES = "nurture_writes"
 
 
-class StoreError(RuntimeError):
+class StoreError(NurtureError):
     """The database cannot be used as it is; the message says why and what to do."""
 
 
