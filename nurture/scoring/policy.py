@@ -6,9 +6,9 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from nurture.store.definitions import DefinitionError, Length, Part
+from nurture.store.definitions import Length, Part
 from nurture.store.definitions import load as load_file
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ SHORTEST_SILENCE_DAYS = 7
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Award = Annotated[int, Field(ge=0, le=1000)]
 Deduction = Annotated[int, Field(ge=-1000, le=-1)]
-
-
-class ScoringError(DefinitionError):
-    """The scoring policy cannot be used."""
 
 
 class Cap(Part):
@@ -44,6 +40,15 @@ class Implicit(Part):
     points: Award | Literal["unset"]
     cap: Cap | None = None
     half_life: Length | None = None
+
+    @field_validator("on")
+    @classmethod
+    def _known_events(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        known = (info.context or {}).get("events", ())
+        unknown = sorted(set(value) - set(known)) if known else []
+        if unknown:
+            raise ValueError(f"there is no event {unknown[0]!r}; vocabulary/events.yaml lists them all")
+        return value
 
     @field_validator("half_life")
     @classmethod
@@ -212,15 +217,7 @@ class ScoringPolicy(Part):
 
 def load(policies: Path) -> ScoringPolicy:
     """Read `scoring.yaml` of a folder; raises DefinitionError, a line `file:line: path: text` per mistake."""
-    policy = load_file(policies / "scoring.yaml", ScoringPolicy)
-    known = known_events(policies)
-    for number, rule in enumerate(policy.rules):
-        unknown = sorted(set(getattr(rule, "on", ())) - known) if known else []
-        if unknown:
-            raise ScoringError(
-                f"scoring.yaml: rules.{number}.on: there is no event {unknown[0]!r}; see vocabulary/events.yaml"
-            )
-    return policy
+    return load_file(policies / "scoring.yaml", ScoringPolicy, context={"events": known_events(policies)})
 
 
 def known_events(policies: Path) -> frozenset[str]:
