@@ -157,9 +157,11 @@ class SendGrid:
         except (OSError, http.client.HTTPException, ValueError) as error:
             return Unknown(failed or f"answer {type(error).__name__}")
         content, short = b"", True
+        # Without a stated length the end of the line would look like the end of the answer, even amid its headers.
+        stated = response.length is not None or response.chunked
         try:
             content = response.read(LARGEST_ANSWER)
-            short = response.length not in (None, 0) and len(content) < LARGEST_ANSWER
+            short = not stated or (response.length not in (None, 0) and len(content) < LARGEST_ANSWER)
         except (OSError, http.client.HTTPException, ValueError):
             # A refusal is clear from its status; only an acceptance must be whole.
             content = b""

@@ -1,0 +1,479 @@
+"""From planned to accepted, and every way out between."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from consent import identity, suppression, withdrawal
+from nurture.delivery import circuit, switch
+from nurture.delivery.outbox import Outbox
+from nurture.delivery.provider import Accepted, Refused, Rejected, Sender, Unknown
+from nurture.delivery.sending import claim, compose, intend, recover, send_next, settle
+from nurture.store.tables import (
+    authorisation,
+    decision,
+    delivery_attempt,
+    message,
+    message_exception,
+    send_batch,
+    send_slot,
+)
+from tests.nurture.delivery.world import PURPOSE, TRACKING, Scripted, library
+
+if TYPE_CHECKING:
+    from nurture.delivery.sending import Counts
+    from tests.nurture.delivery.world import World
+
+
+def send(world: World, provider: Scripted, kind: str = "marketing") -> Counts | None:
+    """Take the next batch all the way."""
+    return send_next(world.ws, world.library, provider, kind=kind, owner="w1", at=world.at)
+
+
+def withdraw(world: World, subject: str, *purposes: str) -> None:
+    """Take consent back."""
+    with world.ws.store.write() as conn:
+        withdrawal.withdraw(
+            conn,
+            subject=subject,
+            controller="default",
+            purposes=list(purposes) or None,
+            route="page",
+            actor="person",
+            at=world.at,
+        )
+
+
+def test_planned_mails_are_accepted(world: World) -> None:
+    world.plan(world.person(), world.person())
+    assert send(world, Scripted()).accepted == 2  # type: ignore[union-attr]
+    assert world.states() == {"accepted": 2}
+
+
+def test_nothing_due_gives_none(world: World) -> None:
+    assert send(world, Scripted()) is None
+
+
+def test_planning_twice_queues_once(world: World) -> None:
+    subject = world.person()
+    assert [world.plan(subject), world.plan(subject)] == [1, 0]
+
+
+def test_batches_keep_to_the_limit(world: World) -> None:
+    world.plan(*(world.person() for _ in range(5)), batch_limit=2)
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(send_batch.c.count).order_by(send_batch.c.id)).scalars().all() == [2, 2, 1]
+
+
+@pytest.mark.requirement(95, 116)
+def test_no_consent_no_mail(world: World) -> None:
+    provider = Scripted()
+    world.plan(world.person(consent=False))
+    counts = send(world, provider)
+    assert (provider.mails, counts.withheld) == ([], {"no_consent": 1})  # type: ignore[union-attr]
+
+
+def test_withdrawal_after_planning_stops_the_mail(world: World) -> None:
+    provider = Scripted()
+    gone, stays = world.person(), world.person()
+    world.plan(gone, stays)
+    withdraw(world, gone)
+    assert send(world, provider).withheld == {"withdrawn": 1}  # type: ignore[union-attr]
+    assert [one.to_address for one in provider.mails] == ["person2@example.org"]
+
+
+def test_withdrawal_after_writing_stops_the_mail(world: World) -> None:
+    subject = world.person()
+    world.plan(subject)
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+    withdraw(world, subject)
+    with world.ws.store.write() as conn:
+        assert intend(conn, world.ws, composed, at=world.at).ready == ()
+    assert world.states() == {"suppressed": 1}
+
+
+def test_suppression_after_planning_stops_the_mail(world: World) -> None:
+    subject = world.person()
+    world.plan(subject)
+    with world.ws.store.write() as conn:
+        suppression.suppress_subject(conn, subject, "bounced", at=world.at)
+    assert send(world, Scripted()).withheld == {"suppressed": 1}  # type: ignore[union-attr]
+
+
+def test_erasure_after_planning_stops_the_mail(world: World) -> None:
+    subject = world.person()
+    world.plan(subject)
+    with world.ws.store.write() as conn:
+        identity.erase(conn, subject, at=world.at)
+    assert send(world, Scripted()).withheld == {"erased": 1}  # type: ignore[union-attr]
+
+
+def test_each_refusal_leaves_a_decision_with_its_gates(world: World) -> None:
+    world.plan(world.person(consent=False))
+    send(world, Scripted())
+    with world.ws.store.read() as conn:
+        row = conn.execute(select(decision).where(decision.c.phase == "intent")).one()
+    assert (row.outcome, row.reason, row.sequence_version) == ("withheld", "no_consent", 1)
+    assert [(gate["gate"], gate["passed"]) for gate in row.gates] == [
+        ("expiry", True),
+        ("kill_switch", True),
+        ("circuit", True),
+        ("content", True),
+        ("frequency", True),
+        ("consent", False),
+    ]
+
+
+def test_each_mail_names_the_entry_it_rests_on(world: World) -> None:
+    world.plan(world.person())
+    send(world, Scripted())
+    with world.ws.store.read() as conn:
+        row = conn.execute(select(authorisation)).one()
+    assert row.seq > row.consent_seq
+
+
+@pytest.mark.requirement(116)
+def test_a_refused_mail_takes_no_slot(world: World) -> None:
+    world.plan(world.person(consent=False))
+    send(world, Scripted())
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(func.count()).select_from(send_slot)).scalar_one() == 0
+
+
+def test_the_third_mail_of_a_week_is_withheld(world: World) -> None:
+    subject = world.person()
+    for n in (1, 2, 3):
+        world.plan(subject, n=n)
+    provider = Scripted()
+    results = [send(world, provider) for _ in range(3)]
+    assert [dict(counts.withheld) for counts in results if counts] == [{}, {}, {"frequency_cap": 1}]
+
+
+def test_the_next_week_has_slots_again(world: World) -> None:
+    subject = world.person()
+    for n in (1, 2):
+        world.plan(subject, n=n)
+        send(world, Scripted())
+    later = world.later(days=7)
+    later.plan(subject, n=3)
+    assert send(later, Scripted()).accepted == 1  # type: ignore[union-attr]
+
+
+def test_untracked_mail_has_raw_links_and_no_pixel(world: World) -> None:
+    provider = Scripted()
+    world.plan(world.person(), tracked=False)
+    send(world, provider)
+    assert "https://example.com/guide" in provider.mails[0].html
+    assert "<img" not in provider.mails[0].html
+
+
+def test_tracked_mail_has_wrapped_links_and_a_pixel(world: World) -> None:
+    provider = Scripted()
+    world.plan(world.person(tracking=True), tracked=True)
+    send(world, provider)
+    assert "https://example.com/guide" not in provider.mails[0].html + provider.mails[0].text
+    assert "/o/" in provider.mails[0].html
+
+
+def test_tracking_withdrawn_before_writing_is_honoured(world: World) -> None:
+    provider = Scripted()
+    subject = world.person(tracking=True)
+    world.plan(subject, tracked=True)
+    withdraw(world, subject, TRACKING)
+    send(world, provider)
+    assert "https://example.com/guide" in provider.mails[0].html
+
+
+def test_tracking_withdrawn_after_writing_is_honoured(world: World) -> None:
+    subject = world.person(tracking=True)
+    world.plan(subject, tracked=True)
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+    withdraw(world, subject, TRACKING)
+    with world.ws.store.write() as conn:
+        (ready,) = intend(conn, world.ws, composed, at=world.at).ready
+    assert "https://example.com/guide" in ready.outgoing.html
+    assert "/o/" not in ready.outgoing.html
+
+
+def test_one_click_headers_stand_in_every_mail(world: World) -> None:
+    provider = Scripted()
+    world.plan(world.person())
+    send(world, provider)
+    headers = provider.mails[0].headers
+    assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert headers["List-Unsubscribe"].startswith("<http://127.0.0.1:8321/u/")
+
+
+def test_a_mail_that_cannot_be_written_leaves_the_others(world: World) -> None:
+    provider = Scripted()
+    world.library = library(subject="{{ lead.last_name }}")
+    world.plan(world.person(last_name="Gut"), world.person(last_name="Bö\nBcc: x@example.com"))
+    counts = send(world, provider)
+    assert (counts.accepted, counts.failed) == (1, 1)  # type: ignore[union-attr]
+    assert world.states() == {"accepted": 1, "failed_render": 1}
+
+
+def test_a_changed_link_list_is_not_sent(world: World) -> None:
+    world.plan(world.person())
+    with world.ws.store.write() as conn:
+        conn.exec_driver_sql("update template_version set links = '[]', sha256 = 'c'")
+    assert send(world, Scripted()).withheld == {"template_changed": 1}  # type: ignore[union-attr]
+
+
+def test_a_refusal_waits_and_tries_again(world: World) -> None:
+    provider = Scripted([Refused("http 429", retry_after=120.0), Accepted("x")])
+    world.plan(world.person())
+    assert send(world, provider).refused == 1  # type: ignore[union-attr]
+    assert send(world.later(seconds=119), provider) is None
+    assert send(world.later(seconds=121), provider).accepted == 1  # type: ignore[union-attr]
+
+
+def test_a_second_try_keeps_its_slot(world: World) -> None:
+    provider = Scripted([Refused("http 429")])
+    world.plan(world.person())
+    send(world, provider)
+    send(world.later(minutes=16), provider)
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(func.count()).select_from(send_slot)).scalar_one() == 1
+
+
+def test_a_wish_for_a_day_counts_an_hour(world: World) -> None:
+    provider = Scripted([Refused("http 429", retry_after=86400.0)])
+    world.plan(world.person())
+    send(world, provider)
+    assert send(world.later(minutes=61), provider).accepted == 1  # type: ignore[union-attr]
+
+
+def test_a_rejected_message_is_poison(world: World) -> None:
+    provider = Scripted([Rejected("http 400")])
+    world.plan(world.person())
+    assert send(world, provider).rejected == 1  # type: ignore[union-attr]
+    assert send(world.later(hours=1), provider) is None
+
+
+def test_a_rejected_message_gives_its_slot_back(world: World) -> None:
+    world.plan(world.person())
+    send(world, Scripted([Rejected("http 400")]))
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(func.count()).select_from(send_slot)).scalar_one() == 0
+
+
+def test_a_doubt_is_counted_and_never_sent_again(world: World) -> None:
+    provider = Scripted([Unknown("timeout")])
+    world.plan(world.person())
+    assert send(world, provider).in_doubt == 1  # type: ignore[union-attr]
+    assert send(world.later(hours=30), provider) is None
+    assert world.states() == {"in_doubt": 1}
+
+
+def test_a_provider_that_raises_leaves_a_doubt(world: World) -> None:
+    def explode() -> None:
+        raise RuntimeError
+
+    world.plan(world.person())
+    assert send(world, Scripted(before=explode)).in_doubt == 1  # type: ignore[union-attr]
+
+
+def test_what_is_too_late_expires_unsent(world: World) -> None:
+    world.plan(world.person(), late=timedelta(hours=1))
+    later = world.later(hours=1)
+    with world.ws.store.write() as conn:
+        assert recover(conn, at=later.at).expired == 1
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(decision.c.reason).where(decision.c.phase == "intent")).scalar_one() == "expired"
+
+
+def test_stopped_mail_is_not_claimed(world: World) -> None:
+    world.plan(world.person())
+    with world.ws.store.write() as conn:
+        switch.stop(conn, "sequence:welcome", "me", "test", world.at)
+    assert send(world, Scripted()) is None
+
+
+def test_a_stop_after_the_claim_holds_the_mail_back(world: World) -> None:
+    world.plan(world.person())
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+    with world.ws.store.write() as conn:
+        switch.stop(conn, "all", "me", "test", world.at)
+    with world.ws.store.write() as conn:
+        assert intend(conn, world.ws, composed, at=world.at).counts.released == 1
+    assert world.states() == {"planned": 1}
+
+
+def test_resuming_sends_what_waited(world: World) -> None:
+    world.plan(world.person())
+    with world.ws.store.write() as conn:
+        switch.stop(conn, "all", "me", "test", world.at)
+        switch.resume(conn, "all", "me", "mended", world.at)
+    assert send(world, Scripted()).accepted == 1  # type: ignore[union-attr]
+
+
+def test_a_wrong_key_opens_the_circuit_at_once(world: World) -> None:
+    provider = Scripted([Refused("http 401", opens_circuit=True)])
+    world.plan(world.person(), world.person(), batch_limit=1)
+    send(world, provider)
+    assert send(world, provider) is None
+    assert world.states() == {"planned": 2}
+
+
+def test_a_probe_closes_the_circuit(world: World) -> None:
+    provider = Scripted([Refused("http 401", opens_circuit=True)])
+    world.plan(world.person())
+    send(world, provider)
+    later = world.later(minutes=16)
+    assert send(later, provider).accepted == 1  # type: ignore[union-attr]
+    with world.ws.store.read() as conn:
+        assert circuit.look(conn, "outbox", later.at).state == "closed"
+
+
+def test_five_doubts_in_a_row_open_the_circuit(world: World) -> None:
+    provider = Scripted([Unknown("timeout")] * 6)
+    world.plan(*(world.person() for _ in range(6)), batch_limit=1)
+    results = [send(world, provider) for _ in range(6)]
+    assert [counts is not None for counts in results] == [True] * 5 + [False]
+
+
+def test_another_environment_claims_nothing(world: World) -> None:
+    world.plan(world.person())
+    with world.ws.store.write() as conn:
+        conn.execute(update(send_batch).values(environment="another"))
+    assert send(world, Scripted()) is None
+
+
+def test_a_lapsed_claim_goes_back(world: World) -> None:
+    world.plan(world.person())
+    with world.ws.store.write() as conn:
+        claim(conn, owner="dead", kind="marketing", at=world.at)
+    later = world.later(minutes=6)
+    with world.ws.store.write() as conn:
+        assert recover(conn, at=later.at).released == 1
+    assert send(later, Scripted()).accepted == 1  # type: ignore[union-attr]
+
+
+def test_a_late_worker_is_fenced_off(world: World) -> None:
+    world.plan(world.person())
+    with world.ws.store.write() as conn:
+        old = claim(conn, owner="slow", kind="marketing", at=world.at)
+    assert old is not None
+    composed = compose(world.ws, world.library, old, at=world.at)
+    later = world.later(minutes=6)
+    with world.ws.store.write() as conn:
+        recover(conn, at=later.at)
+        claim(conn, owner="fast", kind="marketing", at=later.at)
+    with world.ws.store.write() as conn:
+        assert intend(conn, world.ws, composed, at=later.at).ready == ()
+
+
+def test_a_batch_that_kills_its_workers_is_set_aside(world: World) -> None:
+    world.plan(world.person())
+    moment = world
+    for _ in range(3):
+        with world.ws.store.write() as conn:
+            assert claim(conn, owner="dead", kind="marketing", at=moment.at) is not None
+        moment = moment.later(minutes=6)
+        with world.ws.store.write() as conn:
+            recover(conn, at=moment.at)
+    assert world.states() == {"failed_render": 1}
+
+
+def submitted(world: World) -> object:
+    """Go as far as the committed intent."""
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+    with world.ws.store.write() as conn:
+        return intend(conn, world.ws, composed, at=world.at)
+
+
+def test_a_lapsed_submission_is_in_doubt(world: World) -> None:
+    world.plan(world.person())
+    submitted(world)
+    with world.ws.store.write() as conn:
+        assert recover(conn, at=world.later(minutes=6).at).in_doubt == 1
+    assert world.states() == {"in_doubt": 1}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [(Accepted("x"), "accepted"), (Refused("y"), "planned"), (Rejected("z"), "rejected"), (Unknown("u"), "in_doubt")],
+)
+def test_a_late_answer_resolves_the_doubt(world: World, outcome: object, state: str) -> None:
+    world.plan(world.person())
+    submission = submitted(world)
+    later = world.later(minutes=6)
+    with world.ws.store.write() as conn:
+        recover(conn, at=later.at)
+        settle(conn, submission, outcome, at=later.at)  # type: ignore[arg-type]
+    assert world.states() == {state: 1}
+
+
+def test_a_second_answer_changes_nothing(world: World) -> None:
+    world.plan(world.person())
+    submission = submitted(world)
+    with world.ws.store.write() as conn:
+        settle(conn, submission, Accepted("x"), at=world.at)  # type: ignore[arg-type]
+        assert settle(conn, submission, Refused("y"), at=world.at).refused == 0  # type: ignore[arg-type]
+    assert world.states() == {"accepted": 1}
+
+
+def test_a_rolled_back_intent_leaves_nothing(world: World) -> None:
+    world.plan(world.person(), world.person(consent=False))
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+
+    def crash() -> None:
+        with world.ws.store.write() as conn:
+            intend(conn, world.ws, composed, at=world.at)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        crash()
+    tables = (authorisation, delivery_attempt, send_slot, decision, message_exception)
+    with world.ws.store.read() as conn:
+        assert [conn.execute(select(func.count()).select_from(table)).scalar_one() for table in tables] == [0] * 5
+
+
+def test_the_outbox_takes_a_whole_batch(world: World) -> None:
+    outbox = Outbox(world.ws.home / "outbox", Sender("post@example.com", "Musterwerk"))
+    world.plan(world.person(), world.person())
+    send_next(world.ws, world.library, outbox, kind="marketing", owner="w1", at=world.at)
+    with world.ws.store.read() as conn:
+        ids = set(conn.execute(select(message.c.public_id)).scalars())
+    assert {path.stem for path in (world.ws.home / "outbox").glob("*.eml")} == ids
+
+
+def test_a_message_row_never_changes(world: World) -> None:
+    world.plan(world.person())
+    with pytest.raises(Exception, match="immutable"), world.ws.store.write() as conn:
+        conn.execute(update(message).values(step="other"))
+
+
+def test_two_messages_for_one_step_are_refused(world: World) -> None:
+    world.plan(world.person())
+    with world.ws.store.read() as conn:
+        row = dict(conn.execute(select(message)).one()._mapping)  # noqa: SLF001  SQLAlchemy's documented way
+    row |= {"public_id": "another", "id": row["id"] + 1}
+    with pytest.raises(Exception, match=r"(?i)unique"), world.ws.store.write() as conn:
+        conn.execute(insert(message), row)
+
+
+def test_the_purpose_is_the_batchs(world: World) -> None:
+    world.plan(world.person())
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(send_batch.c.purpose)).scalar_one() == PURPOSE
