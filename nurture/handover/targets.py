@@ -101,7 +101,10 @@ class SignedCall:
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         if self.port not in PORTS and not self.allowed:
             raise HandoverError("handover_url may use port 443 only; name the host in handover_allow to permit another")
-        self.url = httpx.URL(url)
+        try:
+            self.url = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise HandoverError("handover_url is no valid address") from error
         try:
             self.signer = Webhook(secret)
         except Exception as error:

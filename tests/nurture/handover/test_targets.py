@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ from nurture.handover.policy import HandoverError
 from nurture.handover.targets import Delivery, SignedCall, is_public, open_target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nurture.settings import Settings
 
 SECRET = "whsec_" + "bnVydHVyZS10ZXN0LXNlY3JldC1vZi0zMi1ieXRlcyE="
@@ -46,7 +47,7 @@ def receiver() -> Iterator[tuple[str, type[Receiver]]]:
     """Serve a receiver on loopback."""
     made = type("Made", (Receiver,), {"seen": [], "headers_out": {}, "status": 200})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), made)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/hook", made
     server.shutdown()
@@ -75,16 +76,14 @@ def test_the_receiver_can_verify_the_signature(receiver: tuple[str, type[Receive
     assert (answer.taken, headers["webhook-id"]) == (True, "abc.created")
 
 
-@pytest.mark.parametrize(("status", "final"), [(302, False), (400, False), (429, False), (500, False), (410, True)])
-def test_only_success_counts_as_taken(
-    receiver: tuple[str, type[Receiver]], at: datetime, status: int, final: bool
-) -> None:
+@pytest.mark.parametrize("status", [302, 400, 429, 500, 410])
+def test_only_success_counts_as_taken(receiver: tuple[str, type[Receiver]], at: datetime, status: int) -> None:
     """A redirect is a failure, and 410 the last word."""
     url, made = receiver
     made.status, made.headers_out = status, {"Location": url}
     answer = call(url).hand_over(delivery(at))
 
-    assert (answer.taken, answer.final, len(made.seen)) == (False, final, 1)
+    assert (answer.taken, answer.final, len(made.seen)) == (False, status == 410, 1)
 
 
 def test_retry_after_is_honoured(receiver: tuple[str, type[Receiver]], at: datetime) -> None:
@@ -100,7 +99,7 @@ def test_a_silent_receiver_is_tried_again(at: datetime) -> None:
     assert call("http://127.0.0.1:1/hook").hand_over(delivery(at)).final is False
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "[::1]", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f.1", "127.1", "[::1]", "localhost"])
 def test_private_addresses_stay_silent(receiver: tuple[str, type[Receiver]], at: datetime, host: str) -> None:
     """However loopback is spelled, nothing arrives."""
     _, made = receiver
@@ -126,7 +125,14 @@ def test_plain_addresses_are_public(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://crm.example/x", "https://user:pw@crm.example/x", "https://crm.example:8443/", "crm"]
+    "url",
+    [
+        "http://crm.example/x",
+        "https://user:pw@crm.example/x",
+        "https://crm.example:8443/",
+        "crm",
+        "https://0177.0.0.1/",
+    ],
 )
 def test_unsafe_targets_are_refused_at_start(url: str) -> None:
     """A wrong setting is seen before the first handover."""
