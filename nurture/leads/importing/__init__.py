@@ -1,0 +1,1 @@
+"""How does a list of people become leads? Suppression first, contacts second, consent never inferred."""

@@ -1,0 +1,220 @@
+"""How do rows enter the database? In chunks, suppression before contacts, a known lead completed and not doubled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from consent import identity, imported, suppression, withdrawal
+from consent.schema import consent_state
+from consent.schema import identity as identities
+from nurture.leads import register
+from nurture.leads.importing.columns import PERSON, Field
+from nurture.leads.importing.mapping import Collision
+from nurture.leads.importing.problems import NotMailable
+from nurture.leads.stages import Stage
+from nurture.store.inserting import chunks
+from nurture.store.tables import lead
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from consent.keys import Keyring
+    from nurture.leads.importing.mapping import Plan
+    from nurture.leads.importing.rows import Barred, Contact
+
+FACT_FIELDS = {
+    "country": Field.COUNTRY, "industry": Field.INDUSTRY, "company_size": Field.COMPANY_SIZE, "role": Field.JOB_TITLE,
+}  # fmt: skip
+EVERYWHERE = {"bounced"}
+"""Reasons that belong to the mailbox and not to one sender."""
+
+
+@dataclass(frozen=True)
+class Into:
+    """Where rows go and as whose."""
+
+    conn: Connection
+    keyring: Keyring
+    controller: str
+    plan: Plan
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A contact and what is known about it before it is taken."""
+
+    contact: Contact
+    index: bytes
+    subject: str | None
+    """None for somebody new."""
+    suppressed: bool
+    consents: Mapping[str, str]
+    """Purpose -> state, of this controller."""
+
+    @property
+    def not_mailable(self) -> NotMailable | None:
+        """Why may this person not be written to after the import? A consent that stands here counts."""
+        if "given" in self.consents.values():
+            return None
+        if any(state == "withdrawn" for state in self.consents.values()):
+            return NotMailable.WITHDRAWN_BEFORE
+        return self.contact.not_mailable
+
+
+def look(into: Into, contacts: Sequence[Contact]) -> list[Seen]:
+    """Find out what is known about contacts; three statements a chunk (unique index on address_index)."""
+    indexes = {id(contact): into.keyring.address_index(contact.address.identity) for contact in contacts}
+    wanted = list(indexes.values())
+    barred = suppression.suppressed(into.conn, wanted, controller=into.controller)
+    subjects = subjects_of(into.conn, wanted)
+    states = _states(into, list(subjects.values()))
+    return [
+        Seen(
+            contact,
+            index,
+            subjects.get(index),
+            index in barred,
+            states.get(subjects.get(index, ""), {}),
+        )
+        for contact in contacts
+        for index in (indexes[id(contact)],)
+    ]
+
+
+def take(into: Into, seen: Sequence[Seen], batch_id: int) -> tuple[int, int, int]:
+    """Make or complete leads and record proven consents; give (new, changed, consents recorded)."""
+    contacts = [one.contact for one in seen]
+    subjects = identity.ensure_many(into.conn, into.keyring, [contact.address for contact in contacts], at=into.at)
+    named = [(one, subjects[one.contact.address]) for one in seen]
+    changed = _describe(into, named)
+    known = register.of_subject(into.conn, list(subjects.values()))
+    before = _facts(into, known)
+    register.register(into.conn, [_new_lead(into, one, subject, batch_id) for one, subject in named], at=into.at)
+    after = _facts(into, known)
+    changed |= {subject for subject, facts in after.items() if facts != before[subject]}
+    consents = [
+        imported.ImportedConsent(
+            subject, proof.purpose, into.controller, proof.text, proof.confirmed_at, proof.evidence
+        )
+        for one, subject in named
+        if one.not_mailable is not NotMailable.WITHDRAWN_BEFORE
+        for proof in one.contact.proofs
+    ]
+    recorded = imported.record(into.conn, into.keyring, consents, at=into.at) if consents else 0
+    new = [subject for _, subject in named if subject not in known]
+    return len(new), len(changed & set(known)), recorded
+
+
+def bar(into: Into, barred: Sequence[Barred]) -> tuple[int, int]:
+    """Put addresses on the suppression list and end their consents; give (newly suppressed, withdrawn)."""
+    added = withdrawn = 0
+    reasons = {into.keyring.address_index(one.address.identity): one.reason for one in barred}
+    for part in chunks(list(reasons)):
+        for everywhere in (True, False):
+            these = {index: reasons[index] for index in part if (reasons[index] in EVERYWHERE) is everywhere}
+            if these:
+                controller = suppression.EVERYONE if everywhere else into.controller
+                added += suppression.add(into.conn, these, controller=controller, at=into.at)
+        for index, subject in subjects_of(into.conn, part).items():
+            # A mailbox that does not exist says nothing about what its owner wants.
+            if reasons[index] not in EVERYWHERE:
+                withdrawn += len(
+                    withdrawal.withdraw(
+                        into.conn,
+                        subject=subject,
+                        controller=into.controller,
+                        purposes=None,
+                        route="import",
+                        actor="import",
+                        at=into.at,
+                    )
+                )
+    return added, withdrawn
+
+
+def subjects_of(conn: Connection, indexes: Sequence[bytes]) -> dict[bytes, str]:
+    """Give address index -> subject for those that are known."""
+    found: dict[bytes, str] = {}
+    for part in chunks(indexes):
+        query = select(identities.c.address_index, identities.c.subject).where(identities.c.address_index.in_(part))
+        found |= {row.address_index: row.subject for row in conn.execute(query)}
+    return found
+
+
+def _states(into: Into, subjects: Sequence[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for part in chunks(subjects):
+        query = select(consent_state.c.subject, consent_state.c.purpose, consent_state.c.state).where(
+            consent_state.c.subject.in_(part), consent_state.c.controller == into.controller
+        )
+        for row in into.conn.execute(query):
+            found.setdefault(row.subject, {})[row.purpose] = row.state
+    return found
+
+
+def _describe(into: Into, named: Sequence[tuple[Seen, str]]) -> set[str]:
+    """Seal what the file knows about persons, by the collision rule of each column; give who changed."""
+    held = identity.reveal(into.conn, into.keyring, [subject for one, subject in named if one.subject])
+    details = {}
+    for one, subject in named:
+        known = held[subject].details if subject in held else None
+        news = one.contact.person if known is None else _merged(into.plan, known, one.contact.person)
+        if news:
+            details[subject] = news
+    identity.describe(into.conn, into.keyring, details)
+    return set(details) & set(held)
+
+
+def _merged(plan: Plan, known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Give only what is to change."""
+    news = {}
+    for name, text in given.items():
+        rule = plan.collision(_field_of(plan, name))
+        if known.get(name) == text or rule is Collision.KEEP:
+            continue
+        if rule is Collision.OVERWRITE or not known.get(name):
+            news[name] = text
+    return news
+
+
+def _field_of(plan: Plan, name: str) -> Field:
+    """Give the column a detail came from; first and last name may come from the full one."""
+    found = Field(name)
+    return Field.FULL_NAME if found in PERSON[:2] and found not in plan.columns else found
+
+
+def _facts(into: Into, known: Mapping[str, int]) -> dict[str, tuple[object, ...]]:
+    names = [lead.c[name] for name in (*register.FACTS, "stage")]
+    found: dict[str, tuple[object, ...]] = {}
+    for part in chunks(list(known)):
+        rows = into.conn.execute(select(lead.c.subject, *names).where(lead.c.subject.in_(part)))
+        found |= {row[0]: tuple(row[1:]) for row in rows}
+    return found
+
+
+def _new_lead(into: Into, one: Seen, subject: str, batch_id: int) -> register.NewLead:
+    contact, plan = one.contact, into.plan
+    rules = {name: plan.collision(column) for name, column in FACT_FIELDS.items()}
+    known = one.subject is not None
+    facts = {name: None if known and rule is Collision.KEEP else getattr(contact, name) for name, rule in rules.items()}
+    mailable = one.not_mailable is None
+    return register.NewLead(
+        subject=subject,
+        language=contact.language,
+        source=plan.map.source,
+        source_detail=plan.preset.name,
+        stage=contact.stage or (Stage.CONFIRMED if mailable else Stage.UNCONFIRMED),
+        freemail=contact.facts.freemail,
+        role_address=contact.facts.role_account,
+        import_batch_id=batch_id,
+        cause="import",
+        overwrite=frozenset(name for name, rule in rules.items() if rule is Collision.OVERWRITE),
+        **facts,
+    )
