@@ -92,3 +92,18 @@ def test_help_answers_without_prefect() -> None:
     done = subprocess.run([python, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_only_consent_writes_the_ledger() -> None:
+    """Nobody else appends entries or touches the tables of the proof."""
+    tables = {"ledger_entry", "ledger_head", "consent_state", "proof_vault", "identity"}
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in SOURCES
+        if path.relative_to(ROOT).parts[0] != "consent"
+        for line, name, call in calls(path)
+        if name == "ledger.append"
+        or (name in {"insert", "update", "delete"} and call.args and ast.unparse(call.args[0]).split(".")[-1] in tables)
+    ]
+
+    assert found == []
