@@ -67,10 +67,14 @@ class Outbox:
     def _write(self, aside: Path, message: Outgoing) -> Path:
         path = aside / f"{message.public_id}.{secrets.token_hex(4)}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(encode(self.sender, message))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(encode(self.sender, message))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         return path
 
 
