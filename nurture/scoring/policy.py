@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date  # noqa: TC003  pydantic reads it at run time
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -171,7 +172,7 @@ class Approval(Part):
     """Who agreed to these rules, and when."""
 
     by: str
-    on: str
+    on: date
 
 
 class ScoringPolicy(Part):

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -89,11 +89,13 @@ JSON = st.recursive(
 
 
 @given(st.lists(JSON, max_size=6))
+@settings(deadline=None)
 def test_cutting_a_list_gives_its_elements(elements: list[Any]) -> None:
     assert [json.loads(part) for part in split(json.dumps(elements).encode())] == elements
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_no_bytes_raise(body: bytes) -> None:
     for source in ("sendgrid", "click", "open", "form", "beacon"):
         read(source, body, {})
