@@ -68,7 +68,7 @@ async def decline(request: Request) -> Response:
     here = edge.of(request)
     token, at = _token(request), here.now()
     fields = await bodies.form(request)
-    answer = await here.write(lambda conn: opt_in.decline(conn, here.workspace.keyring, token, at=at))
+    answer = await here.write(lambda conn: opt_in.decline(conn, token, at=at))
     if isinstance(answer, opt_in.Unknown):
         raise HTTPException(404)
     language = here.pages.language(request, fields.get("lang"))

@@ -31,7 +31,7 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "This is where you sign up for e-mail from {brand}. Nothing arrives uninvited: you first confirm by "
         "e-mail, and every message carries a link that ends it at once.",
     },
-    "home.subscribe": {"de": "Newsletter anmelden", "en": "Sign up for the newsletter"},
+    "home.subscribe": {"de": "Zum Newsletter anmelden", "en": "Sign up for the newsletter"},
     "home.demo": {"de": "Vorführung vereinbaren", "en": "Book a demo"},
     "home.offer": {"de": "Angebot anfragen", "en": "Ask for an offer"},
     "home.price": {"de": "Preise anfragen", "en": "Ask for prices"},
@@ -43,7 +43,7 @@ WORDS: dict[str, dict[str, str]] = {
         "You may also simply reply to us.",
     },
     # --- sign-up ---
-    "subscribe.title": {"de": "Newsletter anmelden", "en": "Sign up for the newsletter"},
+    "subscribe.title": {"de": "Zum Newsletter anmelden", "en": "Sign up for the newsletter"},
     "subscribe.lead": {
         "de": "Wir brauchen nur Ihre E-Mail-Adresse. Danach erhalten Sie eine E-Mail, in der Sie die Anmeldung "
         "bestätigen – vorher schreiben wir Ihnen nichts weiter.",
@@ -186,10 +186,10 @@ WORDS: dict[str, dict[str, str]] = {
     "preferences.since": {"de": "seit {moment}", "en": "since {moment}"},
     "preferences.switch_off": {"de": "Ausschalten", "en": "Switch off"},
     "preferences.how_on": {
-        "de": "Einschalten können Sie dies nur mit einer neuen Anmeldung, die Sie per E-Mail bestätigen. So kann "
+        "de": "Etwas einschalten können Sie nur mit einer neuen Anmeldung, die Sie per E-Mail bestätigen. So kann "
         "niemand mit einer weitergeleiteten E-Mail in Ihrem Namen einwilligen.",
-        "en": "You can switch this on only by signing up again and confirming by e-mail. That way nobody holding a "
-        "forwarded message can consent in your name.",
+        "en": "You can switch something on only by signing up again and confirming by e-mail. That way nobody "
+        "holding a forwarded message can consent in your name.",
     },
     "preferences.sign_up": {"de": "Zur Anmeldung", "en": "Go to sign-up"},
     "preferences.all": {"de": "Alles beenden", "en": "End everything"},

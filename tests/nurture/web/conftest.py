@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
-from consent import texts, wording
+from consent import opt_in, texts, tokens, wording
+from consent.addresses import Address
 from consent.schema import ledger_entry
+from consent.states import standings
 from nurture.clock import VirtualClock
-from nurture.store.tables import raw_event
+from nurture.store.tables import message, raw_event, send_batch, template_version
 from nurture.web.app import create_app
 from tests.nurture.web.visitor import Visitor
 
@@ -72,3 +74,74 @@ def raw_count(workspace: Workspace) -> Callable[[], int]:
             return conn.execute(select(func.count()).select_from(raw_event)).scalar_one()
 
     return count
+
+
+@pytest.fixture
+def confirmed(ready: Workspace, at: datetime) -> str:
+    """The subject of somebody who agreed to newsletter and tracking."""
+    return _confirmed(ready, "anna@firma.example", at)
+
+
+@pytest.fixture
+def mailed(ready: Workspace, confirmed: str, at: datetime) -> Callable[..., str]:
+    """Gives the public id of a mail to the confirmed person."""
+
+    def mail(*, tracked: bool = True, urls: tuple[str, ...] = ("https://musterwerk.example/a",), **more: object) -> str:
+        public_id = tokens.random_id()
+        with ready.store.write() as conn:
+            links = [{"key": f"link{number}", "url": url} for number, url in enumerate(urls)]
+            version = conn.execute(
+                insert(template_version)
+                .values(key="welcome/hello/cold/de", sha256=public_id, links=links, seen_at=at)
+                .returning(template_version.c.id)
+            ).scalar_one()
+            batch = conn.execute(
+                insert(send_batch)
+                .values(kind="marketing", state="accepted", provider="outbox", environment="test", count=1, attempt=1,
+                        planned_at=at, not_before=at, not_after=at)
+                .returning(send_batch.c.id)
+            ).scalar_one()  # fmt: skip
+            row = {"public_id": public_id, "batch_id": batch, "kind": "marketing", "subject": confirmed,
+                   "step": "hello", "occurrence": 1, "purpose": "newsletter.product", "class": "educational",
+                   "language": "de", "template_version_id": version, "tracked": tracked, "planned_at": at}  # fmt: skip
+            conn.execute(insert(message).values(row | more))
+        return public_id
+
+    return mail
+
+
+def _confirmed(workspace: Workspace, address: str, at: datetime) -> str:
+    keyring = workspace.keyring
+    with workspace.store.write() as conn:
+        asked = opt_in.request(
+            conn,
+            keyring,
+            address=Address.of(address),
+            purposes=["newsletter.product", "email.tracking"],
+            controller=workspace.settings.controller,
+            language="de",
+            source="web.newsletter",
+            evidence={},
+            at=at,
+        )
+        assert asked.request_id is not None
+        answer = opt_in.confirm(conn, keyring, opt_in.token(conn, keyring, asked.request_id), evidence={}, at=at)
+    assert isinstance(answer, opt_in.Confirmed)
+    return answer.subject
+
+
+@pytest.fixture
+def link(ready: Workspace) -> Callable[[str, str], str]:
+    """Gives the token for a purpose and a public id."""
+    return lambda purpose, public_id: tokens.issue(ready.keyring, purpose, public_id)
+
+
+@pytest.fixture
+def states(ready: Workspace) -> Callable[[str], dict[str, str]]:
+    """Gives purpose -> state of a subject, without the sign for "everything"."""
+
+    def read(subject: str) -> dict[str, str]:
+        with ready.store.read() as conn:
+            return {one.purpose: str(one.state) for one in standings(conn, subject) if one.purpose != "*"}
+
+    return read

@@ -1,3 +1,4 @@
+# ruff: noqa: D103  the name of a test is its sentence
 """Signing up: one mandatory field, one answer for everybody."""
 
 from __future__ import annotations

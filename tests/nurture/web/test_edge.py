@@ -1,0 +1,261 @@
+# ruff: noqa: D103  the name of a test is its sentence
+"""What holds for every answer of the edge: headers, methods, errors, logs, languages."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from consent import opt_in
+from nurture.web import hooks, sign_up
+from nurture.web.app import create_app
+from nurture.web.guard import CSP
+from nurture.web.routes import PUBLIC
+from nurture.web.words import LANGUAGES, WORDS, choose
+from tests.nurture.web.visitor import Visitor, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nurture.clock import VirtualClock
+    from nurture.store.workspace import Workspace
+
+METHODS = ("GET", "HEAD", "OPTIONS", "PROPFIND", "TRACE", "PUT", "PATCH", "DELETE", "MKCOL", "BREW")
+SAFE_HEADERS = {
+    "content-security-policy": CSP,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-robots-tag": "noindex",
+    "strict-transport-security": "max-age=31536000",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+@pytest.fixture
+def paths(visitor: Visitor, mailed: Callable[..., str], link: Callable[[str, str], str], ready: Workspace) -> list[str]:
+    """Every public route with a token that works."""
+    public_id = mailed()
+    visitor.sign_up("bert@firma.example")
+    with ready.store.read() as conn:
+        secret = opt_in.token(conn, ready.keyring, 2)
+    filled = {
+        "/confirm/{token}": f"/confirm/{secret}",
+        "/decline/{token}": f"/decline/{secret}",
+        "/u/{token}": f"/u/{link('unsubscribe', public_id)}",
+        "/p/{token}": f"/p/{link('preferences', public_id)}",
+        "/c/{token}/{index}": f"/c/{link('click', public_id)}/0",
+        "/o/{token}.gif": f"/o/{link('open', public_id)}.gif",
+        "/request/{form}": "/request/demo_request",
+        "/static/{name}": "/static/site.css",
+    }
+    return [filled.get(public.path, public.path) for public in PUBLIC]
+
+
+def test_no_method_but_post_changes_anything(
+    visitor: Visitor, paths: list[str], ledger: Callable[[], list[str]]
+) -> None:
+    before = ledger()
+    one_click = {"content": b"List-Unsubscribe=One-Click", "headers": {"sec-purpose": "prefetch"}}
+    for path in paths:
+        for method in METHODS:
+            answer = visitor.call(method, path, **one_click)
+            assert answer.status_code < 500 or path == "/hooks/sendgrid"
+            assert "set-cookie" not in answer.headers
+    assert ledger() == before
+
+
+def test_every_answer_carries_the_headers(visitor: Visitor, paths: list[str]) -> None:
+    for path in [*paths, "/nowhere", "/c/x/0", "/%ff%00", "/" + "x" * 3000]:
+        for method in ("GET", "HEAD", "POST", "PROPFIND"):
+            headers = visitor.call(method, path).headers
+            assert {name: headers.get(name) for name in SAFE_HEADERS} == SAFE_HEADERS, path
+            assert headers["cross-origin-resource-policy"] == ("cross-origin" if ".gif" in path else "same-origin")
+            assert headers["cache-control"] == ("no-store" if "site.css" not in path else "public, max-age=86400") or (
+                method in {"POST", "PROPFIND"}
+            )
+
+
+def test_the_policy_allows_nothing_but_our_own() -> None:
+    assert CSP == (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+        "base-uri 'none'"
+    )
+
+
+def test_pages_need_nothing_the_policy_forbids(visitor: Visitor, paths: list[str]) -> None:
+    for path in paths:
+        page = visitor.get(path)
+        if not page.headers.get("content-type", "").startswith("text/html"):
+            continue
+        read = parse(page.text)
+        assert not {"script", "style", "iframe", "object", "base"} & set(read.tags)
+        for _, name, value in read.attributes:
+            assert not name.startswith("on")
+            assert name != "style"
+            assert not value.startswith(("http:", "https:", "//", "data:", "javascript:"))
+
+
+def test_pages_are_complete_documents(visitor: Visitor, paths: list[str]) -> None:
+    for path in paths:
+        page = visitor.get(f"{path}?lang=en")
+        if page.status_code != 200 or not page.headers.get("content-type", "").startswith("text/html"):
+            continue
+        read = parse(page.text)
+        ids = [value for _, name, value in read.attributes if name == "id"]
+        labels = [value for tag, name, value in read.attributes if (tag, name) == ("label", "for")]
+        assert read.tags.count("h1") == 1
+        assert ("html", "lang", "en") in read.attributes
+        assert len(ids) == len(set(ids))
+        assert set(labels) <= set(ids)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [
+    ("GET", "/nowhere", 404), ("GET", "/subscribe/", 404), ("GET", "/%2Fevil.example", 404),
+    ("GET", "/static/../app.py", 404), ("GET", "/static/words.py", 404), ("PROPFIND", "/subscribe", 405),
+    ("POST", "/imprint", 405), ("GET", "/hooks/sendgrid", 405), ("GET", "/request/nothing", 404),
+    ("GET", "/openapi.json", 404), ("GET", "/docs", 404),
+])  # fmt: skip
+def test_what_is_not_there_is_refused(visitor: Visitor, method: str, path: str, status: int) -> None:
+    answer = visitor.call(method, path)
+    assert answer.status_code == status
+    assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize(("body", "kind", "status"), [
+    (b"x=" + b"y" * 20_000, "application/x-www-form-urlencoded", 413),
+    (b"&".join(b"a%d=1" % number for number in range(100)), "application/x-www-form-urlencoded", 400),
+    (b"\xff\xfe", "application/x-www-form-urlencoded", 400),
+    (b"{}", "application/json", 415),
+    (b"nothing", "multipart/form-data", 400),
+    (b"nothing", "multipart/form-data; boundary=x", 400),
+    (b"--x\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\nc\r\n--x--\r\n",
+     "multipart/form-data; boundary=x", 400),
+    (b"--x\r\nContent-Disposition: form-data\r\n\r\nc\r\n--x--\r\n", "multipart/form-data; boundary=x", 400),
+    (b"address=a", "text/plain", 415),
+])  # fmt: skip
+def test_odd_forms_are_turned_away(visitor: Visitor, body: bytes, kind: str, status: int) -> None:
+    assert visitor.call("POST", "/subscribe", content=body, headers={"content-type": kind}).status_code == status
+
+
+def test_an_error_leaks_nothing(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("secret anna@firma.example")
+
+    monkeypatch.setattr(sign_up.texts, "current", fail)
+    with caplog.at_level(logging.INFO, "nurture.web"):
+        answer = visitor.get("/subscribe")
+    assert (answer.status_code, answer.headers["content-security-policy"]) == (500, CSP)
+    assert not re.search("secret|anna|Traceback|RuntimeError", answer.text)
+    assert "RuntimeError in /subscribe at fail:" in caplog.text
+    assert "anna" not in caplog.text
+
+
+def test_the_log_holds_templates_not_tokens(
+    visitor: Visitor, paths: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "nurture.web"):
+        for path in [*paths, "/anna@firma.example"]:
+            visitor.get(path, headers={"user-agent": "evil\tagent"})
+            visitor.call("BREW", path)
+    lines = [record.getMessage() for record in caplog.records if record.name == "nurture.web.access"]
+    assert len(lines) == 2 * len(paths) + 2
+    for line in lines:
+        assert re.fullmatch(r"(GET|\?) (-|/[a-z{}./-]*) \d{3} \d+ ms", line)
+
+
+def test_a_token_stands_in_no_header_of_an_answer(visitor: Visitor, paths: list[str]) -> None:
+    for path in paths:
+        for part in path.split("/"):
+            if len(part) > 40:
+                assert part[:40] not in str(visitor.get(path).headers)
+
+
+# --- languages -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("asked", "header", "expected"), [
+    (None, "", "de"), (None, "en-GB,en;q=0.9,de;q=0.5", "en"), (None, "de-AT,en;q=0.9", "de"), (None, "fr", "de"),
+    (None, "fr;q=1,en;q=0.3", "en"), ("en", "de", "en"), ("fr", "en", "en"), (None, "en;q=x", "de"),
+    (None, "en;q=0", "de"), (None, "," * 5000 + "en", "de"),
+])  # fmt: skip
+def test_the_language_follows_the_reader(asked: str | None, header: str, expected: str) -> None:
+    assert choose(asked, header, "de") == expected
+
+
+def test_both_languages_say_everything() -> None:
+    for key, told in WORDS.items():
+        assert set(told) == set(LANGUAGES), key
+        holes = [sorted(re.findall(r"{(\w+)}", text)) for text in told.values()]
+        assert holes[0] == holes[1], key
+
+
+def test_a_mail_reader_keeps_the_language_of_the_mail(
+    visitor: Visitor, mailed: Callable[..., str], link: Callable[[str, str], str]
+) -> None:
+    path = f"/u/{link('unsubscribe', mailed())}"
+    german = visitor.get(path, headers={"accept-language": "en"})
+    english = visitor.get(f"{path}?lang=en")
+    assert (german.headers["content-language"], english.headers["content-language"]) == ("de", "en")
+
+
+# --- addresses behind proxies ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("peer", "trusted", "forwarded", "expected"), [
+    ("198.51.100.1", (), "6.6.6.6", "198.51.100.1"),
+    ("10.0.0.1", ("10.0.0.0/8",), "6.6.6.6, 203.0.113.9", "203.0.113.9"),
+    ("10.0.0.1", ("10.0.0.0/8",), "203.0.113.9, 10.0.0.2", "203.0.113.9"),
+    ("10.0.0.1", ("10.0.0.0/8",), "junk", None),
+    ("10.0.0.1", ("10.0.0.0/8",), "203.0.113.9, junk", None),
+    ("10.0.0.1", ("10.0.0.0/8",), None, None),
+    ("::ffff:10.0.0.1", ("10.0.0.0/8",), "2001:db8::5", "2001:db8::5"),
+    ("2001:db8::1", ("10.0.0.0/8",), "6.6.6.6", "2001:db8::1"),
+])  # fmt: skip
+def test_only_named_proxies_are_believed(
+    ready: Workspace, clock: VirtualClock, peer: str, trusted: tuple[str, ...], forwarded: str | None,
+    expected: str | None,
+) -> None:  # fmt: skip
+    from consent import vault  # noqa: PLC0415  only here
+
+    behind = type(ready)(ready.settings.model_copy(update={"trusted_proxies": trusted}), ready.store, ready.keyring)
+    visitor = Visitor(create_app(behind, clock, answer_floor=0, minimum_fill=0), clock, ip=peer)
+    body = visitor.get("/subscribe")
+    form = parse(body.text).found[0]
+    headers = {"x-forwarded-for": forwarded} if forwarded else {}
+    fields = form.fields | {"address": "anna@firma.example", "box:newsletter.product": "yes"}
+    visitor.post("/subscribe", fields, headers=headers)
+    visitor.close()
+    with ready.store.read() as conn:
+        told = vault.evidence(conn, ready.keyring, 0)
+    assert told is not None
+    assert told.get("ip") == expected
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"), [("full", "203.0.113.7"), ("truncated", "203.0.113.0/24"), ("none", None)]
+)
+def test_the_address_is_kept_as_configured(
+    ready: Workspace, clock: VirtualClock, how: str, expected: str | None
+) -> None:
+    from consent import vault  # noqa: PLC0415  only here
+
+    kept = type(ready)(ready.settings.model_copy(update={"evidence_ip": how}), ready.store, ready.keyring)
+    visitor = Visitor(create_app(kept, clock, answer_floor=0), clock)
+    visitor.sign_up("anna@firma.example")
+    visitor.close()
+    with ready.store.read() as conn:
+        told = vault.evidence(conn, ready.keyring, 0)
+    assert told is not None
+    assert told.get("ip") == expected
+
+
+def test_the_hook_names_are_the_providers() -> None:
+    assert (hooks.SIGNATURE, hooks.TIMESTAMP) == (
+        "x-twilio-email-event-webhook-signature",
+        "x-twilio-email-event-webhook-timestamp",
+    )

@@ -1,0 +1,159 @@
+# ruff: noqa: D103  the name of a test is its sentence
+"""Leaving: at once, by whatever way, without a log-in, and never by merely opening a link."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.nurture.web.visitor import Visitor, forms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Link = Callable[[str, str], str]
+    States = Callable[[str], dict[str, str]]
+    Ledger = Callable[[], list[str]]
+    Mailed = Callable[..., str]
+
+NOTHING = {"newsletter.product": "withdrawn", "email.tracking": "withdrawn"}
+EVERYTHING = {"newsletter.product": "given", "email.tracking": "given"}
+
+
+def test_the_page_has_one_button(visitor: Visitor, mailed: Mailed, link: Link, ledger: Ledger) -> None:
+    before = ledger()
+    page = visitor.get(f"/u/{link('unsubscribe', mailed())}")
+    [form] = forms(page.text)
+    assert (page.status_code, form.buttons, form.boxes) == (200, 1, {})
+    assert ledger() == before
+
+
+def test_the_button_withdraws(visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States) -> None:
+    path = f"/u/{link('unsubscribe', mailed())}"
+    [form] = forms(visitor.get(path).text)
+    answer = visitor.post(path, form.fields)
+    assert (answer.status_code, states(confirmed)) == (200, NOTHING)
+
+
+MULTIPART = (
+    b'--cut\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--cut--\r\n',
+    "multipart/form-data; boundary=cut",
+)
+URLENCODED = (b"List-Unsubscribe=One-Click", "application/x-www-form-urlencoded")
+
+
+@pytest.mark.parametrize(("body", "kind"), [MULTIPART, URLENCODED], ids=["multipart", "urlencoded"])
+def test_one_click_withdraws_without_redirect(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States, body: bytes, kind: str
+) -> None:
+    path = f"/u/{link('unsubscribe', mailed())}"
+    answer = visitor.call("POST", path, content=body, headers={"content-type": kind})
+    assert (answer.status_code, states(confirmed)) == (200, NOTHING)
+    assert not {"location", "set-cookie"} & set(answer.headers)
+
+
+def test_one_click_twice_is_one_entry(visitor: Visitor, mailed: Mailed, link: Link, ledger: Ledger) -> None:
+    path = f"/u/{link('unsubscribe', mailed())}"
+    answers = [visitor.post(path, {"List-Unsubscribe": "One-Click"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert ledger().count("consent.withdrawn") == 1
+
+
+@pytest.mark.parametrize("fields", [{}, {"List-Unsubscribe": "one-click"}, {"x": "y"}, {"action": ""}])
+def test_another_post_shows_the_button(
+    visitor: Visitor, mailed: Mailed, link: Link, ledger: Ledger, fields: dict[str, str]
+) -> None:
+    answer = visitor.post(f"/u/{link('unsubscribe', mailed())}", fields)
+    assert (answer.status_code, len(forms(answer.text))) == (400, 1)
+    assert "consent.withdrawn" not in ledger()
+
+
+def test_another_topic_stands_on(visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States) -> None:
+    # T36: a mail about topic A ends A.
+    path = f"/u/{link('unsubscribe', mailed(purpose='webinars'))}"
+    visitor.post(path, {"List-Unsubscribe": "One-Click"})
+    assert (states(confirmed)["webinars"], states(confirmed)["newsletter.product"]) == ("withdrawn", "given")
+
+
+def test_everything_ends_with_its_box(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
+) -> None:
+    path = f"/u/{link('unsubscribe', mailed(purpose='webinars'))}"
+    [form] = forms(visitor.get(path).text)
+    assert form.boxes == {"everything": False}
+    visitor.post(path, form.fields | {"everything": "yes"})
+    assert states(confirmed) == NOTHING
+
+
+def test_a_link_works_while_the_system_runs(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
+) -> None:
+    path = f"/u/{link('unsubscribe', mailed())}"
+    visitor.wait(10 * 365 * 86_400)
+    visitor.post(path, {"List-Unsubscribe": "One-Click"})
+    assert states(confirmed) == NOTHING
+
+
+@pytest.mark.parametrize("purpose", ["preferences", "click", "open", "confirm", "handover"])
+def test_a_token_of_another_purpose_is_refused(
+    visitor: Visitor, mailed: Mailed, link: Link, ledger: Ledger, purpose: str
+) -> None:
+    path = f"/u/{link(purpose, mailed())}?lang=de"
+    answer = visitor.post(path, {"List-Unsubscribe": "One-Click"})
+    assert (answer.status_code, answer.text) == (404, visitor.get("/nowhere?lang=de").text)
+    assert "consent.withdrawn" not in ledger()
+
+
+def test_each_changed_character_is_refused(visitor: Visitor, mailed: Mailed, link: Link, ledger: Ledger) -> None:
+    token = link("unsubscribe", mailed())
+    for place, char in enumerate(token):
+        other = token[:place] + ("a" if char != "a" else "b") + token[place + 1 :]
+        assert visitor.post(f"/u/{other}", {"List-Unsubscribe": "One-Click"}).status_code == 404
+    assert "consent.withdrawn" not in ledger()
+
+
+# --- preferences -----------------------------------------------------------------------------
+
+
+def test_preferences_show_what_is_on(visitor: Visitor, mailed: Mailed, link: Link) -> None:
+    page = visitor.get(f"/p/{link('preferences', mailed())}")
+    assert [form.fields["off"] for form in forms(page.text)] == ["newsletter.product", "email.tracking", "*"]
+    assert "anna" not in page.text
+
+
+def test_tracking_switches_off_at_once(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
+) -> None:
+    path = f"/p/{link('preferences', mailed())}"
+    answer = visitor.post(path, {"off": "email.tracking"})
+    assert answer.status_code == 200
+    assert states(confirmed) == {"newsletter.product": "given", "email.tracking": "withdrawn"}
+
+
+def test_nothing_can_be_switched_on(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
+) -> None:
+    path = f"/p/{link('preferences', mailed())}"
+    visitor.post(path, {"off": "email.tracking"})
+    page = visitor.post(path, {"on": "email.tracking", "email.tracking": "yes"})
+    assert (page.status_code, states(confirmed)["email.tracking"]) == (400, "withdrawn")
+    assert "nur mit einer neuen Anmeldung" in page.text
+
+
+def test_all_ends_all(visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States) -> None:
+    visitor.post(f"/p/{link('preferences', mailed())}", {"off": "*"})
+    assert states(confirmed) == NOTHING
+
+
+@pytest.mark.parametrize("off", ["", "unheard.of", "newsletter", "**"])
+def test_an_unknown_purpose_changes_nothing(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States, off: str
+) -> None:
+    answer = visitor.post(f"/p/{link('preferences', mailed())}", {"off": off})
+    assert (answer.status_code, states(confirmed)) == (400, EVERYTHING)
+
+
+def test_a_person_has_links_without_a_message(visitor: Visitor, link: Link, confirmed: str, states: States) -> None:
+    visitor.post(f"/u/{link('unsubscribe', confirmed)}", {"List-Unsubscribe": "One-Click"})
+    assert states(confirmed) == NOTHING
