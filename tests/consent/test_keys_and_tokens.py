@@ -1,0 +1,167 @@
+"""Keys on disk, sealed values in their place, tokens nobody forges (T21)."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consent import sealing, tokens
+from consent.keys import Keyring, KeyringError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAME = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def test_keys_are_made_once(tmp_path: Path) -> None:
+    """The second start reads what the first one made."""
+    first = Keyring.load_or_create(tmp_path / "keys.json")
+
+    assert Keyring.load_or_create(tmp_path / "keys.json") == first
+
+
+def test_racing_starts_share_keys(tmp_path: Path) -> None:
+    """Twenty processes at once end with one keyring and no draft left behind."""
+    with ThreadPoolExecutor(20) as pool:
+        made = list(pool.map(lambda _: Keyring.load_or_create(tmp_path / "keys.json"), range(20)))
+
+    assert len({one.master for one in made}) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
+
+
+def test_second_store_keeps_first_keys(tmp_path: Path) -> None:
+    """A key file is never replaced: its data would be lost."""
+    first = Keyring.load_or_create(tmp_path / "keys.json")
+
+    Keyring().store(tmp_path / "keys.json")
+
+    assert Keyring.load_or_create(tmp_path / "keys.json") == first
+
+
+def test_key_file_is_private(tmp_path: Path) -> None:
+    """Mode 0600 whatever the umask; a file others may read is refused."""
+    path = tmp_path / "keys.json"
+    old = os.umask(0)
+    try:
+        Keyring.load_or_create(path)
+    finally:
+        os.umask(old)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    with pytest.raises(KeyringError, match="chmod 600"):
+        Keyring.load_or_create(path)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"keys": {"master": "AA=="}, "index_version": 1}', '{"keys": []}']
+)
+def test_damaged_key_file_is_refused(tmp_path: Path, content: str) -> None:
+    """Damage never leads to fresh keys: they would orphan all data."""
+    path = tmp_path / "keys.json"
+    path.write_text(content)
+    path.chmod(0o600)
+
+    with pytest.raises(KeyringError):
+        Keyring.load_or_create(path)
+
+
+def test_short_key_is_refused(tmp_path: Path) -> None:
+    """A truncated key is no key."""
+    path = tmp_path / "keys.json"
+    Keyring.load_or_create(path)
+    held = json.loads(path.read_text())
+    held["keys"]["link"] = held["keys"]["link"][:8]
+    path.write_text(json.dumps(held))
+
+    with pytest.raises(KeyringError, match="link"):
+        Keyring.load_or_create(path)
+
+
+def test_keys_do_not_print(keyring: Keyring) -> None:
+    """A keyring in a traceback shows no key."""
+    assert repr(keyring) == "Keyring(index_version=1)"
+
+
+def test_purposes_have_their_own_macs(keyring: Keyring) -> None:
+    """The same data under another purpose, or another use of the key, is another value."""
+    made = {keyring.mac("click", b"x"), keyring.mac("open", b"x"), keyring.mac("clic", b"kx")}
+
+    assert len(made) == 3
+    assert keyring.address_index("a@b.example") != keyring.abuse_index("a@b.example")
+
+
+def test_inbox_seals_and_opens(keyring: Keyring) -> None:
+    """What the inbox sealed opens in its place only."""
+    sealed = keyring.seal(b"body", aad=b"raw_event|sealed_body|1")
+
+    assert keyring.open(sealed, aad=b"raw_event|sealed_body|1") == b"body"
+    with pytest.raises(sealing.SealError):
+        keyring.open(sealed, aad=b"raw_event|sealed_body|2")
+
+
+def test_sealing_twice_differs() -> None:
+    """Equal values are not seen to be equal."""
+    key = sealing.new_key()
+
+    assert sealing.seal(key, b"x", aad=b"") != sealing.seal(key, b"x", aad=b"")
+
+
+@given(st.binary(max_size=40), st.data())
+def test_changed_bytes_do_not_open(plaintext: bytes, data: st.DataObject) -> None:
+    """Any changed or missing byte is noticed."""
+    key = sealing.new_key()
+    sealed = sealing.seal(key, plaintext, aad=b"place")
+    at = data.draw(st.integers(0, len(sealed) - 1))
+
+    changed = sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :]
+
+    for broken in (changed, sealed[:at]):
+        with pytest.raises(sealing.SealError):
+            sealing.unseal(key, broken, aad=b"place")
+    assert sealing.unseal(key, sealed, aad=b"place") == plaintext
+
+
+@SAME
+@given(st.sampled_from(["click", "open", "unsubscribe", "preferences", "handover"]))
+def test_tokens_read_back(keyring: Keyring, purpose: str) -> None:
+    """A token names its id, for its purpose."""
+    public_id = tokens.random_id()
+
+    assert tokens.read(keyring, purpose, tokens.issue(keyring, purpose, public_id)) == public_id
+
+
+@SAME
+@given(st.data())
+def test_t21_any_other_token_is_refused(keyring: Keyring, data: st.DataObject) -> None:
+    """T21: any other character anywhere, any cut, any case, is no token: no alternate spelling verifies."""
+    token = tokens.issue(keyring, "click", "a" * tokens.ID_LENGTH)
+    at = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.characters().filter(lambda c: c != token[at]))
+
+    for spoilt in (token[:at] + other + token[at + 1 :], token[:at], token + other, token.upper()):
+        assert tokens.read(keyring, "click", spoilt) is None
+
+
+def test_t21_token_is_bound_to_purpose_and_keys(keyring: Keyring) -> None:
+    """T21: a click token neither unsubscribes nor works at another installation."""
+    token = tokens.issue(keyring, "click", tokens.random_id())
+
+    assert tokens.read(keyring, "unsubscribe", token) is None
+    assert tokens.read(Keyring(), "click", token) is None
+
+
+def test_ids_are_128_random_bits() -> None:
+    """26 characters that need no escaping anywhere; never the same twice."""
+    made = {tokens.random_id() for _ in range(1000)}
+
+    assert len(made) == 1000
+    assert {len(one) for one in made} == {tokens.ID_LENGTH}
+    assert set("".join(made)) <= set("abcdefghijklmnopqrstuvwxyz234567")
