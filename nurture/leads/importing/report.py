@@ -120,7 +120,7 @@ def write_refused(path: Path, refused: Iterable[Refused]) -> None:
     writer = csv.writer(text, delimiter=";", quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(["Zeile", "Grund", "Abhilfe", "Remedy"])
     for one in refused:
-        writer.writerow([one.line, one.code, *remedies(one.code)])
+        writer.writerow([one.line, str(one.code), *remedies(one.code)])
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_suffix(".part")
     partial.write_text(text.getvalue(), "utf-8-sig", newline="")

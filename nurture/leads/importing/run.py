@@ -163,7 +163,10 @@ class _Run:
             new = sum(one.subject is None for one in seen)
             self._count(seen, new, 0)
             self.counts.consents += sum(
-                one.not_mailable is None and "given" not in one.consents.values() for one in seen
+                proof.purpose not in one.consents
+                for one in seen
+                if one.not_mailable is None
+                for proof in one.contact.proofs
             )
             for one in seen[: PREVIEWED - len(self.shown)]:
                 self.shown.append(_shown(one))
@@ -214,7 +217,7 @@ class _Run:
         return left
 
     def _refuse(self, row: Refused) -> None:
-        self.counts.refused[row.code] += 1
+        self.counts.refused[str(row.code)] += 1
         self._list(row)
 
     def _list(self, row: Refused) -> None:

@@ -134,12 +134,13 @@ def company_size(text: str) -> int | None:
 
 
 _INDUSTRIES = {
-    "machinery": "maschinenbau maschinenundanlagenbau anlagenbau sondermaschinenbau machinery machinebuilding"
-    " werkzeugmaschinenbau werkzeugmaschinen machinetools mechanicalengineering",
-    "industrial_automation": "industrieautomation automatisierung automatisierungstechnik automation robotik robotics",
+    "manufacturing": "maschinenbau maschinenundanlagenbau anlagenbau sondermaschinenbau machinery machinebuilding"
+    " werkzeugmaschinenbau werkzeugmaschinen machinetools mechanicalengineering metallverarbeitung metallindustrie"
+    " metall metalworking giesserei stahl steel verpackungsmaschinen verpackungstechnik manufacturing",
+    "engineering": "engineering ingenieurwesen mechanicalorindustrialengineering industrialautomation robotics robotik"
+    " industrieautomation automatisierung automatisierungstechnik automation",
     "automotive": "automobil automobilindustrie automobilzulieferer automotive fahrzeugbau",
-    "metal": "metallverarbeitung metallindustrie metall metalworking giesserei stahl steel",
-    "packaging": "verpackung verpackungstechnik verpackungsmaschinen packaging packagingandcontainers",
+    "packaging": "verpackung packaging packagingandcontainers",
     "food": "lebensmittel lebensmittelindustrie nahrungsmittel getraenke foodproduction foodandbeverages food",
     "chemicals": "chemie chemische chemicals pharma pharmaceuticals kunststoff kunststofftechnik plastics",
     "energy": "energie energieversorgung energy utilities",
