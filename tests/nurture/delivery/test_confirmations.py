@@ -1,0 +1,156 @@
+"""Confirmation mails: at least once, at most three, never too late, always neutral."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, select
+
+from consent import opt_in, suppression
+from consent.schema import opt_in_request
+from nurture.delivery.confirmations import queue_confirmations
+from nurture.delivery.provider import Outcome, Refused, Rejected, Unknown
+from nurture.delivery.sending import send_next
+from nurture.store.tables import authorisation, decision, message
+from tests.nurture.delivery.world import Scripted
+
+if TYPE_CHECKING:
+    from nurture.delivery.sending import Counts
+    from tests.nurture.delivery.world import World
+
+
+def queue(world: World, at: datetime | None = None) -> int:
+    """Queue what is due."""
+    with world.ws.store.write() as conn:
+        return queue_confirmations(conn, world.ws, world.library, at=at or world.at, limit=100)
+
+
+def send(world: World, provider: Scripted) -> Counts | None:
+    """Take the next confirmation all the way."""
+    return send_next(world.ws, world.library, provider, kind="confirmation", owner="w1", at=world.at)
+
+
+def test_each_request_gets_one_mail(world: World) -> None:
+    world.sign_up("a")
+    world.sign_up("b")
+    assert [queue(world), queue(world)] == [2, 0]
+
+
+@pytest.mark.requirement(95)
+def test_the_mail_holds_link_time_and_wording(world: World) -> None:
+    provider = Scripted()
+    request_id = world.sign_up()
+    queue(world)
+    send(world, provider)
+    with world.ws.store.read() as conn:
+        token = opt_in.token(conn, world.ws.keyring, request_id)
+    text = provider.mails[0].text
+    assert f"http://127.0.0.1:8321/confirm/{token}" in text
+    assert "Musterwerk GmbH darf mir per E-Mail" in text
+    assert "23. November 2026" in text
+
+
+def test_the_mail_is_neutral(world: World) -> None:
+    provider = Scripted()
+    world.sign_up()
+    queue(world)
+    send(world, provider)
+    assert (provider.mails[0].to_name, sorted(provider.mails[0].headers)) == ("", ["Message-ID"])
+    assert "/o/" not in provider.mails[0].html + provider.mails[0].text
+
+
+def test_it_needs_no_permit(world: World) -> None:
+    world.sign_up()
+    queue(world)
+    assert send(world, Scripted()).accepted == 1  # type: ignore[union-attr]
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(func.count()).select_from(authorisation)).scalar_one() == 0
+
+
+def test_a_settled_request_gets_no_mail(world: World) -> None:
+    request_id = world.sign_up()
+    queue(world)
+    with world.ws.store.write() as conn:
+        token = opt_in.token(conn, world.ws.keyring, request_id)
+        opt_in.confirm(conn, world.ws.keyring, token, evidence={}, at=world.at)
+    assert send(world, Scripted()).withheld == {"request_settled": 1}  # type: ignore[union-attr]
+
+
+def test_a_declined_request_gets_no_mail(world: World) -> None:
+    provider = Scripted()
+    request_id = world.sign_up()
+    queue(world)
+    with world.ws.store.write() as conn:
+        opt_in.decline(conn, opt_in.token(conn, world.ws.keyring, request_id), at=world.at)
+    send(world, provider)
+    assert provider.mails == []
+
+
+def test_a_suppressed_address_gets_no_mail(world: World) -> None:
+    request_id = world.sign_up()
+    queue(world)
+    with world.ws.store.write() as conn:
+        query = select(opt_in_request.c.subject).where(opt_in_request.c.id == request_id)
+        suppression.suppress_subject(conn, conn.execute(query).scalar_one(), "bounced", at=world.at)
+    assert send(world, Scripted()).withheld == {"suppressed": 1}  # type: ignore[union-attr]
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(func.count()).select_from(decision)).scalar_one() == 0
+
+
+def test_a_doubt_is_followed_by_another_mail(world: World) -> None:
+    provider = Scripted([Unknown("timeout")])
+    world.sign_up()
+    queue(world)
+    send(world, provider)
+    assert [queue(world.later(minutes=14)), queue(world.later(minutes=15))] == [0, 1]
+    send(world.later(minutes=15), provider)
+    assert provider.mails[0].text == provider.mails[1].text
+    assert world.states() == {"accepted": 1, "in_doubt": 1}
+
+
+def test_there_are_at_most_three_mails(world: World) -> None:
+    provider = Scripted([Unknown("timeout")] * 9)
+    world.sign_up()
+    moment = world
+    for _ in range(6):
+        queue(moment)
+        send(moment, provider)
+        moment = moment.later(minutes=20)
+    assert len(provider.mails) == 3
+
+
+def test_no_mail_follows_after_the_token_died(world: World) -> None:
+    provider = Scripted([Unknown("timeout")])
+    world.sign_up()
+    queue(world)
+    send(world, provider)
+    assert queue(world, world.at + timedelta(days=30)) == 0
+
+
+@pytest.mark.parametrize("outcome", [Rejected("http 400"), Refused("http 429")])
+def test_a_certain_answer_needs_no_second_mail(world: World, outcome: Outcome) -> None:
+    world.sign_up()
+    queue(world)
+    send(world, Scripted([outcome]))
+    assert queue(world.later(hours=1)) == 0
+
+
+def test_a_refused_confirmation_is_tried_again(world: World) -> None:
+    provider = Scripted([Refused("http 429")])
+    world.sign_up()
+    queue(world)
+    send(world, provider)
+    assert send(world.later(minutes=16), provider).accepted == 1  # type: ignore[union-attr]
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(func.count()).select_from(message)).scalar_one() == 1
+
+
+def test_the_same_message_id_is_used_again(world: World) -> None:
+    provider = Scripted([Refused("http 429")])
+    world.sign_up()
+    queue(world)
+    send(world, provider)
+    send(world.later(minutes=16), provider)
+    assert provider.mails[0].headers["Message-ID"] == provider.mails[1].headers["Message-ID"]
