@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 UNAUTHORISED = frozenset({401, 403})
+PASSING = frozenset({403, 503})
+"""A CSRF token that is over, and a SQLite file that is busy."""
+PAUSES = (0.1, 1.0, 2.0, 4.0)
+"""Seconds before another try."""
 
 
 class PrefectApi:
@@ -54,6 +59,10 @@ class PrefectApi:
         """Replace."""
         return self._ask("PUT", path, body)
 
+    def patch(self, path: str, body: object) -> Any:  # noqa: ANN401  JSON
+        """Change a part."""
+        return self._ask("PATCH", path, body)
+
     def emit(self, name: str, resource: str, payload: Mapping[str, object], *, at: str) -> None:
         """Emit one event; `at` is ISO 8601."""
         made = {"id": str(uuid.uuid4()), "event": name, "occurred": at, "payload": dict(payload)}
@@ -62,8 +71,12 @@ class PrefectApi:
     def _ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401  JSON
         try:
             answer = self._client.request(method, path, json=body, headers=self._token(method))
-            if answer.status_code == httpx.codes.FORBIDDEN:
-                self._csrf = {}
+            for pause in PAUSES:
+                if answer.status_code not in PASSING:
+                    break
+                if answer.status_code == httpx.codes.FORBIDDEN:
+                    self._csrf = {}
+                time.sleep(pause)
                 answer = self._client.request(method, path, json=body, headers=self._token(method))
         except httpx.HTTPError as error:
             raise LauncherError(f"the Prefect server does not answer ({type(error).__name__} at {path})") from error

@@ -8,6 +8,7 @@ them all when this process is killed outright.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 GRACE_SECONDS = 15.0
+FLOW_RUN_SECONDS = 5.0
+"""For a flow run that was asked to stop to report that it did."""
 LOG_LIMIT = 10_000_000
 TAIL_LINES = 15
 
@@ -53,13 +56,15 @@ class Children:
 
     logs: Path
     family: list[Child] = field(default_factory=list)
+    mark: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Borne by all descendants in their environment."""
     _guard: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Start the guard."""
         self.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._guard = subprocess.Popen(  # noqa: S603  our own file
-            [sys.executable, "-I", "-S", str(Path(guard.__file__))],
+            [sys.executable, "-I", "-S", str(Path(guard.__file__)), self.mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -88,7 +93,7 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=subprocess.STDOUT,
-                env=dict(env),
+                env={**env, guard.MARK: self.mark},
                 cwd=folder,
                 start_new_session=True,
                 umask=0o077,
@@ -116,11 +121,12 @@ class Children:
         self._tell_guard(f"-{child.process.pid}")
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """End all children, the last started first: the worker can still report to its server."""
+        """End all children, the last started first, and whatever they started that still runs."""
         while self.family:
             child = self.family[-1]
             end(child.process, grace)
             self.forget(child)
+        guard.sweep(self.mark, FLOW_RUN_SECONDS)
 
     def _tell_guard(self, line: str) -> None:
         if self._guard is None or self._guard.stdin is None:

@@ -1,8 +1,9 @@
 """Who stops the children when the parent is killed outright? This small program, which outlives it by seconds.
 
-Standard library only; started as `python -I -S guard.py`. It reads `+<process group>` and
+Standard library only; started as `python -I -S guard.py FAMILY`. It reads `+<process group>` and
 `-<process group>` from its standard input. The end of that stream means that the parent is gone:
-whatever is still listed is asked to stop and then killed.
+whatever is still listed is asked to stop and then killed. So is whatever else bears the family's mark
+in its environment: Prefect's worker starts each flow run in a session of its own.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 GRACE_SECONDS = 8.0
+MARK = "NURTURE_FAMILY"
+"""Environment variable that all descendants inherit, wherever they moved in the tree of processes."""
+PROCESSES = Path("/proc")
 
 
 def signal_group(group: int, number: int) -> bool:
@@ -24,24 +29,45 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
-def stop(groups: set[int], grace: float = GRACE_SECONDS) -> None:
-    """End process groups: first ask, then kill."""
+def members(family: str) -> set[int]:
+    """Which processes bear the family's mark? Only Linux tells; elsewhere none are found."""
+    mark = f"{MARK}={family}".encode()
+    found: set[int] = set()
+    for entry in PROCESSES.glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if mark in environment.split(b"\0") and int(entry.name) != os.getpid():
+            found.add(int(entry.name))
+    return found
+
+
+def sweep(family: str, grace: float) -> None:
+    """End what is left of a family: first ask, then kill."""
+    deadline = time.monotonic() + grace
+    asked: set[int] = set()
+    while left := members(family):
+        number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
+        for process in left - asked if number == signal.SIGTERM else left:
+            try:
+                os.kill(process, number)
+            except (ProcessLookupError, PermissionError):
+                continue
+        asked |= left
+        time.sleep(0.1)
+
+
+def stop(groups: set[int], family: str, grace: float = GRACE_SECONDS) -> None:
+    """End process groups and then the rest of the family."""
     left = {group for group in groups if signal_group(group, signal.SIGTERM)}
     deadline = time.monotonic() + grace
-    while left and time.monotonic() < deadline:
+    # Signal 0 only asks whether the group is still there.
+    while (left := {group for group in left if signal_group(group, 0)}) and time.monotonic() < deadline:
         time.sleep(0.1)
-        # Signal 0 only asks whether the group is still there.
-        left = {group for group in left if _alive(group)}
     for group in left:
         signal_group(group, signal.SIGKILL)
-
-
-def _alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+    sweep(family, 1.0)
 
 
 def main() -> None:
@@ -55,7 +81,7 @@ def main() -> None:
             groups.add(number)
         else:
             groups.discard(number)
-    stop(groups)
+    stop(groups, sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 READY_SECONDS = 180.0
 """A saturated machine needs more than a minute for the first start, which also makes Prefect's database."""
 
+ALSO = frozenset({"NURTURE_HOME", "DO_NOT_TRACK"})
+"""What flows in this process need beside Prefect's own variables."""
+
 
 def connect(env: Mapping[str, str]) -> PrefectApi:
     """Give a client for the server that an environment of `hardened` names."""
@@ -92,7 +95,7 @@ def in_process(env: Mapping[str, str]) -> Iterator[None]:
     The heartbeat is off: a flow would wait a second for it to end, and a caller that waits sees a
     crash itself. Import flows inside the block, or set PREFECT_HOME before, if ~/.prefect must stay untouched.
     """
-    ours = {name: value for name, value in env.items() if name.startswith("PREFECT_") or name == "DO_NOT_TRACK"}
+    ours = {name: value for name, value in env.items() if name.startswith("PREFECT_") or name in ALSO}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nurture.cli.launcher.api import PrefectApi
+    from nurture.cli.launcher.children import Child
     from nurture.settings import Settings
 
 WAIT_SECONDS = 120.0
@@ -128,9 +129,7 @@ def _start(running: Up, *, version: str, say: Callable[[str], None], with_web: b
     wait_ready(running.api, children)
     done("Prefect server ready")
     deployments.make_pool(running.api)
-    worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", deployments.POOL, "--type", "process",
-              "--limit", str(settings.worker_limit), "--name", "nurture-up"]  # fmt: skip
-    children.start("worker", worker, env, settings.project)
+    start_worker(running)
     _deploy(running, version)
     automations.apply(running.api)
     done("deployments, schedules and triggers in place")
@@ -139,6 +138,13 @@ def _start(running: Up, *, version: str, say: Callable[[str], None], with_web: b
     if with_web:
         _until(lambda: _answers(f"{running.web_url}/health"), children, "the web app")
         done("web app answers")
+
+
+def start_worker(running: Up) -> Child:
+    """Start a process worker for our pool; every flow run is a child of it."""
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", deployments.POOL, "--type", "process",
+               "--limit", str(running.settings.worker_limit), "--name", "nurture-up"]  # fmt: skip
+    return running.children.start("worker", command, running.env, running.settings.project)
 
 
 def _deploy(running: Up, version: str) -> None:

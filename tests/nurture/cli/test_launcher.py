@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 SLEEPER = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"]
 PARENT = """
 import subprocess, sys, time
-print(subprocess.Popen([sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"]).pid, flush=True)
+sleep = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"]
+print(subprocess.Popen(sleep, start_new_session=True).pid, flush=True)
 time.sleep(60)
 """
 

@@ -1,0 +1,80 @@
+"""What the flow tests look at: a running installation, through its API."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nurture.clock import now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nurture.cli.launcher.supervisor import Up
+    from nurture.store.workspace import Workspace
+
+T = TypeVar("T")
+
+
+def wait_for(question: Callable[[], T], seconds: float = 90.0, pause: float = 0.2) -> T:
+    """Ask until the answer is true; fail after a time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := question()):
+        assert time.monotonic() < deadline, f"still waiting after {seconds:.0f} s"
+        time.sleep(pause)
+    return answer
+
+
+@dataclass
+class Installation:
+    """What `nurture up` made, with eyes on it."""
+
+    running: Up
+    ws: Workspace
+    scheduled_after: dict[str, float] = field(default_factory=dict)
+    """Seconds after the deployment until a deployment had a Scheduled run."""
+
+    def deployments(self) -> dict[str, dict[str, Any]]:
+        """Give all deployments by name."""
+        return {row["name"]: row for row in self.running.api.post("/deployments/filter", {"limit": 200})}
+
+    def runs(self, deployment: str, **state: object) -> list[dict[str, Any]]:
+        """Give a deployment's runs, oldest first."""
+        by_name = {"deployments": {"name": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        rows: list[dict[str, Any]] = self.running.api.post("/flow_runs/filter", {**by_name, "limit": 200, **state})
+        return rows
+
+    def triggered(self, deployment: str) -> list[dict[str, Any]]:
+        """Give the runs that an event started."""
+        return [row for row in self.runs(deployment) if (row["created_by"] or {}).get("type") == "AUTOMATION"]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Give the stored events of a name, oldest first."""
+        asked = {"filter": {"event": {"name": [name]}, "order": "ASC"}, "limit": 50}
+        page = self.running.api.post("/events/filter", asked)
+        found: list[dict[str, Any]] = list(page["events"])
+        while page["next_page"]:
+            page = self.running.api.get(page["next_page"].partition("/api")[2])
+            found += page["events"]
+        return found
+
+    def emit(self, name: str) -> None:
+        """Say what the web app says when it stored events."""
+        self.running.api.emit(name, "nurture.web", {"count": 1}, at=now().isoformat())
+
+    def run(self, deployment: str, **parameters: object) -> dict[str, Any]:
+        """Start a deployment by hand."""
+        found = self.deployments()[deployment]
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        made: dict[str, Any] = self.running.api.post(f"/deployments/{found['id']}/create_flow_run", body)
+        return made
+
+    def state(self, run: dict[str, Any]) -> str:
+        """Give the type of a run's state now."""
+        return str(self.running.api.get(f"/flow_runs/{run['id']}")["state_type"])
+
+    def ended(self, run: dict[str, Any]) -> str:
+        """Give the type of a run's last state, empty while it goes on."""
+        state = self.state(run)
+        return state if state in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else ""
