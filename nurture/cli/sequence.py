@@ -1,0 +1,109 @@
+"""Run a tick, explain a lead, check the definitions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+SequenceArgument = Annotated[str, typer.Argument(metavar="[SEQUENCE]", help="Only this sequence.")]
+AtOption = Annotated[str | None, typer.Option("--at", metavar="T", help="As of this time (ISO 8601); default now.")]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Tell what would happen; write nothing, send nothing.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+StepOption = Annotated[str | None, typer.Option("--step", metavar="SEQUENCE/STEP", help="Only this step.")]
+LanguageOption = Annotated[str, typer.Option("--language", metavar="en|de", help="Language of the text.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `run`, `explain` and `check`."""
+    app.command()(run)
+    app.command()(explain)
+    app.command()(check)
+
+
+def run(
+    sequence: SequenceArgument = "", at: AtOption = None, dry_run: DryOption = False, as_json: JsonOption = False
+) -> None:
+    """Do one tick: enrol, plan, send. Doing it again at once changes nothing."""
+    from nurture.cli.output import Exit, fail, moment, print_json, table
+    from nurture.delivery.content.library import Library
+    from nurture.delivery.provider import open_provider
+    from nurture.sequences.definition import load
+    from nurture.sequences.tick import Tick
+    from nurture.store.workspace import open_workspace
+
+    with open_workspace() as ws:
+        if at is not None and not dry_run and ws.settings.provider != "outbox":
+            fail("--at sends mails at another time than planned; with a real provider add --dry-run", Exit.USAGE)
+        definitions = load(ws.settings.templates)
+        if sequence and sequence not in definitions:
+            fail(f"there is no sequence {sequence!r}; known are {', '.join(sorted(definitions))}", Exit.USAGE)
+        library = Library.load(ws.settings.templates, zone=ws.settings.zone)
+        tick = Tick(
+            ws, definitions, library, open_provider(ws.settings), sequence=sequence or None, at=moment(at)
+        )  # fmt: skip
+        done = tick.foresee() if dry_run else tick.run()
+    counts = {"dry_run": dry_run, "at": tick.at, **done.as_dict()}
+    if as_json:
+        print_json(counts)
+        return
+    plans, sent = done.plans, done.sent
+    rows: list[tuple[str, int]] = [("enrolled", done.enrolled), ("due", plans.due), ("mails planned", plans.planned)]
+    rows += [(f"withheld: {reason}", number) for reason, number in sorted(plans.withheld.items())]
+    rows += [(f"put off: {reason}", number) for reason, number in sorted(plans.deferred.items())]
+    rows += [("waits begun", plans.waited), ("branches taken", plans.branched)]
+    rows += [(f"left: {reason}", number) for reason, number in sorted(plans.left.items())]
+    if not dry_run:
+        rows += [("accepted by the provider", sent.accepted), ("in doubt", sent.in_doubt)]
+        rows += [(f"stopped before sending: {reason}", number) for reason, number in sorted(sent.withheld.items())]
+    table("Would happen (nothing was written)" if dry_run else "Done", ("what", "count"), rows)
+
+
+def explain(
+    lead: Annotated[int, typer.Argument(metavar="LEAD", help="Number of the lead.")],
+    step: StepOption = None,
+    at: AtOption = None,
+    language: LanguageOption = "en",
+    as_json: JsonOption = False,
+) -> None:
+    """Tell everything that happened to a lead, with its reasons, and what would have changed it."""
+    from nurture.cli.output import Exit, fail, moment, print_json
+    from nurture.sequences.explain import explain as tell
+    from nurture.sequences.wording import LANGUAGES, text
+    from nurture.store.workspace import open_workspace
+
+    if language not in LANGUAGES:
+        fail(f"there is no language {language!r}; choose {' or '.join(LANGUAGES)}", Exit.USAGE)
+    with open_workspace() as ws, ws.store.read() as conn:
+        told = tell(conn, lead, step=step, at=None if at is None else moment(at))
+        zone = ws.settings.tz
+    if as_json:
+        print_json(told.as_dict())
+    else:
+        print(text(told, language=language, zone=zone))
+
+
+def check(as_json: JsonOption = False) -> None:
+    """Check every sequence.yaml, and that each of its mails has its texts; exit 4 on findings."""
+    from nurture.cli.output import Exit, note, print_json
+    from nurture.delivery.content.library import Library
+    from nurture.sequences.definition import DefinitionError, load
+    from nurture.sequences.texts import missing_texts
+    from nurture.settings import Settings
+
+    settings = Settings()
+    definitions = {}
+    try:
+        definitions = load(settings.templates)
+        findings = missing_texts(definitions, Library.load(settings.templates, zone=settings.zone))
+    except DefinitionError as error:
+        findings = error.findings
+    if as_json:
+        print_json({"sequences": sorted(definitions), "findings": [str(finding) for finding in findings]})
+    elif findings:
+        print("\n".join(map(str, findings)))
+    else:
+        print(f"{len(definitions)} sequences, no findings")
+    if findings:
+        note(f"nurture: {len(findings)} findings")
+        raise typer.Exit(int(Exit.CHECK_FAILED))

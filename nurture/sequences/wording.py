@@ -1,0 +1,230 @@
+"""How is an explanation told to people? English and German, by the same codes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
+
+    from nurture.sequences.explain import Entry, Explanation
+
+LANGUAGES = ("en", "de")
+
+REASONS: Mapping[str, tuple[str, str]] = {
+    "customer": ("the lead is a customer", "der Lead ist Kunde"),
+    "disqualified": ("the lead was disqualified", "der Lead wurde ausgeschlossen"),
+    "with_sales": ("sales is talking to the lead", "der Vertrieb spricht mit dem Lead"),
+    "goal": ("the goal of the sequence is reached", "das Ziel der Sequenz ist erreicht"),
+    "late": ("its time had passed while nothing ran", "ihr Zeitpunkt verstrich, während nichts lief"),
+    "stopped": ("sending was stopped by the kill switch", "der Versand war durch den Notschalter gestoppt"),
+    "window": ("the send window was closed", "das Versandfenster war geschlossen"),
+    "frequency": ("the lead had enough mails in this period", "der Lead hatte im Zeitraum genug E-Mails"),
+    "frequency_cap": ("the lead had enough mails in this period", "der Lead hatte im Zeitraum genug E-Mails"),
+    "no_template": ("there was no text for this temperature and language",
+                    "es gab keinen Text für diese Temperatur und Sprache"),
+    "no_consent": ("there was no confirmed consent", "es lag keine bestätigte Einwilligung vor"),
+    "withdrawn": ("the consent was withdrawn", "die Einwilligung wurde widerrufen"),
+    "stale": ("the consent was unused for too long", "die Einwilligung blieb zu lange ungenutzt"),
+    "suppressed": ("the address is on the suppression list", "die Adresse steht auf der Sperrliste"),
+    "erased": ("the person was erased", "die Person wurde gelöscht"),
+    "expired": ("the mail could not be handed over in time", "die E-Mail konnte nicht rechtzeitig übergeben werden"),
+    "wait": ("the sequence waits here", "die Sequenz wartet hier"),
+    "cold": ("every gate is open; text for cold", "nichts spricht dagegen; Text für kalt"),
+    "warm": ("every gate is open; text for warm", "nichts spricht dagegen; Text für warm"),
+    "hot": ("every gate is open; text for hot", "nichts spricht dagegen; Text für heiß"),
+}  # fmt: skip
+
+REMEDIES: Mapping[str, tuple[str, str]] = {
+    "customer": ("nothing: customers leave nurture", "nichts: Kunden verlassen die Betreuung"),
+    "disqualified": ("another stage of the lead", "eine andere Phase des Leads"),
+    "with_sales": ("a return by sales (the enrolment rests until then)",
+                   "eine Rückgabe durch den Vertrieb (die Teilnahme ruht bis dahin)"),
+    "goal": ("nothing: this is what the sequence is for", "nichts: dafür ist die Sequenz da"),
+    "late": ("a tick in time, or 'late: {then: send}' in sequence.yaml",
+             "ein rechtzeitiger Lauf, oder 'late: {then: send}' in sequence.yaml"),
+    "stopped": ("'nurture resume'", "'nurture resume'"),
+    "window": ("a time inside the window", "ein Zeitpunkt im Versandfenster"),
+    "frequency": ("fewer mails in this period, or a higher cap in policies/frequency.yaml",
+                  "weniger E-Mails im Zeitraum, oder eine höhere Grenze in policies/frequency.yaml"),
+    "frequency_cap": ("fewer mails in this period, or a higher cap in policies/frequency.yaml",
+                      "weniger E-Mails im Zeitraum, oder eine höhere Grenze in policies/frequency.yaml"),
+    "no_template": ("a mail in templates/ for this temperature and language ('nurture check' lists the gaps)",
+                    "eine E-Mail in templates/ für diese Temperatur und Sprache ('nurture check' nennt die Lücken)"),
+    "no_consent": ("a confirmed double opt-in for this purpose", "ein bestätigtes Double-Opt-In für diesen Zweck"),
+    "withdrawn": ("a new double opt-in by the person", "ein neues Double-Opt-In der Person"),
+    "stale": ("a new double opt-in by the person", "ein neues Double-Opt-In der Person"),
+    "suppressed": ("removal from the suppression list, if its reason is gone",
+                   "die Streichung von der Sperrliste, wenn ihr Grund entfallen ist"),
+    "erased": ("nothing: erasure is final", "nichts: die Löschung ist endgültig"),
+    "expired": ("a provider that answers in time", "ein Versanddienst, der rechtzeitig antwortet"),
+}  # fmt: skip
+
+OUTCOMES: Mapping[str, tuple[str, str]] = {
+    "planned": ("mail planned", "E-Mail eingeplant"),
+    "withheld": ("not sent", "nicht gesendet"),
+    "deferred": ("put off", "verschoben"),
+    "waited": ("wait begun", "Wartezeit begonnen"),
+    "branched": ("way chosen", "Weg gewählt"),
+    "left": ("left the sequence", "Sequenz verlassen"),
+}
+
+WORDS: Mapping[str, tuple[str, str]] = {
+    "lead": ("Lead", "Lead"),
+    "now": ("Now", "Jetzt"),
+    "score": ("score", "Score"),
+    "none": ("Nothing has happened yet.", "Bisher ist nichts geschehen."),
+    "none_step": ("This step never came due for this lead.", "Dieser Schritt wurde für diesen Lead nie fällig."),
+    "running": ("in {sequence}, next step {step}, due {due_at}",
+                "in {sequence}, nächster Schritt {step}, fällig {due_at}"),
+    "resting": ("resting in {sequence} before step {step}", "ruht in {sequence} vor Schritt {step}"),
+    "no_sequence": ("in no sequence", "in keiner Sequenz"),
+    "until": ("again at {next_at}", "erneut am {next_at}"),
+    "next": ("next step at {next_at}", "nächster Schritt am {next_at}"),
+    "change": ("would have changed it: ", "anders wäre es gewesen durch: "),
+    "consent": ("consent", "Einwilligung"),
+    "suppressed": ("address suppressed", "Adresse gesperrt"),
+    "stage": ("stage {stage} ({cause})", "Phase {stage} ({cause})"),
+    "enrolled": ("entered sequence {sequence}, version {version}", "Sequenz {sequence}, Version {version} begonnen"),
+    "left": ("sequence {sequence} {state}", "Sequenz {sequence} {state}"),
+    "event": ("{event}, judged {verdict} ({verdict_reason})", "{event}, beurteilt als {verdict} ({verdict_reason})"),
+    "signal": ("buying signal {signal} ({strength})", "Kaufsignal {signal} ({strength})"),
+    "points": ("{points:+d} points ({axis}): {reason}", "{points:+d} Punkte ({axis}): {reason}"),
+    "temperature": ("temperature {temperature} (score {score})", "Temperatur {temperature} (Score {score})"),
+    "mail": ("mail {template}: {state}", "E-Mail {template}: {state}"),
+    "permit": ("permitted by ledger entry {authorisation}, resting on consent entry {consent}",
+               "freigegeben mit Eintrag {authorisation} aufgrund der Einwilligung in Eintrag {consent}"),
+    "delivery": ("delivery of {sequence}/{step}: {fact}", "Zustellung von {sequence}/{step}: {fact}"),
+    "handover": ("handover {state} ({reason})", "Übergabe {state} ({reason})"),
+}  # fmt: skip
+
+CODES: Mapping[str, str] = {
+    "accepted": "angenommen", "in_doubt": "in der Schwebe", "unknown": "ungeklärt", "planned": "eingeplant",
+    "claimed": "in Arbeit", "submitting": "wird übergeben", "rejected": "abgelehnt", "expired": "verfallen",
+    "suppressed": "nicht gesendet", "failed_render": "nicht erzeugbar", "cold": "kalt", "warm": "warm", "hot": "heiß",
+    "human": "Mensch", "machine": "Maschine", "unclear": "unklar", "strong": "stark", "weak": "schwach",
+    "finished": "beendet", "exited": "verlassen", "created": "angelegt", "delivered": "zugestellt",
+    "returned": "zurückgegeben", "escalated": "eskaliert", "withdrawn": "zurückgezogen", "marketing": "Marketing",
+    "sales": "Vertrieb", "opened": "geöffnet", "clicked": "geklickt", "bounced": "unzustellbar",
+    "complained": "Beschwerde", "processed": "übernommen", "soft_bounced": "vorerst unzustellbar",
+    "dropped": "verworfen", "in_sequence": "in Sequenz", "engagement": "Verhalten", "fit": "Passung",
+    "consent.requested": "angefragt", "consent.confirmed": "bestätigt", "consent.imported": "übernommen",
+    "consent.withdrawn": "widerrufen", "consent.lapsed": "verfallen", "consent.declined": "abgelehnt",
+    "subject.erased": "gelöscht", "suppression.added": "gesperrt", "send.blocked": "Versand verweigert",
+}  # fmt: skip
+"""German words for codes; a code without one is shown as it is."""
+
+
+def _pick(words: Mapping[str, tuple[str, str]], code: str, language: str) -> str:
+    return words[code][LANGUAGES.index(language)] if code in words else code
+
+
+def because(facts: Mapping[str, Any], language: str) -> str:
+    """Say in plain words why a decision was made."""
+    reason = str(facts["reason"])
+    if facts["outcome"] == "branched":
+        return {"en": f"goes on at {reason}", "de": f"weiter bei {reason}"}[language]
+    return _pick(REASONS, reason, language)
+
+
+def remedy(facts: Mapping[str, Any], language: str) -> str | None:
+    """Say what would have let a step happen; None where it did happen."""
+    if facts["outcome"] not in {"withheld", "deferred", "left"}:
+        return None
+    reason = str(facts["reason"])
+    return _pick(REMEDIES, reason, language) if reason in REMEDIES else None
+
+
+def text(told: Explanation, *, language: str, zone: ZoneInfo) -> str:
+    """Tell an explanation as lines of text, times in `zone`."""
+    teller = _Teller(language, zone)
+    lines = teller.head(told)
+    if not told.entries:
+        lines.append(teller.word("none" if told.step is None else "none_step"))
+    for entry in told.entries:
+        first, *more = teller.entry(entry)
+        lines.append(f"{teller.moment(entry.at)}  {first}")
+        lines += [f"{'':18}{line}" for line in more]
+    return "\n".join(lines)
+
+
+def sentence(entry: Entry, *, language: str, zone: ZoneInfo) -> str:
+    """Tell one entry in one line, without its gates; times in `zone`."""
+    return _Teller(language, zone).entry(entry)[0]
+
+
+class _Teller:
+    """One language and one zone."""
+
+    def __init__(self, language: str, zone: ZoneInfo) -> None:
+        self.language, self.zone = language, zone
+
+    def moment(self, at: datetime) -> str:
+        """Write a time as the reader's clock shows it."""
+        return at.astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
+
+    def word(self, name: str, facts: Mapping[str, Any] | None = None) -> str:
+        """Write a phrase, its codes in the language."""
+        return _pick(WORDS, name, self.language).format(**{k: self.code(v) for k, v in (facts or {}).items()})
+
+    def code(self, value: object) -> object:
+        """Write one value."""
+        if isinstance(value, datetime):
+            return self.moment(value)
+        return CODES.get(value, value) if self.language == "de" and isinstance(value, str) else value
+
+    def head(self, told: Explanation) -> list[str]:
+        """Say how the lead stands."""
+        now = told.now
+        score = "" if now["score"] is None else f", {self.word('score')} {now['score']:g}"
+        lines = [
+            f"{self.word('lead')} {told.lead_id}" + (f", {told.step}" if told.step else ""),
+            f"{self.word('now')}: {now['stage']}, {self.code(now['owner'])}, {self.code(now['temperature'])}{score}",
+        ]
+        lines += [
+            "  " + self.word("running" if running["state"] == "active" else "resting", running)
+            for running in now["enrolments"]
+        ]
+        if not now["enrolments"]:
+            lines.append("  " + self.word("no_sequence"))
+        return [*lines, ""]
+
+    def entry(self, entry: Entry) -> list[str]:
+        """Say one thing in one or more lines."""
+        if entry.kind == "decision":
+            return self.decision(entry.facts)
+        if entry.kind == "consent":
+            return self.consent(entry.facts)
+        facts = {"reason": None, **entry.facts}
+        lines = [self.word(entry.kind, facts)]
+        if entry.kind in {"mail", "left", "suppressed"} and facts["reason"]:
+            lines[0] += f": {_pick(REASONS, str(facts['reason']), self.language)}"
+        if entry.kind == "mail" and facts["authorisation"] is not None:
+            lines.append(self.word("permit", facts))
+        if entry.kind == "event" and facts["step"]:
+            lines[0] += f": {facts['sequence']}/{facts['step']}"
+        return lines
+
+    def consent(self, facts: Mapping[str, Any]) -> list[str]:
+        """Say what the ledger says."""
+        type_ = str(facts["type"])
+        shown = self.code(type_) if self.language == "de" else type_
+        named = facts.get("purposes") or ([facts["purpose"]] if "purpose" in facts else [])
+        purposes = ", ".join(one if isinstance(one, str) else str(one.get("purpose", "")) for one in named)
+        return [f"{self.word('consent')}: {shown} (#{facts['entry']}{', ' + purposes if purposes else ''})"]
+
+    def decision(self, facts: Mapping[str, Any]) -> list[str]:
+        """Say what was decided about a step, why, and what every gate answered."""
+        outcome = _pick(OUTCOMES, facts["outcome"], self.language)
+        lines = [f"{facts['sequence']}/{facts['step']}: {outcome}: {because(facts, self.language)}"]
+        if facts["next_at"] is not None:
+            lines[0] += "; " + self.word("until" if facts["outcome"] == "deferred" else "next", facts)
+        gates = [
+            f"{'+' if gate['passed'] else '-'} {gate['gate']} {gate['detail']}".rstrip() for gate in facts["gates"]
+        ]
+        lines.append("  ".join(gates))
+        if (cure := remedy(facts, self.language)) is not None:
+            lines.append(self.word("change") + cure)
+        return lines

@@ -1,0 +1,256 @@
+"""Can every decision about a lead be told, in words, from the tables alone?"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import typer
+from sqlalchemy import insert
+from typer.testing import CliRunner
+
+from consent import suppression
+from nurture.cli import sequence as cli
+from nurture.delivery.content.library import Library
+from nurture.delivery.provider import Unknown
+from nurture.sequences import explain as explaining
+from nurture.sequences.decide import Reason
+from nurture.sequences.reading import SequenceError
+from nurture.sequences.tick import Tick
+from nurture.sequences.wording import LANGUAGES, OUTCOMES, REASONS, REMEDIES, WORDS, text
+from nurture.store.tables import handover, message, message_exception, points, send_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nurture.delivery.provider import Outcome, Outgoing
+    from nurture.sequences.explain import Explanation
+    from tests.nurture.sequences.conftest import World
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NIGHT = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+
+
+def told(world: World, lead_id: int, **about: Any) -> Explanation:
+    """Explain a lead."""
+    with world.ws.store.read() as conn:
+        return explaining.explain(conn, lead_id, **about)
+
+
+def kinds(explanation: Explanation) -> list[str]:
+    """Give the kinds of things told, in order."""
+    return [entry.kind for entry in explanation.entries]
+
+
+@pytest.mark.requirement(118)
+def test_the_way_to_the_first_mail_is_told_in_order(world: World, at: datetime) -> None:
+    """The way to the first mail is told in order."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    assert kinds(told(world, lead_id)) == ["consent", "stage", "enrolled", "decision", "decision", "mail"]
+
+
+def test_a_lead_without_a_past_is_told_so(world: World, at: datetime) -> None:
+    """A lead without a past is told so."""
+    [lead_id] = world.known(1, at)
+    shown = text(told(world, lead_id, at=at - timedelta(days=1)), language="en", zone=BERLIN)
+    assert ("Nothing has happened yet." in shown, "in no sequence" in shown) == (True, True)
+
+
+def test_an_unknown_lead_is_an_error(world: World) -> None:
+    """An unknown lead is an error."""
+    with pytest.raises(SequenceError, match="there is no lead 99"):
+        told(world, 99)
+
+
+def test_a_badly_written_step_is_an_error(world: World, at: datetime) -> None:
+    """A badly written step is an error."""
+    [lead_id] = world.known(1, at)
+    with pytest.raises(SequenceError, match="write SEQUENCE/STEP"):
+        told(world, lead_id, step="hello")
+
+
+def test_a_step_is_told_alone(world: World, at: datetime, later: datetime) -> None:
+    """A step is told alone."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    world.tick(later)
+    steps = {entry.facts["step"] for entry in told(world, lead_id, step="welcome/proof").entries}
+    assert steps == {"proof"}
+
+
+def test_nothing_after_the_asked_time_is_told(world: World, at: datetime, later: datetime) -> None:
+    """Nothing after the asked time is told."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    before = told(world, lead_id)
+    world.tick(later)
+    assert told(world, lead_id, at=at).entries == before.entries
+
+
+def test_a_mail_put_off_says_until_when_and_why(world: World, at: datetime) -> None:
+    """A mail put off says until when and why."""
+    [lead_id] = world.people(1, at)
+    world.tick(NIGHT)
+    shown = text(told(world, lead_id), language="en", zone=BERLIN)
+    assert "welcome/hello: put off: the send window was closed; again at 2026-11-24 08:30" in shown
+    assert "would have changed it: a time inside the window" in shown
+
+
+def test_a_withheld_mail_says_what_would_have_changed_it(world: World, at: datetime) -> None:
+    """A withheld mail says what would have changed it."""
+    [lead_id] = world.people(1, at)
+    world.enrol(at)
+    [subject] = world.subjects([lead_id])
+    with world.ws.store.write() as conn:
+        suppression.suppress_subject(conn, subject, "bounced", at=at)
+    world.plan(at)
+    [decision] = [entry for entry in told(world, lead_id).as_dict()["timeline"] if entry["kind"] == "decision"]
+    assert (decision["outcome"], decision["because"]) == ("withheld", "the address is on the suppression list")
+    assert decision["would_have_changed_it"].startswith("removal from the suppression list")
+
+
+def test_german_readers_get_german(world: World, at: datetime) -> None:
+    """German readers get german."""
+    [lead_id] = world.people(1, at)
+    world.tick(NIGHT)
+    shown = text(told(world, lead_id), language="de", zone=BERLIN)
+    assert "welcome/hello: verschoben: das Versandfenster war geschlossen; erneut am 2026-11-24 08:30" in shown
+
+
+def test_every_reason_has_words_and_a_remedy() -> None:
+    """Every reason has words and a remedy."""
+    assert set(Reason) <= set(REASONS)
+    assert set(Reason) <= set(REMEDIES)
+    assert all(len(pair) == len(LANGUAGES) for words in (REASONS, REMEDIES, OUTCOMES, WORDS) for pair in words.values())
+
+
+class Silent:
+    """A provider that never answers."""
+
+    name = "outbox"
+    batch_limit = 500
+
+    def submit(self, batch: Sequence[Outgoing]) -> Outcome:
+        """Leave everybody in the dark."""
+        return Unknown(f"timeout of {len(batch)}")
+
+
+def test_a_doubt_about_a_mail_is_told(world: World, at: datetime) -> None:
+    """A doubt about a mail is told."""
+    [lead_id] = world.people(1, at)
+    settings = world.ws.settings
+    library = Library.load(settings.templates, zone=settings.zone)
+    Tick(world.ws, world.definitions, library, Silent(), sequence=None, at=at).run()
+    mail = next(entry for entry in told(world, lead_id).entries if entry.kind == "mail")
+    assert (mail.facts["state"], mail.facts["authorisation"] is not None) == ("in_doubt", True)
+
+
+def test_the_fate_of_a_message_goes_before_its_batch(world: World, at: datetime) -> None:
+    """The fate of a message goes before its batch."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    with world.ws.store.write() as conn:
+        own = {"message_id": world.rows(message)[0].id, "state": "expired", "reason": "expired", "at": at}
+        conn.execute(insert(message_exception).values(**own))
+    shown = text(told(world, lead_id), language="en", zone=BERLIN)
+    assert "mail welcome/hello/cold/de: expired: the mail could not be handed over in time" in shown
+
+
+def test_events_and_points_bear_verdict_and_cause(world: World, at: datetime) -> None:
+    """Events and points bear verdict and cause."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    world.happen(lead_id, "clicked", at + timedelta(hours=1), step="hello", verdict="machine")
+    row = {
+        "lead_id": lead_id, "rule": "click", "axis": "engagement", "points": 10, "at": at + timedelta(hours=1),
+        "event_id": 1, "rules_version": 7, "reason": "clicked a link",
+    }  # fmt: skip
+    with world.ws.store.write() as conn:
+        conn.execute(insert(points).values(**row))
+    shown = text(told(world, lead_id), language="en", zone=BERLIN)
+    assert "clicked, judged machine (test): welcome/hello" in shown
+    assert "+10 points (engagement): clicked a link" in shown
+
+
+def test_signals_and_handovers_are_told(world: World, at: datetime) -> None:
+    """Signals and handovers are told."""
+    [lead_id] = world.people(1, at)
+    world.happen(lead_id, "demo_requested", at, signalled=True)
+    row = {
+        "public_id": "h" * 26, "lead_id": lead_id, "epoch": 1, "state": "returned", "reason": "signal:demo_requested",
+        "policy_version": 1, "created_at": at, "deadline_at": at, "delivered_at": at, "settled_at": at,
+        "answer": "no_budget", "attempts": 1,
+    }  # fmt: skip
+    with world.ws.store.write() as conn:
+        conn.execute(insert(handover).values(**row))
+    assert kinds(told(world, lead_id))[-5:] == ["event", "signal", "handover", "handover", "handover"]
+
+
+def test_an_explanation_names_no_person(world: World, at: datetime) -> None:
+    """An explanation names no person."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    shown = json.dumps(told(world, lead_id).as_dict(), default=str) + text(
+        told(world, lead_id), language="de", zone=BERLIN
+    )
+    assert "@" not in shown
+
+
+# --- the command line ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def call(world: World, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The verbs, on the world's database and with the shipped templates."""
+    monkeypatch.setenv("NURTURE_HOME", str(world.ws.home))
+    monkeypatch.setenv("NURTURE_DATABASE_URL", database_url)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    cli.register(app)
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def test_a_dry_run_counts_and_writes_nothing(world: World, at: datetime, call: Any) -> None:
+    """A dry run counts and writes nothing."""
+    world.people(3, at)
+    result = call("run", "--dry-run", "--json", "--at", at.isoformat())
+    counts = json.loads(result.stdout)
+    assert (counts["enrolled"], counts["planned"]["planned"]) == (3, 3)
+    assert world.rows(send_batch) == []
+
+
+def test_a_run_sends_and_a_second_sends_nothing(world: World, at: datetime, call: Any) -> None:
+    """A run sends and a second sends nothing."""
+    world.people(3, at)
+    runs = [json.loads(call("run", "--json", "--at", at.isoformat()).stdout) for _ in range(2)]
+    assert [run["sent"]["accepted"] for run in runs] == [3, 0]
+
+
+def test_an_unknown_sequence_is_wrong_usage(call: Any) -> None:
+    """An unknown sequence is wrong usage."""
+    result = call("run", "spring")
+    assert (result.exit_code, "there is no sequence 'spring'" in result.stderr) == (64, True)
+
+
+def test_explain_speaks_json_too(world: World, at: datetime, call: Any) -> None:
+    """Explain speaks json too."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    assert json.loads(call("explain", str(lead_id), "--json").stdout)["lead"] == lead_id
+
+
+def test_the_shipped_definitions_have_no_findings(call: Any) -> None:
+    """The shipped definitions have no findings."""
+    result = call("check")
+    assert (result.exit_code, result.stdout) == (0, "2 sequences, no findings\n")
+
+
+def test_a_wrong_definition_fails_the_check(world: World, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong definition fails the check."""
+    world.write("sequence: other\n")
+    monkeypatch.setenv("NURTURE_PROJECT", str(world.folder))
+    result = call("check")
+    assert (result.exit_code, "templates/other/sequence.yaml:1: version: is missing" in result.stdout) == (4, True)
