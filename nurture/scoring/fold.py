@@ -49,6 +49,7 @@ class Temperature(StrEnum):
 
 
 ORDER = (Temperature.COLD, Temperature.WARM, Temperature.HOT)
+RANK = {temperature: rank for rank, temperature in enumerate(ORDER)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +145,10 @@ def band(score: float, bands: Bands) -> Temperature:
 def settle(before: Temperature, score: float, bands: Bands) -> Temperature:
     """Give the temperature of a lead that had another one before: up at once, down past the hysteresis."""
     natural = band(score, bands)
-    if ORDER.index(natural) >= ORDER.index(before):
+    if RANK[natural] >= RANK[before]:
         return natural
     held = band(score + bands.hysteresis, bands)
-    return min(before, held, key=ORDER.index)
+    return before if RANK[held] >= RANK[before] else held
 
 
 def fold(events: Iterable[Event], facts: Facts, policy: ScoringPolicy, at: datetime) -> Score:
@@ -394,14 +395,26 @@ class _Walk:
         return None if fallen is None else now + fallen
 
     def _fall(self, temperature: Temperature, within: timedelta) -> timedelta | None:
-        """Find after how many whole seconds decay alone changes the temperature; None if not within a span."""
+        """Find after how many whole seconds decay alone cools the lead; None if not within a span."""
+        if temperature is Temperature.COLD:
+            return None
+        begins = self.bands.hot if temperature is Temperature.HOT else self.bands.warm
+        # `settle` lets go where the rounded score plus the hysteresis falls below the band.
+        held = begins - 0.5 - self.bands.hysteresis
+        parts = [(value, half.total_seconds()) for half, value in self.decaying.items()]
         low, high = 0, int(within.total_seconds())
-        if settle(temperature, self.level(timedelta(seconds=high)), self.bands) is temperature:
+        if self._after(high, parts) >= held:
             return None
         while high - low > 1:
             middle = (low + high) // 2
-            if settle(temperature, self.level(timedelta(seconds=middle)), self.bands) is temperature:
+            if self._after(middle, parts) >= held:
                 low = middle
             else:
                 high = middle
         return timedelta(seconds=high)
+
+    def _after(self, seconds: int, parts: Sequence[tuple[float, float]]) -> float:
+        left = self.flat
+        for value, half in parts:
+            left += value * math.exp2(-seconds / half)
+        return left

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -12,6 +13,7 @@ from nurture import NurtureError
 from nurture.clock import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
     from datetime import timedelta
     from pathlib import Path
 
@@ -40,11 +42,23 @@ else:
 M = TypeVar("M", bound=BaseModel)
 
 
-def load(path: Path, model: type[M], *, context: dict[str, Any] | None = None) -> M:
-    """Read a YAML file as a value of `model`.
+def load(path: Path, model: type[M], *, context: Mapping[str, Hashable] | None = None) -> M:
+    """Read a YAML file as a value of `model`; a file that did not change is read once.
 
     Raises DefinitionError when it cannot be read, is no YAML, or does not fit the model.
     """
+    try:
+        seen = path.stat()
+    except OSError as error:
+        raise DefinitionError(f"{path.name}: cannot be read: {error.strerror}") from error
+    held = tuple(sorted((context or {}).items()))
+    return cast("M", _load(path, model, held, (seen.st_mtime_ns, seen.st_size, seen.st_ino)))
+
+
+@lru_cache(maxsize=64)
+def _load(
+    path: Path, model: type[BaseModel], context: tuple[tuple[str, Hashable], ...], _version: tuple[int, ...]
+) -> BaseModel:
     try:
         read = YAML().load(path.read_text("utf-8"))
     except OSError as error:
@@ -55,7 +69,7 @@ def load(path: Path, model: type[M], *, context: dict[str, Any] | None = None) -
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DefinitionError(f"{path.name}:{line}: file: {error.problem}") from error
     try:
-        return model.model_validate(read, context=context)
+        return model.model_validate(read, context=dict(context))
     except ValidationError as error:
         mistakes = [f"{path.name}:{place(read, each['loc'])}: {each['msg']}" for each in error.errors()]
         raise DefinitionError("\n".join(mistakes)) from None

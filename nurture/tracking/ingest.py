@@ -5,6 +5,7 @@ What was measured without consent leaves no row: it is counted, and gone.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ PAGE = 50
 """Raw bodies opened at once; one of SendGrid's holds up to some 2,500 events."""
 ENOUGH = 10_000
 """Events of one call: bounds memory and the length of the transaction."""
+REDIRECT = re.compile(r"/c/[^/?#]+/([0-9]{1,4})$", re.ASCII)
+"""Our own redirect, where a provider wrapped it once more."""
 JUDGED = (EventKind.OPENED.value, EventKind.CLICKED.value)
 NO_SCORE = DELIVERY - {EventKind.DELIVERED}
 
@@ -180,8 +183,12 @@ def _describe(rules: bots.BotPolicy, items: Iterable[Item]) -> None:
 def _name_link(item: Item) -> None:
     links = item.mail.links if item.mail else ()
     number = item.attributes.get("link")
-    if number is None and item.event.url:
-        number = next((n for n, link in enumerate(links) if link.get("url") == item.event.url), None)
+    url = item.event.url
+    if number is None and url:
+        redirect = REDIRECT.search(url)
+        number = (
+            int(redirect[1]) if redirect else next((n for n, each in enumerate(links) if each.get("url") == url), None)
+        )
     if number is not None:
         item.attributes["link"] = number
         if number < len(links) and isinstance(links[number].get("key"), str):

@@ -188,6 +188,7 @@ def _form(told: Mapping[str, Any], forms: Mapping[str, str]) -> Normalised:
         raise PoisonError("address: is missing")
     if not isinstance(fields, dict):
         raise PoisonError("fields: must be an object")
+    fields = {"language": told.get("language"), **fields}
     kind = EventKind(forms.get(name, EventKind.FORM_SUBMITTED))
     # The key is completed with the subject's id, once the address has led to one.
     key = f"{int(at.timestamp()):010d}:?:{kind}"

@@ -208,6 +208,29 @@ def test_a_stranger_who_asks_becomes_an_unmailable_lead(world: World) -> None:
     assert (done.leads, world.rows(select(consent_state))) == ((row.id,), [])
 
 
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("https://example.org/prices", "prices"),
+        ("https://our.example/c/token/3", "talk"),
+        ("https://our.example/c/token/99", None),
+        ("https://elsewhere.example/", None),
+    ],
+)
+def test_a_providers_click_names_our_link(
+    world: World, told: Callable[..., dict[str, Any]], url: str, key: str | None
+) -> None:
+    world.sendgrid(told("click", world.person(), world.at, url=url, useragent=BROWSER))
+    assert world.events()[0].attributes.get("link_key") == key
+
+
+def test_a_form_names_the_language(world: World) -> None:
+    body = {"form": "demo_request", "address": "a@musterfirma.example", "language": "en", "at": world.at.isoformat()}
+    world.receive("form", json.dumps(body).encode())
+    world.ingest()
+    assert world.rows(select(lead.c.language))[0].language == "en"
+
+
 def test_what_a_form_tells_of_a_person_stays_sealed(world: World) -> None:
     from consent import identity  # noqa: PLC0415  beside its only use
 
