@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consent import opt_in
-from nurture.web import hooks, sign_up
+from consent import opt_in, texts, vault
+from nurture.web import hooks
 from nurture.web.app import create_app
 from nurture.web.guard import CSP
 from nurture.web.routes import PUBLIC
@@ -146,7 +146,7 @@ def test_an_error_leaks_nothing(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("secret anna@firma.example")
 
-    monkeypatch.setattr(sign_up.texts, "current", fail)
+    monkeypatch.setattr(texts, "current", fail)
     with caplog.at_level(logging.INFO, "nurture.web"):
         answer = visitor.get("/subscribe")
     assert (answer.status_code, answer.headers["content-security-policy"]) == (500, CSP)
@@ -220,8 +220,6 @@ def test_only_named_proxies_are_believed(
     ready: Workspace, clock: VirtualClock, peer: str, trusted: tuple[str, ...], forwarded: str | None,
     expected: str | None,
 ) -> None:  # fmt: skip
-    from consent import vault  # noqa: PLC0415  only here
-
     behind = type(ready)(ready.settings.model_copy(update={"trusted_proxies": trusted}), ready.store, ready.keyring)
     visitor = Visitor(create_app(behind, clock, answer_floor=0, minimum_fill=0), clock, ip=peer)
     body = visitor.get("/subscribe")
@@ -242,8 +240,6 @@ def test_only_named_proxies_are_believed(
 def test_the_address_is_kept_as_configured(
     ready: Workspace, clock: VirtualClock, how: str, expected: str | None
 ) -> None:
-    from consent import vault  # noqa: PLC0415  only here
-
     kept = type(ready)(ready.settings.model_copy(update={"evidence_ip": how}), ready.store, ready.keyring)
     visitor = Visitor(create_app(kept, clock, answer_floor=0), clock)
     visitor.sign_up("anna@firma.example")

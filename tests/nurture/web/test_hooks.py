@@ -22,7 +22,7 @@ from nurture.web.hooks import SIGNATURE, TIMESTAMP
 from tests.nurture.web.visitor import Visitor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from nurture.clock import VirtualClock
     from nurture.store.workspace import Workspace
@@ -113,7 +113,7 @@ def test_size_and_encoding_are_held(hook: Visitor, body: bytes, headers: dict[st
 
 
 def test_a_body_without_length_is_held_too(hook: Visitor, raw_count: Callable[[], int]) -> None:
-    async def flood():  # type: ignore[no-untyped-def]  # noqa: ANN202  chunks without a stated length
+    async def flood() -> AsyncIterator[bytes]:
         for _ in range(40):
             yield b" " * 65_536
 

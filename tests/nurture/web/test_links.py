@@ -7,6 +7,7 @@ import json
 import random
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -131,8 +132,6 @@ def test_no_fuzzed_link_leaves_the_table(visitor: Visitor, mailed: Mailed, link:
     @settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(prefix=st.sampled_from([f"/c/{token}/", "/c/", f"/c/{token}", f"/c/{token}/0?u=", "/o/"]), tail=URLS)
     def probe(prefix: str, tail: str) -> None:
-        from urllib.parse import quote  # noqa: PLC0415  only here
-
         answer = visitor.get(prefix + quote(tail, safe="/:?=&\\@%#"))
         assert answer.headers.get("location", TARGETS[0]) in TARGETS
 

@@ -24,6 +24,7 @@ class Server(ThreadingHTTPServer):
     csrf = False
 
     def __init__(self) -> None:
+        """Listen on a free port."""
         super().__init__(("127.0.0.1", 0), Handler)
         self.taken: list[dict[str, Any]] = []
         self.authorisation: list[str | None] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +103,6 @@ class Visitor:
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
-        from datetime import timedelta  # noqa: PLC0415  only here
-
         self.clock.move_to(self.clock.now() + timedelta(seconds=seconds))
 
     def sign_up(
