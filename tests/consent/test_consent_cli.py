@@ -1,0 +1,122 @@
+"""`nurture consent` and `nurture audit` on a real workspace."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+from sqlalchemy import text, update
+from typer.testing import CliRunner
+
+from consent.schema import ledger_entry
+from nurture.cli import audit, consent
+from nurture.store.tables import lead
+from tests.consent.people import NEWSLETTER, TRACKING, People
+
+if TYPE_CHECKING:
+    from typer.testing import Result
+
+    from nurture.store.workspace import Workspace
+
+
+@pytest.fixture
+def person(people: People, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A confirmed lead, number 1, in the workspace that the command line opens."""
+    monkeypatch.setenv("NURTURE_HOME", str(workspace.home))
+    monkeypatch.setenv("NURTURE_DATABASE_URL", workspace.settings.database_url)
+    subject = people.confirmed(purposes=[NEWSLETTER, TRACKING])
+    row = {"subject": subject, "language": "de", "zone": "Europe/Berlin", "freemail": False, "role_address": False}
+    row |= {"source": "form", "created_at": people.at, "stage": "confirmed", "stage_since": people.at}
+    with people.store.write() as conn:
+        conn.execute(lead.insert().values(**row, owner="marketing"))
+    people.ask(subject)
+    return subject
+
+
+def run(*words: str) -> Result:
+    """Type a command."""
+    app = typer.Typer()
+    audit.register(app)
+    consent.register(app)
+    return CliRunner().invoke(app, words)
+
+
+def test_audit_verify_tells_all(person: str, people: People) -> None:
+    """Size, root, verdict and how many authorisations were checked; exit 0."""
+    done = run("audit", "verify", "--json")
+    shown = json.loads(done.stdout)
+
+    assert done.exit_code == 0
+    assert (shown["size"], shown["verified"], shown["authorisations"], shown["breaches"]) == (3, True, 1, 0)
+    assert run("audit", "verify").stdout.splitlines()[2:] == [
+        "chain           whole",
+        "authorisations  1 checked, 0 without a consent that carries them",
+    ]
+
+
+def test_audit_verify_names_tampering(person: str, people: People) -> None:
+    """A changed entry: exit 1, its number, and no word on authorisations."""
+    with people.store.write() as conn:
+        if people.store.dialect == "sqlite":
+            conn.execute(text("drop trigger ledger_entry_no_update"))
+        else:
+            conn.execute(text("alter table ledger_entry disable trigger user"))
+        conn.execute(update(ledger_entry).where(ledger_entry.c.seq == 1).values(type="consent.declined"))
+
+    done = run("audit", "verify", "--json")
+
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["problem"].startswith("entry 1: ")
+    assert "not checked" in run("audit", "verify").stdout
+
+
+def test_audit_verify_lists_breaches(person: str, people: People) -> None:
+    """An authorisation past the gate: exit 1 and the message named."""
+    from consent import ledger  # noqa: PLC0415  only here
+
+    body = {"controller": "default", "channel": "email", "purpose": NEWSLETTER}
+    body |= {"lease_until": "2026-11-23T08:00:30.000000Z", "permits": [["m" * 26, "x" * 26, 0, None]]}  # type: ignore[dict-item]
+    with people.store.write() as conn:
+        ledger.append(conn, [ledger.Entry("send.authorised", body, people.at)])
+
+    done = run("audit", "verify")
+
+    assert done.exit_code == 1
+    assert "entry 3, message mmmmm" in done.stdout
+
+
+def test_consent_show_knows_standing_and_entries(person: str) -> None:
+    """By lead number or by subject; no address anywhere."""
+    shown = json.loads(run("consent", "show", "1", "--json").stdout)
+
+    assert shown["subject"] == person
+    assert {one["purpose"]: one["state"] for one in shown["consents"]} == {NEWSLETTER: "given", TRACKING: "given"}
+    assert [one["type"] for one in shown["entries"]] == ["consent.requested", "consent.confirmed"]
+    assert "kim" not in json.dumps(shown)
+    assert "consent.confirmed" in run("consent", "show", "--subject", person).stdout
+
+
+def test_consent_withdraw_ends_it_once(person: str, people: People) -> None:
+    """One purpose, then all, then nothing left."""
+    assert "ledger entry 3" in run("consent", "withdraw", "1", "--purpose", TRACKING, "--by", "kim").stdout
+    assert people.reason(person) is None
+    assert "ledger entry 5" in run("consent", "withdraw", "1").stdout
+    assert people.reason(person) == "withdrawn"
+    assert "nothing to withdraw" in run("consent", "withdraw", "1").stdout
+
+
+def test_consent_wants_one_known_person(person: str) -> None:
+    """Nobody, two at once, or a stranger: usage or error."""
+    codes = [run("consent", "show", *words).exit_code for words in ([], ["1", "--subject", person], ["2"])]
+
+    assert codes == [64, 64, 1]
+
+
+def test_consent_texts_shows_wordings(person: str) -> None:
+    """Every wording with its hash."""
+    listed = json.loads(run("consent", "texts", "--json").stdout)
+
+    assert len(listed) == 5
+    assert listed[0]["sha256"] in run("consent", "texts").stdout
