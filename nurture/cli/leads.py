@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  Typer reads it when it runs
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,7 +32,7 @@ def _noun() -> None:
     """Keep `show` a verb of its own, although it is the only one."""
 
 
-def import_(  # noqa: PLR0913  one argument per option
+def import_(  # noqa: PLR0913, PLR0917  one argument per option
     file: Annotated[Path, typer.Argument(help="CSV or Excel file, as it was exported.")],
     preset: Annotated[
         str,
@@ -100,6 +100,9 @@ def _tell(report: ImportReport) -> None:
     note(f"{report.file}: {report.preset}, {' '.join(filter(None, (report.kind, report.encoding, separator)))}")
     if report.already_imported and not report.dry_run:
         note("This file was imported before; nothing changed. What it brought then:")
+    known = [("known leads completed", counts.changed), ("known leads, nothing new", counts.unchanged)]
+    if report.dry_run:
+        known = [("known leads", counts.unchanged)]
     rows = [
         ("rows", counts.rows),
         ("refused", sum(counts.refused.values())),
@@ -107,8 +110,7 @@ def _tell(report: ImportReport) -> None:
         ("twice in the file", counts.duplicates),
         ("must not be written to", counts.suppressed),
         ("new leads", counts.new),
-        ("known leads completed" if not report.dry_run else "known leads", counts.changed),
-        ("known leads, nothing new", counts.unchanged),
+        *known,
         ("mailable: proven double opt-in", counts.mailable),
         ("not mailable", report.not_mailable),
         *((f"  {reason}", number) for reason, number in sorted(counts.not_mailable.items())),

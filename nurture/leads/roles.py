@@ -23,7 +23,7 @@ class Role(StrEnum):
 # Order decides: "Assistenz der Geschäftsführung" names a decider but is none.
 _DECIDES = (
     r"gesch[aä]e?ftsf|gesch[aä]e?ftsleit|inhaber|gr[uü]e?nder|founder|owner|vorstand|president|partner"
-    r"|\bc[eotfi]o\b|\bcmo\b|\bcdo\b|chief|prokur|\bvp\b|vice|director|direktor|managing"
+    r"|\bc[eotfi]o\b|\bcmo\b|\bcdo\b|chief|prokur|\bvp\b|\bvice\b|director|direktor|managing"
     r"|head of|leiter(in)?\b|leitung|leiter[:*]in|bereichsl|abteilungsl|werksl|betriebsl"
 )
 _PREPARES = (

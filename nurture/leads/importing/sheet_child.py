@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import orjson
 import python_calamine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CHUNK = 500
 """Rows in one line of the answer."""
@@ -56,14 +60,14 @@ def choose(book: python_calamine.CalamineWorkbook, wanted: str) -> str:
     return (visible or book.sheet_names)[0]
 
 
-def rows(sheet: python_calamine.CalamineSheet) -> list[tuple[int, list[object]]]:
+def rows(sheet: python_calamine.CalamineSheet) -> list[tuple[int, Sequence[object]]]:
     """Give all rows that are not empty, with their numbers in the sheet."""
     first = (sheet.start or (0, 0))[0] + 1
     numbered = enumerate(sheet.to_python(skip_empty_area=True), start=first)
     return [(line, values) for line, values in numbered if any(value not in ("", None) for value in values)]
 
 
-def send(found: list[tuple[int, list[object]]]) -> None:
+def send(found: list[tuple[int, Sequence[object]]]) -> None:
     """Send rows as [line, [cells]], then an empty list."""
     for start in range(0, len(found), CHUNK):
         tell([(line, list(map(cell, values))) for line, values in found[start : start + CHUNK]])

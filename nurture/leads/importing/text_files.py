@@ -43,7 +43,7 @@ _MAGIC = (
 )
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x1a")
 _DOS = re.compile(rb"[A-Za-z][\x81\x84\x94][A-Za-z]")
-_MAC = re.compile(rb"[a-z]\x9f[a-z]")
+_MAC = re.compile(rb"[A-Za-z]\x9f[a-z]")
 _NO_WINDOWS = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 _UTF8_PAIR = re.compile(rb"\xc3[\x80-\xbf]")
 
