@@ -7,13 +7,13 @@ from datetime import datetime  # noqa: TC003  Prefect reads the signature when i
 from prefect import flow
 
 from flows.telling import MOST_TASKS, Story, alarm, tell, told
-from tasks.handing_over import Reached, announce_withdrawals, drain_chunk, expire_deadlines
+from tasks.handing_over import Reached, announce_withdrawals, drain_chunk, expire_deadlines, read_answers
 from tasks.sending import recover
 
 
 @flow(name="hand-over", log_prints=False, persist_result=False, on_failure=[alarm], on_crashed=[alarm])
 def hand_over(at: datetime | None = None) -> dict[str, int]:
-    """Tell sales who withdrew, escalate what was not answered, deliver every open handover; give counts.
+    """Tell who withdrew, what sales answered or did not, and deliver every open handover; give counts.
 
     It looks into the outbox and not at the event that woke it, so a burst is one run.
     at: act as if it were this moment; empty for now.
@@ -24,6 +24,9 @@ def hand_over(at: datetime | None = None) -> dict[str, int]:
         for handover in expire_deadlines():
             story.add({"expired": 1})
             tell("handover.expired", f"handover.{handover}", handover=handover)
+        for handover, answer in read_answers():
+            story.add({answer: 1})
+            tell(f"handover.{answer}", f"handover.{handover}", handover=handover)
         # Last and until it is empty: a wake-up that comes while we run is dropped, and this serves it.
         for _ in range(MOST_TASKS // 2):
             reached = drain_chunk()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from nurture.handover import answers, deliver
+from nurture.handover import answers, deliver, settled
+from nurture.store import summaries
 from tasks.unit import MINUTE, unit
 from tasks.workplace import here
 
+FIRST_LOOK = timedelta(hours=1)
+"""How far the very first run looks back for answers."""
 HANDOVERS = 100
 """Handovers in one chunk; each is a call to the sales system."""
 
@@ -49,3 +53,12 @@ def expire_deadlines() -> list[str]:
     place = here()
     with place.store.write() as connection:
         return list(answers.expire(connection, at=place.now))
+
+
+@unit(timeout=2 * MINUTE)
+def read_answers() -> list[tuple[str, str]]:
+    """Give what sales answered since the last run: public ids with "accepted" or "returned"."""
+    place = here()
+    with place.store.read() as connection:
+        after = summaries.last_start(connection, "hand_over") or place.now - FIRST_LOOK
+        return settled.answered(connection, after=after, until=place.now)

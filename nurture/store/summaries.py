@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, select, update
 
 from nurture.store.tables import flow_summary, raw_event
 
@@ -19,6 +19,12 @@ def record(conn: Connection, flow: str, counts: Mapping[str, int], *, started_at
     """Keep what one run did (times in UTC, numbers only)."""
     row = {"flow": flow, "counts": dict(counts), "started_at": started_at, "ended_at": ended_at}
     conn.execute(insert(flow_summary).values(row))
+
+
+def last_start(conn: Connection, flow: str) -> datetime | None:
+    """When did the newest recorded run of a flow begin (UTC)?"""
+    newest = select(flow_summary.c.started_at).where(flow_summary.c.flow == flow)
+    return conn.execute(newest.order_by(flow_summary.c.id.desc()).limit(1)).scalar()
 
 
 def forget(conn: Connection, *, at: datetime, summaries: timedelta, quarantined: timedelta) -> dict[str, int]:

@@ -34,7 +34,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
             scheduled = {"type": {"any_": ["SCHEDULED"]}}
             for name, row in made.deployments().items():
                 if row["schedules"]:
-                    wait_for(lambda name=name: made.runs(name, flow_runs={"state": scheduled}), 60)  # type: ignore[misc]
+                    wait_for(lambda name=name: made.runs(name, flow_runs={"state": scheduled}))  # type: ignore[misc]
                     made.scheduled_after[name] = round(time.monotonic() - begun, 1)
                 for schedule in row["schedules"]:
                     _switch_off(running, row["id"], schedule["id"])

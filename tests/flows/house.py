@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def wait_for(question: Callable[[], T], seconds: float = 90.0, pause: float = 0.2) -> T:
-    """Ask until the answer is true; fail after a time."""
+def wait_for(question: Callable[[], T], seconds: float = 200.0, pause: float = 0.3) -> T:
+    """Ask until the answer is true; fail after a time that a saturated machine may need."""
     deadline = time.monotonic() + seconds
     while not (answer := question()):
         assert time.monotonic() < deadline, f"still waiting after {seconds:.0f} s"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from nurture.cli.launcher import automations, deployments
 from nurture.clock import now
@@ -24,7 +22,7 @@ from tests.flows.house import Installation, wait_for
 if TYPE_CHECKING:
     from nurture.store.workspace import Workspace
 
-pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.timeout(900)]
 
 DOWNSTREAM = Path(__file__).resolve().parent.parent.parent / "docs" / "examples" / "downstream"
 BURST = 200
@@ -207,18 +205,3 @@ def test_the_same_prefect_yaml_is_not_applied_twice(installation: Installation) 
     settings = installation.running.settings
     mark = deployments.fingerprint(settings.project, "0.0.1")
     assert deployments.is_applied(settings.home / "prefect", mark)
-
-
-def kill_worker(installation: Installation) -> None:
-    """Kill the worker and its runs at once, as a power cut does."""
-    children = installation.running.children
-    worker = next(child for child in children.family if child.name == "worker")
-    os.killpg(worker.process.pid, signal.SIGKILL)
-    worker.process.wait()
-    children.forget(worker)
-
-
-def count(ws: Workspace, table: Any) -> int:
-    """Count rows."""
-    with ws.store.read() as conn:
-        return conn.execute(select(func.count()).select_from(table)).scalar_one()

@@ -126,7 +126,9 @@ class Children:
             child = self.family[-1]
             end(child.process, grace)
             self.forget(child)
-        guard.sweep(self.mark, FLOW_RUN_SECONDS)
+            # Flow runs of a worker, while the server they report to is still there.
+            others = frozenset(other.process.pid for other in self.family)
+            guard.sweep(self.mark, FLOW_RUN_SECONDS, others)
 
     def _tell_guard(self, line: str) -> None:
         if self._guard is None or self._guard.stdin is None:

@@ -43,19 +43,26 @@ def members(family: str) -> set[int]:
     return found
 
 
-def sweep(family: str, grace: float) -> None:
-    """End what is left of a family: first ask, then kill."""
+def sweep(family: str, grace: float, spare: frozenset[int] = frozenset()) -> None:
+    """End what is left of a family, but for the sessions to spare: first ask, then kill."""
     deadline = time.monotonic() + grace
     asked: set[int] = set()
-    while left := members(family):
-        number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
-        for process in left - asked if number == signal.SIGTERM else left:
+    while left := {process for process in members(family) if _session(process) not in spare}:
+        late = time.monotonic() >= deadline
+        for process in left if late else left - asked:
             try:
-                os.kill(process, number)
+                os.kill(process, signal.SIGKILL if late else signal.SIGTERM)
             except (ProcessLookupError, PermissionError):
                 continue
         asked |= left
         time.sleep(0.1)
+
+
+def _session(process: int) -> int:
+    try:
+        return os.getsid(process)
+    except ProcessLookupError:
+        return 0
 
 
 def stop(groups: set[int], family: str, grace: float = GRACE_SECONDS) -> None:

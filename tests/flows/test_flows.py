@@ -1,0 +1,172 @@
+"""What does each flow do? Called in this process, against the real server."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select
+
+from consent import opt_in
+from consent.addresses import Address
+from nurture.handover import answers
+from nurture.leads import wordings
+from nurture.store.tables import flow_summary, handover, lead, message
+from tests.flows import people
+from tests.flows.house import Installation, wait_for
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from nurture.store.workspace import Workspace
+
+pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.timeout(900), pytest.mark.usefixtures("prefect_here")]
+
+
+@pytest.fixture
+def flows() -> Any:
+    """All flows; imported late, so that Prefect reads the installation's settings."""
+    from types import SimpleNamespace  # noqa: PLC0415  with the rest
+
+    from flows.handovers import hand_over  # noqa: PLC0415  see above
+    from flows.housekeeping import keep_house  # noqa: PLC0415  see above
+    from flows.opt_ins import send_confirmations  # noqa: PLC0415  see above
+    from flows.sequences import run_sequences  # noqa: PLC0415  see above
+    from flows.signals import ingest_events  # noqa: PLC0415  see above
+
+    return SimpleNamespace(hand_over=hand_over, keep_house=keep_house, send_confirmations=send_confirmations,
+                           run_sequences=run_sequences, ingest_events=ingest_events)  # fmt: skip
+
+
+def sign_up(ws: Workspace, count: int, *, at: datetime) -> None:
+    """Let people ask for the newsletter."""
+    with ws.store.write() as conn:
+        wordings.publish(conn, ws.settings, at=at)
+        for mailbox in people.addresses("signup", count):
+            opt_in.request(
+                conn, ws.keyring, address=Address.of(mailbox), purposes=["newsletter.product"], controller="default",
+                language="de", source="form", evidence={}, at=at,
+            )  # fmt: skip
+
+
+def count(ws: Workspace, table: Any, *where: Any) -> int:
+    """Count rows."""
+    with ws.store.read() as conn:
+        return conn.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
+
+
+def mails(ws: Workspace) -> int:
+    """Count the mails in the outbox."""
+    return len(list((ws.home / "outbox").glob("*.eml")))
+
+
+@pytest.mark.requirement(95)
+def test_confirmations_go_out_once(flows: Any, workspace: Workspace, at: datetime) -> None:
+    sign_up(workspace, 3, at=at)
+    first = flows.send_confirmations(at=at)
+    again = flows.send_confirmations(at=at + timedelta(minutes=1))
+    assert (first["queued"], first["accepted"], mails(workspace)) == (3, 3, 3)
+    assert again == {}
+
+
+def test_unconfirmed_requests_lapse(flows: Any, workspace: Workspace, at: datetime) -> None:
+    sign_up(workspace, 2, at=at)
+    assert flows.send_confirmations(at=at + timedelta(days=30))["lapsed"] == 2
+
+
+@pytest.mark.requirement(6)
+def test_a_demo_request_becomes_a_handover(flows: Any, workspace: Workspace, at: datetime) -> None:
+    mailboxes = people.addresses("asks", 2)
+    people.make_leads(workspace, mailboxes, at=at)
+    people.request_demo(workspace, mailboxes, at=at)
+    assert flows.ingest_events(at=at)["qualified"] == 2
+    assert count(workspace, lead, lead.c.owner == "sales") == 2
+
+
+def test_the_same_event_qualifies_once(flows: Any, workspace: Workspace, at: datetime) -> None:
+    mailboxes = people.addresses("once", 1)
+    people.make_leads(workspace, mailboxes, at=at)
+    people.request_demo(workspace, mailboxes, at=at)
+    flows.ingest_events(at=at)
+    people.request_demo(workspace, mailboxes, at=at + timedelta(hours=1))
+    assert "qualified" not in flows.ingest_events(at=at + timedelta(hours=1))
+
+
+def test_handovers_are_delivered_once(flows: Any, workspace: Workspace, at: datetime) -> None:
+    mailboxes = people.addresses("sales", 3)
+    people.make_leads(workspace, mailboxes, at=at)
+    people.request_demo(workspace, mailboxes, at=at)
+    flows.ingest_events(at=at)
+    assert flows.hand_over(at=at) == {"delivered": 3}
+    assert flows.hand_over(at=at) == {}
+
+
+def test_unanswered_handovers_expire(flows: Any, workspace: Workspace, at: datetime) -> None:
+    mailboxes = people.addresses("late", 1)
+    people.make_leads(workspace, mailboxes, at=at)
+    people.request_demo(workspace, mailboxes, at=at)
+    flows.ingest_events(at=at)
+    flows.hand_over(at=at)
+    assert flows.hand_over(at=at + timedelta(days=9)) == {"expired": 1}
+    assert count(workspace, handover, handover.c.state == "escalated") == 1
+
+
+def test_an_answer_of_sales_is_told_once(flows: Any, workspace: Workspace, at: datetime) -> None:
+    mailboxes = people.addresses("answer", 1)
+    people.make_leads(workspace, mailboxes, at=at)
+    people.request_demo(workspace, mailboxes, at=at)
+    flows.ingest_events(at=at)
+    flows.hand_over(at=at)
+    with workspace.store.write() as conn:
+        public_id = conn.execute(select(handover.c.public_id)).scalar_one()
+        answers.accept(conn, public_id, actor="vera", at=at + timedelta(minutes=1))
+    assert flows.hand_over(at=at + timedelta(minutes=5)) == {"accepted": 1}
+    assert flows.hand_over(at=at + timedelta(minutes=10)) == {}
+
+
+def test_each_handover_is_told_by_its_id(
+    flows: Any, workspace: Workspace, at: datetime, prefect_here: Installation
+) -> None:
+    mailboxes = people.addresses("told", 1)
+    people.make_leads(workspace, mailboxes, at=at)
+    people.request_demo(workspace, mailboxes, at=at)
+    flows.ingest_events(at=at)
+    flows.hand_over(at=at)
+    with workspace.store.read() as conn:
+        public_id = conn.execute(select(handover.c.public_id)).scalar_one()
+    wanted = {"handover": public_id}
+    wait_for(lambda: [e for e in prefect_here.events("nurture.handover.created") if e["payload"] == wanted])
+
+
+def test_mails_of_a_sequence_go_out(flows: Any, workspace: Workspace, at: datetime) -> None:
+    people.make_leads(workspace, people.addresses("welcome", 4), at=at - timedelta(days=1))
+    counts = flows.run_sequences("welcome", at=at)
+    assert (counts["enrolled"], counts["planned"], counts["accepted"]) == (4, 4, 4)
+    assert mails(workspace) == 4
+
+
+def test_a_tick_repeated_sends_nothing(flows: Any, workspace: Workspace, at: datetime) -> None:
+    people.make_leads(workspace, people.addresses("again", 2), at=at - timedelta(days=1))
+    flows.run_sequences("welcome", at=at)
+    flows.run_sequences("welcome", at=at)
+    assert count(workspace, message) == mails(workspace) == 2
+
+
+def test_an_unknown_sequence_fails_clearly(flows: Any, workspace: Workspace, at: datetime) -> None:
+    from tasks.unit import UnitError  # noqa: PLC0415  with Prefect
+
+    with pytest.raises(UnitError, match="'spam' has no folder"):
+        flows.run_sequences("spam", at=at)
+
+
+def test_housekeeping_verifies_the_ledger(flows: Any, workspace: Workspace, at: datetime) -> None:
+    people.make_leads(workspace, people.addresses("ledger", 3), at=at)
+    assert flows.keep_house(at=at) == {"ledger_entries": 3}
+
+
+def test_idle_runs_still_leave_a_summary(flows: Any, workspace: Workspace, at: datetime) -> None:
+    flows.hand_over(at=at)
+    with workspace.store.read() as conn:
+        [row] = conn.execute(select(flow_summary)).all()
+    assert (row.flow, row.started_at, row.counts) == ("hand_over", at, {})
