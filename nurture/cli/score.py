@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("replay")(replay_all)
     group.command("check")(check)
+    group.command("schema")(schema)
     app.add_typer(group, name="score")
 
 
@@ -114,3 +115,10 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON o
     print(f"scoring.yaml version {rules.version}: {len(rules.rules)} rules, {rules.counted_once()} points counted once")
     for each in found:
         print(f"warning: {each}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of policies/scoring.yaml, for editors."""
+    from nurture.scoring.policy import json_schema
+
+    print_json(json_schema())

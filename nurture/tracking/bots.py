@@ -155,4 +155,5 @@ def _bursts(policy: BotPolicy, clicks: Iterable[Seen], links: int) -> list[tuple
 
 
 def _link(event: Seen) -> object:
-    return event.attributes.get("link", event.attributes.get("offset", event.key))
+    known = event.attributes
+    return known["link"] if "link" in known else (known.get("target"), known.get("offset"))

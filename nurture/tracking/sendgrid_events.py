@@ -245,6 +245,8 @@ def _clicked(event: dict[str, Any], attributes: dict[str, Any]) -> tuple[EventKi
     if not isinstance(index, int) or isinstance(index, bool):
         raise PoisonError("url_offset.index: must be a whole number")
     attributes["offset"] = max(-1, min(index, 9999))
+    # Tells links apart that are none of the template's, without keeping where they lead.
+    attributes["target"] = _digest(event["url"])
     return EventKind.CLICKED, f"{event['url']}\0{index}"
 
 
