@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
 
 from consent import ConsentError
 from consent.schema import consent_text
@@ -135,7 +135,7 @@ def current(conn: Connection, *, controller: str, purpose: str, language: str, c
     row = conn.execute(newest).one_or_none()
     if row is None:
         raise TextError(
-            f"no text for {controller}/{purpose}/{language} is published; publish one (nurture consent publish)"
+            f"no text for {controller}/{purpose}/{language} is published; write one into policies/consent.yaml"
         )
     return _text(row)
 
@@ -150,12 +150,6 @@ def overview(conn: Connection) -> list[dict[str, object]]:
     """List all published wordings, oldest first, with how they are identified in the ledger."""
     rows = conn.execute(select(consent_text).order_by(consent_text.c.id)).mappings()
     return [dict(row) for row in rows]
-
-
-def newest_version(conn: Connection, *, controller: str, purpose: str, language: str, channel: str = EMAIL) -> int:
-    """Give the highest published version number; 0 where none is."""
-    query = _versions_of(controller, channel, purpose, language).with_only_columns(func.max(consent_text.c.version))
-    return conn.execute(query).scalar_one() or 0
 
 
 def _versions_of(controller: str, channel: str, purpose: str, language: str) -> Select[tuple[object, ...]]:

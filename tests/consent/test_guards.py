@@ -177,6 +177,17 @@ def test_app_role_can_append(app_role: Engine, filled: People) -> None:
         assert ledger.append(conn, [entry]) == [2]
 
 
+def test_grants_never_give_change_of_the_record() -> None:
+    """The role may add entries and texts, move the head, erase evidence; nothing more on the record."""
+    given = [line for line in guards.grants("app") if "ledger" in line or "proof" in line]
+
+    assert given == [
+        "grant select, insert on ledger_entry, consent_text to app",
+        "grant select, update on ledger_head to app",
+        "grant select, insert, delete on proof_vault to app",
+    ]
+
+
 def test_unknown_names_are_refused() -> None:
     """Another database has no guards; a role's name is no place for SQL."""
     with pytest.raises(KeyError):

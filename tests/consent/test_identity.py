@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import StatementError
 
 from consent import gate, identity, ledger, opt_in, sealing, suppression, vault
 from consent.addresses import Address
@@ -15,7 +17,6 @@ from consent.schema import ledger_entry, proof_vault
 from tests.consent.people import NEWSLETTER, TRACKING, People
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from consent.keys import Keyring
@@ -182,6 +183,13 @@ def test_evidence_of_another_entry_is_noticed(people: People) -> None:
         with pytest.raises(vault.EvidenceError):
             vault.evidence(conn, people.keyring, seq)
     assert "forged" not in repr(kept)
+
+
+def test_times_without_zone_do_not_reach_the_database(store: Store, keyring: Keyring) -> None:
+    """A naive time is a mistake of the caller, not a local time to guess."""
+    naive = datetime(2026, 11, 23)  # noqa: DTZ001  the mistake under test
+    with store.write() as conn, pytest.raises(StatementError, match="without a zone"):
+        identity.ensure(conn, keyring, KIM, at=naive)
 
 
 def test_commitments_never_repeat() -> None:
