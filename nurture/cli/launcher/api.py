@@ -24,7 +24,7 @@ PAUSES = (0.1, 1.0, 2.0, 4.0)
 class PrefectApi:
     """A thin client; every method raises LauncherError when the server refuses or is gone."""
 
-    def __init__(self, url: str, auth: str, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, auth: str, timeout: float = 60.0) -> None:
         """Speak to the server at `url` (ends in /api) as `user:password`."""
         user, _, password = auth.partition(":")
         # Nothing of the caller's proxies: this is loopback.

@@ -100,6 +100,8 @@ def hardened(home: Path, port: int, environ: Mapping[str, str]) -> dict[str, str
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * DAY),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P3D",
+        # A busy SQLite file is waited for; the default gives up after 10 s.
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_WORKER_WEBSERVER_HOST": LOOPBACK,
         "PREFECT_LOGGING_EXTRA_LOGGERS": "nurture",
