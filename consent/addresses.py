@@ -61,4 +61,5 @@ def _inbox(local: str) -> str:
 
 
 def _inbox_domain(domain: str) -> str:
+    """Know the one provider that answers to two domains."""
     return "gmail.com" if domain == "googlemail.com" else domain

@@ -66,6 +66,7 @@ def utc_time(text: str) -> datetime:
 
 
 def _check(value: object) -> None:
+    """Refuse what has no canonical form, wherever it is nested."""
     if value is None or isinstance(value, str | bool):
         return
     if isinstance(value, int):

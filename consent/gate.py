@@ -133,6 +133,7 @@ def stale_from(last_use: datetime) -> datetime:
 def _authorise(
     conn: Connection, asks: dict[int, Ask], controller: str, purpose: str, at: datetime
 ) -> dict[int, Permit | Refusal]:
+    """Decide and record the asks of one controller and purpose; keys are places in the caller's order."""
     subjects = [ask.subject for ask in asks.values()]
     found = check(conn, subjects, purpose=purpose, controller=controller, at=at)
     permitted = {number: ask for number, ask in asks.items() if not isinstance(found[ask.subject], RefusalReason)}
@@ -164,6 +165,7 @@ def _authorise(
 
 
 def _permit(ask: Ask, consent_seq: int | RefusalReason, seq: int, tracked: bool, lease: datetime) -> Permit:  # noqa: FBT001  private, named below
+    """Write out a permit."""
     return Permit(
         subject=ask.subject,
         purpose=ask.purpose,
@@ -220,6 +222,7 @@ def _judge(row: Any, at: datetime) -> int | RefusalReason:  # noqa: ANN401  a ro
 
 
 def _tracking(conn: Connection, subjects: Iterable[str], controller: str) -> dict[str, int]:
+    """Give the tracking consent entry of each subject who gave it."""
     found: dict[str, int] = {}
     for chunk in chunks(subjects):
         query = select(consent_state.c.subject, consent_state.c.seq).where(
@@ -234,6 +237,7 @@ def _tracking(conn: Connection, subjects: Iterable[str], controller: str) -> dic
 
 
 def _use(conn: Connection, subjects: Iterable[str], controller: str, purpose: str, at: datetime) -> None:
+    """Note the send on the consents it used; an older time takes nothing back."""
     for chunk in chunks(subjects):
         conn.execute(
             update(consent_state)

@@ -168,4 +168,5 @@ def grants(role: str) -> list[str]:
 
 
 def _split(script: str) -> list[str]:
+    """Cut a script at its double semicolons; single ones belong to triggers."""
     return [part.strip() for part in script.split(";;")]

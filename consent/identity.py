@@ -216,6 +216,7 @@ def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
 
 
 def _subjects(conn: Connection, indexes: Iterable[bytes]) -> dict[bytes, str]:
+    """Find subjects by the index of their address."""
     found: dict[bytes, str] = {}
     for chunk in chunks(indexes):
         query = select(identity.c.address_index, identity.c.subject).where(identity.c.address_index.in_(chunk))
@@ -224,6 +225,7 @@ def _subjects(conn: Connection, indexes: Iterable[bytes]) -> dict[bytes, str]:
 
 
 def _new_row(keyring: Keyring, address: Address, index: bytes, at: datetime) -> dict[str, object]:
+    """Make a subject: a random id, a key of its own, the address sealed under it."""
     subject, key = tokens.random_id(), sealing.new_key()
     return {
         "subject": subject,
@@ -238,11 +240,13 @@ def _new_row(keyring: Keyring, address: Address, index: bytes, at: datetime) -> 
 
 
 def _insert_new(conn: Connection, rows: list[dict[str, object]]) -> None:
+    """Insert; where another process was first with the same address, its row stays."""
     statement = postgresql.insert(identity) if conn.dialect.name == "postgresql" else sqlite.insert(identity)
     conn.execute(statement.on_conflict_do_nothing(index_elements=["address_index"]), rows)
 
 
 def _forget(conn: Connection, subjects: list[str], at: datetime) -> None:
+    """Empty everything that says who a subject is, and end what rests on it."""
     conn.execute(
         update(identity)
         .where(identity.c.subject.in_(subjects))
@@ -258,8 +262,10 @@ def _forget(conn: Connection, subjects: list[str], at: datetime) -> None:
 
 
 def _unwrap(keyring: Keyring, subject: str, wrapped: bytes) -> bytes:
+    """Open a subject's key."""
     return sealing.unseal(keyring.master, wrapped, aad=sealing.place("identity", "wrapped_key", subject))
 
 
 def _load(key: bytes, sealed: bytes | None, aad: bytes) -> dict[str, str]:
+    """Open what is known of a person; nothing yet is an empty record."""
     return json.loads(sealing.unseal(key, sealed, aad=aad)) if sealed else {}

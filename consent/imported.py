@@ -98,6 +98,7 @@ def _new(conn: Connection, consents: Sequence[ImportedConsent]) -> list[Imported
 
 
 def _entry(one: ImportedConsent, kept: vault.Commitment, at: datetime) -> ledger.Entry:
+    """Write out the ledger entry of one imported consent."""
     body = {
         "controller": one.controller,
         "channel": EMAIL,

@@ -29,6 +29,7 @@ class KeyringError(ConsentError):
 
 
 def _secret() -> bytes:
+    """Declare a key: made fresh where none is given, never printed."""
     return field(default_factory=sealing.new_key, repr=False)
 
 
@@ -69,6 +70,7 @@ class Keyring:
 
     @classmethod
     def _load(cls, path: Path) -> Keyring:
+        """Read the file and check who else may."""
         if os.name == "posix" and path.stat().st_mode & OTHERS:
             raise KeyringError(f"{path.name} may be read by others; run: chmod 600 {path.name}")
         try:

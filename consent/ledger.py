@@ -162,6 +162,7 @@ def append(conn: Connection, entries: Sequence[Entry]) -> list[int]:
 
 
 def _write(conn: Connection, rows: list[dict[str, Any]]) -> None:
+    """Insert one chunk and move the head onto its last entry, comparing first."""
     # With RETURNING, SQLAlchemy sends the rows as one multi-row statement on both databases.
     conn.execute(insert(ledger_entry).returning(ledger_entry.c.seq), rows).all()
     moved = conn.execute(
@@ -237,6 +238,7 @@ def verify(conn: Connection) -> Verification:
 
 
 def _problem(row: Any, expected: int, chain: bytes) -> str | None:  # noqa: ANN401  a row
+    """Say what is wrong with one entry, given where it should stand and the chain before it."""
     if row.seq != expected:
         return "it is missing"
     try:
@@ -268,6 +270,7 @@ def _paged(conn: Connection, query: Any) -> Iterator[Any]:  # noqa: ANN401  a se
 
 
 def _leaf(seq: int, entry: Entry) -> bytes:
+    """Write out and check the bytes that are hashed."""
     try:
         wanted = FIELDS[EntryType(entry.type)]
     except ValueError:

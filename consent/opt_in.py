@@ -9,14 +9,23 @@ Outside, every request looks alike: whether a mail was queued shows on no page.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, or_, select, update
 
 from consent import ConsentError, canonical, gate, identity, ledger, sealing, suppression, texts, tokens, vault
+from consent.answers import (
+    AlreadyConfirmed,
+    Confirmed,
+    Declined,
+    DueConfirmation,
+    Lapsed,
+    Requested,
+    RequestState,
+    RequestView,
+    Unknown,
+)
 from consent.schema import opt_in_purpose, opt_in_request
 from consent.schema import suppression as suppression_table
 from consent.states import EMAIL, Standing, State, put, standings
@@ -30,6 +39,30 @@ if TYPE_CHECKING:
     from consent.keys import Keyring
     from consent.texts import ConsentText
 
+__all__ = [
+    "CAPS",
+    "TOKEN_LIFE",
+    "AlreadyConfirmed",
+    "Confirmed",
+    "Declined",
+    "DueConfirmation",
+    "Lapsed",
+    "OptInError",
+    "RequestState",
+    "RequestView",
+    "Requested",
+    "Unknown",
+    "bounce",
+    "confirm",
+    "decline",
+    "due",
+    "lapse",
+    "look_up",
+    "mark_queued",
+    "request",
+    "token",
+]
+
 TOKEN_LIFE = timedelta(days=7)
 """Half-open: good from the request up to, not including, seven days later."""
 CAPS = ((timedelta(hours=24), 1), (timedelta(days=30), 3))
@@ -37,116 +70,8 @@ CAPS = ((timedelta(hours=24), 1), (timedelta(days=30), 3))
 TOKEN_PURPOSE = "confirm"  # noqa: S105  the name of a purpose, no secret
 
 
-class RequestState(StrEnum):
-    """Where an opt-in request stands."""
-
-    REQUESTED = "requested"
-    """Waits for the button."""
-    CONFIRMED = "confirmed"
-    """The button was pressed; consent was given."""
-    LAPSED = "lapsed"
-    """Nobody pressed it in time."""
-    DECLINED = "declined"
-    """The person said that it was not them."""
-    BOUNCED = "bounced"
-    """The confirmation mail could not be delivered."""
-    VOID = "void"
-    """A withdrawal or an erasure came after it."""
-
-
 class OptInError(ConsentError):
     """A request cannot be made as asked, or its link is gone."""
-
-
-@dataclass(frozen=True)
-class Requested:
-    """What came of a request. Not to be shown: the page is the same whatever stands here."""
-
-    request_id: int | None
-    """None when nothing was recorded: over the caps, blocked, or already given."""
-    queued: bool
-    """Will a confirmation mail go out?"""
-
-
-@dataclass(frozen=True)
-class DueConfirmation:
-    """A confirmation mail to be queued, with what it must say. Times are UTC."""
-
-    request_id: int
-    subject: str
-    language: str
-    controller: str
-    requested_at: datetime
-    source: str
-    """The form, or other way, it was asked through; the mail names it."""
-    expires_at: datetime
-    texts: tuple[ConsentText, ...]
-    """The wordings shown, one per purpose."""
-
-    @property
-    def purposes(self) -> tuple[str, ...]:
-        """What was asked for."""
-        return tuple(text.purpose for text in self.texts)
-
-
-@dataclass(frozen=True)
-class RequestView:
-    """What a page may show to whoever holds the link: never the address."""
-
-    request_id: int
-    state: RequestState
-    language: str
-    controller: str
-    source: str
-    requested_at: datetime
-    expires_at: datetime
-    texts: tuple[ConsentText, ...]
-
-    @property
-    def purposes(self) -> tuple[str, ...]:
-        """What was asked for."""
-        return tuple(text.purpose for text in self.texts)
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """Consent was given just now."""
-
-    subject: str
-    request_id: int
-    purposes: tuple[str, ...]
-    language: str
-    source: str
-    controller: str
-    seq: int
-    """The consent.confirmed entry."""
-
-
-@dataclass(frozen=True)
-class AlreadyConfirmed:
-    """The button was pressed before; nothing changed."""
-
-    request_id: int
-
-
-@dataclass(frozen=True)
-class Lapsed:
-    """Too late, withdrawn, or declined; nothing changed. Offer a new request."""
-
-    request_id: int
-    state: RequestState
-
-
-@dataclass(frozen=True)
-class Declined:
-    """The request is void; it may be shown again for a second press."""
-
-    request_id: int
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """No link of ours. Log nothing of it."""
 
 
 def request(  # noqa: PLR0913  each is a fact the proof needs
@@ -308,6 +233,7 @@ def confirm(
 
 
 def _give(conn: Connection, keyring: Keyring, row: Any, evidence: Mapping[str, str], at: datetime) -> Confirmed:  # noqa: ANN401  a row
+    """Record the confirmation and make it the last word."""
     wordings = _shown(conn, [row.id])[row.id]
     kept = vault.commit(evidence)
     body = {
@@ -412,6 +338,7 @@ def _end(conn: Connection, rows: Sequence[Any], state: RequestState, at: datetim
 
 
 def _settle(conn: Connection, request_ids: Iterable[int], state: RequestState, at: datetime) -> None:
+    """Close requests; their sealed links are destroyed."""
     for chunk in identity.chunks(request_ids):
         conn.execute(
             update(opt_in_request)
@@ -421,6 +348,7 @@ def _settle(conn: Connection, request_ids: Iterable[int], state: RequestState, a
 
 
 def _over_cap(conn: Connection, abuse: bytes, at: datetime) -> bool:
+    """Did this inbox get as many confirmation mails as it may?"""
     # ix_opt_in_request_abuse carries both counts.
     for span, most in CAPS:
         query = select(func.count()).select_from(opt_in_request)
@@ -431,6 +359,7 @@ def _over_cap(conn: Connection, abuse: bytes, at: datetime) -> bool:
 
 
 def _blocked(conn: Connection, keyring: Keyring, address: Address, controller: str) -> bool:
+    """Is the address barred for good?"""
     query = select(func.count()).select_from(suppression_table)
     query = query.where(
         suppression_table.c.address_index == keyring.address_index(address.identity),
@@ -453,12 +382,14 @@ def _stands(conn: Connection, subject: str, controller: str, wordings: Sequence[
 
 
 def _by_token(conn: Connection, token: str) -> Any | None:  # noqa: ANN401  a row
+    """Find a request by the hash of its token."""
     # The index compares hashes of a 128-bit secret: its timing tells nothing about the secret.
     fingerprint = tokens.fingerprint(token)
     return conn.execute(select(opt_in_request).where(opt_in_request.c.token_hash == fingerprint)).one_or_none()
 
 
 def _state(row: Any, at: datetime) -> RequestState:  # noqa: ANN401  a row
+    """Give where a request stands at `at`; time alone lapses it."""
     state = RequestState(row.state)
     if state is RequestState.REQUESTED and not row.requested_at <= at < row.expires_at:
         return RequestState.LAPSED
@@ -466,6 +397,7 @@ def _state(row: Any, at: datetime) -> RequestState:  # noqa: ANN401  a row
 
 
 def _shown(conn: Connection, request_ids: Sequence[int]) -> dict[int, tuple[ConsentText, ...]]:
+    """Give the wordings of each request, in the order they were published."""
     found: dict[int, list[int]] = {}
     for chunk in identity.chunks(request_ids):
         query = select(opt_in_purpose).where(opt_in_purpose.c.request_id.in_(chunk)).order_by(opt_in_purpose.c.text_id)
@@ -476,8 +408,10 @@ def _shown(conn: Connection, request_ids: Sequence[int]) -> dict[int, tuple[Cons
 
 
 def _described(wordings: Iterable[ConsentText]) -> list[dict[str, object]]:
+    """Name wordings as the ledger does: purpose, hash, version."""
     return [{"purpose": text.purpose, "text": text.sha256, "version": text.version} for text in wordings]
 
 
 def _place(fingerprint: bytes) -> bytes:
+    """Name where a sealed token stands."""
     return sealing.place("opt_in_request", "sealed_token", fingerprint.hex())

@@ -67,6 +67,8 @@ class Replay:
 
 @dataclass
 class _Given:
+    """A consent that is active at this point of the replay."""
+
     seq: int
     last_use: datetime
 
@@ -75,6 +77,7 @@ class _State:
     """What is given, per subject: {(controller, channel, purpose): consent}."""
 
     def __init__(self) -> None:
+        """Begin before the first entry: nothing is given."""
         self.given: dict[str, dict[tuple[str, str, str], _Given]] = {}
 
     def follow(self, entry: ledger.Recorded) -> None:

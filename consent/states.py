@@ -87,4 +87,5 @@ def put(conn: Connection, rows: Sequence[Standing]) -> None:
 
 
 def _values(row: Standing) -> dict[str, Any]:
+    """Give the columns of a row."""
     return {name: getattr(row, name) for name in row.__dataclass_fields__} | {"state": str(row.state)}

@@ -153,6 +153,7 @@ def overview(conn: Connection) -> list[dict[str, object]]:
 
 
 def _versions_of(controller: str, channel: str, purpose: str, language: str) -> Select[tuple[object, ...]]:
+    """Select all versions of one wording."""
     return select(consent_text).where(
         consent_text.c.controller == controller,
         consent_text.c.channel == channel,
@@ -162,8 +163,10 @@ def _versions_of(controller: str, channel: str, purpose: str, language: str) -> 
 
 
 def _text(row: object) -> ConsentText:
+    """Read a row."""
     return ConsentText(**{name: getattr(row, name) for name in ConsentText.__dataclass_fields__})
 
 
 def _name(text: TextVersion) -> str:
+    """Name a wording in a message."""
     return f"text {text.controller}/{text.purpose}/{text.language} version {text.version}"

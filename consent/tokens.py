@@ -48,4 +48,5 @@ def fingerprint(token: str) -> bytes:
 
 
 def _base32(data: bytes) -> str:
+    """Spell bytes in lower-case base32 without padding."""
     return base64.b32encode(data).decode().rstrip("=").lower()

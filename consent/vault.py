@@ -88,8 +88,10 @@ def evidence(conn: Connection, keyring: Keyring, seq: int) -> dict[str, object] 
 
 
 def _digest(salt: bytes, plaintext: bytes) -> str:
+    """Compute the commitment."""
     return hmac.digest(salt, plaintext, "sha256").hex()
 
 
 def _place(seq: int) -> bytes:
+    """Name where sealed evidence stands."""
     return sealing.place("proof_vault", "sealed_evidence", seq)

@@ -86,6 +86,7 @@ def everything_ended(conn: Connection, subjects: Iterable[str], controller: str)
 
 
 def _present(conn: Connection, subject: str) -> bool:
+    """Is the subject there and not erased? Raises SubjectError for an unknown one."""
     row = conn.execute(select(identity.c.erased_at).where(identity.c.subject == subject)).one_or_none()
     if row is None:
         raise SubjectError("the subject is unknown; nothing was withdrawn")
@@ -93,6 +94,7 @@ def _present(conn: Connection, subject: str) -> bool:
 
 
 def _open_requests(conn: Connection, subject: str, controller: str) -> dict[int, tuple[int, set[str]]]:
+    """Give open requests: {id: (ledger entry, purposes)}."""
     query = (
         select(opt_in_request.c.id, opt_in_request.c.requested_seq, opt_in_purpose.c.purpose)
         .join_from(opt_in_request, opt_in_purpose)
@@ -121,6 +123,7 @@ def _ended(
 def _withdrawn(
     subject: str, controller: str, purpose: str, before: Standing | None, seq: int, at: datetime
 ) -> Standing:
+    """Write out the last word after the withdrawal."""
     return Standing(
         subject=subject,
         controller=controller,
