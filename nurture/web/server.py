@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from consent import texts, wording
 from nurture.clock import SystemClock
+from nurture.leads import wordings
 from nurture.store.workspace import open_workspace
 from nurture.web.app import create_app
-from nurture.web.lookups import MAIN
 from nurture.web.wake import Wake
-from nurture.web.words import LANGUAGES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -64,12 +62,9 @@ def serve(settings: Settings) -> None:
 
 
 def prepare(workspace: Workspace, *, at: datetime) -> None:
-    """Publish the standard wordings where none is, so that the sign-up form of a new installation works."""
-    settings = workspace.settings
+    """Publish the wordings of policies/consent.yaml that are new, so that the sign-up form can show them.
+
+    Raises WordingError for a file that cannot be used, ConsentError for a published wording that was edited.
+    """
     with workspace.store.write() as conn:
-        known = [
-            texts.newest_version(conn, controller=settings.controller, purpose=MAIN, language=language)
-            for language in LANGUAGES
-        ]
-        if not any(known):
-            texts.publish(conn, wording.standard(settings.controller, settings.company), at=at)
+        wordings.publish(conn, workspace.settings, at=at)

@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
-from consent import ConsentError, opt_in, texts
+from consent import opt_in, texts
 from consent.addresses import Address
+from consent.states import EMAIL
 from nurture.leads import hygiene
 from nurture.web import bodies, edge, evidence, stamp
-from nurture.web.lookups import MAIN, ORDER
+from nurture.web.lookups import MAIN, TRACKING
 from nurture.web.words import LANGUAGES
 
 if TYPE_CHECKING:
@@ -297,15 +298,16 @@ async def _rest(here: edge.Edge, started: float) -> None:
 
 
 def _offers(here: edge.Edge, conn: Connection, language: str) -> list[Offer]:
-    """Give the current wordings; none at all when the main one is not published."""
+    """Give the current wordings, the main one first; none at all when that one is not published."""
+    ours = (here.controller, language, EMAIL)
+    rows = [row for row in texts.overview(conn) if (row["controller"], row["language"], row["channel"]) == ours]
     offers = []
-    for purpose in ORDER:
-        try:
-            text = texts.current(conn, controller=here.controller, purpose=purpose, language=language)
-        except ConsentError:
-            continue
+    for purpose in {str(row["purpose"]) for row in rows}:
+        text = texts.current(conn, controller=here.controller, purpose=purpose, language=language)
         offers.append(Offer(purpose, text.body, text.version, text.sha256))
-    return offers if offers and offers[0].purpose == MAIN else []
+    # The main purpose stands first; measuring, which is no mail, last.
+    ordered = sorted(offers, key=lambda offer: (offer.purpose == TRACKING, offer.purpose != MAIN, offer.purpose))
+    return ordered if ordered and ordered[0].purpose == MAIN else []
 
 
 def _digest(offers: Sequence[Offer]) -> str:

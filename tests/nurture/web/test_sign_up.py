@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select
 
-from consent import opt_in, suppression
+from consent import opt_in, suppression, texts
 from consent.addresses import Address
 from consent.schema import opt_in_purpose, opt_in_request
 from nurture.web.app import create_app
@@ -50,6 +50,19 @@ def test_only_the_address_is_mandatory(visitor: Visitor) -> None:
 def test_no_box_comes_ticked(visitor: Visitor) -> None:
     [form] = forms(visitor.get("/subscribe").text)
     assert form.boxes == {"box:newsletter.product": False, "box:email.tracking": False}
+
+
+def test_each_published_purpose_has_its_box(visitor: Visitor, ready: Workspace) -> None:
+    events = texts.TextVersion(
+        "default", "newsletter.events", "de", 1, "Ja, Musterwerk GmbH darf mich einladen. Widerruf jederzeit.",
+        "Musterwerk GmbH", "einladen",
+    )  # fmt: skip
+    with ready.store.write() as conn:
+        texts.publish(conn, [events], at=visitor.clock.now())
+    [form] = forms(visitor.get("/subscribe?lang=de").text)
+    assert form.boxes == {"box:newsletter.product": False, "box:newsletter.events": False, "box:email.tracking": False}
+    visitor.sign_up(ANNA, ticked=("newsletter.product", "newsletter.events"))
+    assert purposes(ready) == ["newsletter.events", "newsletter.product"]
 
 
 @pytest.mark.requirement(95)
