@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from consent import opt_in
 from consent.addresses import Address
+from consent.schema import ledger_entry
 from nurture.handover import answers
 from nurture.leads import wordings
 from nurture.store.tables import flow_summary, handover, lead, message
@@ -170,3 +171,29 @@ def test_idle_runs_still_leave_a_summary(flows: Any, workspace: Workspace, at: d
     with workspace.store.read() as conn:
         [row] = conn.execute(select(flow_summary)).all()
     assert (row.flow, row.started_at, row.counts) == ("hand_over", at, {})
+
+
+def test_a_failed_run_raises_an_alarm(
+    flows: Any, workspace: Workspace, at: datetime, prefect_here: Installation
+) -> None:
+    from tasks.unit import UnitError  # noqa: PLC0415  with Prefect
+
+    before = len(prefect_here.events("nurture.alarm.run_failed"))
+    with pytest.raises(UnitError):
+        flows.run_sequences("spam", at=at)
+    wait_for(lambda: len(prefect_here.events("nurture.alarm.run_failed")) > before)
+
+
+def test_a_changed_ledger_raises_an_alarm(
+    flows: Any, workspace: Workspace, at: datetime, prefect_here: Installation
+) -> None:
+    people.make_leads(workspace, people.addresses("tampered", 2), at=at)
+    with workspace.store.write() as conn:
+        if workspace.store.dialect == "sqlite":
+            for (name,) in conn.exec_driver_sql("select name from sqlite_master where type = 'trigger'").all():
+                conn.exec_driver_sql(f"drop trigger {name}")
+        else:
+            conn.exec_driver_sql("set local session_replication_role = replica")
+        conn.execute(update(ledger_entry).where(ledger_entry.c.seq == 0).values(leaf_hash=bytes(32)))
+    assert flows.keep_house(at=at)["ledger_broken"] == 1
+    wait_for(lambda: prefect_here.events("nurture.alarm.ledger_broken"))

@@ -19,7 +19,9 @@ PENDING_SECONDS = 600
 ENDED = [f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")]
 
 
-def _silence(name: str, description: str, *, after: str, expect: list[str], within: int, why: str) -> dict[str, Any]:
+def _silence(
+    name: str, description: str, *, after: list[str], expect: list[str], within: int, why: str
+) -> dict[str, Any]:
     """Form an automation that marks a run as crashed when nothing expected followed in time."""
     return {
         "name": name,
@@ -28,7 +30,7 @@ def _silence(name: str, description: str, *, after: str, expect: list[str], with
         "trigger": {
             "type": "event",
             "match": {"prefect.resource.id": "prefect.flow-run.*"},
-            "after": [after],
+            "after": after,
             "expect": expect,
             "for_each": ["prefect.resource.id"],
             "posture": "Proactive",
@@ -43,7 +45,8 @@ AUTOMATIONS = (
     _silence(
         "nurture: runs without heartbeat",
         "A run whose process is gone ends as Crashed.",
-        after="prefect.flow-run.heartbeat",
+        # Also after Running: the first heartbeat comes late, and the process may die before it.
+        after=["prefect.flow-run.Running", "prefect.flow-run.heartbeat"],
         expect=["prefect.flow-run.heartbeat", *ENDED],
         within=3 * HEARTBEAT_SECONDS,
         why="no heartbeat",
@@ -51,7 +54,7 @@ AUTOMATIONS = (
     _silence(
         "nurture: runs stuck in Pending",
         "A run that was claimed and never started gives its place free.",
-        after="prefect.flow-run.Pending",
+        after=["prefect.flow-run.Pending"],
         expect=["prefect.flow-run.Running", *ENDED],
         within=PENDING_SECONDS,
         why="never started",

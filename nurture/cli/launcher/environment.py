@@ -66,6 +66,13 @@ def refuse_open_profile(environ: Mapping[str, str], port: int) -> None:
     )
 
 
+def scratch(home: Path) -> Path:
+    """Give the folder for temporary files of flow runs (0700): a killed run must leave nothing in /tmp."""
+    folder = prefect_home(home) / "tmp"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return folder
+
+
 def hardened(home: Path, port: int, environ: Mapping[str, str]) -> dict[str, str]:
     """Give the environment for Prefect's server, worker and every flow run.
 
@@ -78,6 +85,7 @@ def hardened(home: Path, port: int, environ: Mapping[str, str]) -> dict[str, str
     return {
         **base,
         "NURTURE_HOME": str(home),
+        "TMPDIR": str(scratch(home)),
         "PREFECT_HOME": str(prefect_home(home)),
         "PREFECT_API_URL": f"{origin}/api",
         "PREFECT_API_AUTH_STRING": auth,

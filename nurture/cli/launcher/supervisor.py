@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import httpx
 
 from nurture.cli.launcher import automations, deployments, ports
 from nurture.cli.launcher.children import Children
-from nurture.cli.launcher.environment import LOOPBACK, hardened, prefect_home, refuse_open_profile
+from nurture.cli.launcher.environment import LOOPBACK, hardened, prefect_home, refuse_open_profile, scratch
 from nurture.cli.launcher.errors import LauncherError
 from nurture.cli.launcher.server import connect, start_server, wait_ready
 
@@ -66,6 +67,8 @@ def up(settings: Settings, *, version: str, say: Callable[[str], None], with_web
     home = settings.home
     prefect_home(home)
     with _only_one(home), Children(home / "logs") as children:
+        # What killed runs left; nobody else works here now.
+        shutil.rmtree(scratch(home), ignore_errors=True)
         port = ports.near(settings.prefect_port)
         if port != settings.prefect_port:
             say(f"port {settings.prefect_port} is taken by another program; Prefect gets {port}")
