@@ -74,6 +74,12 @@ class AddressFacts:
     typo_of: str | None
     """The well-known domain that was probably meant, such as gmail.com for gmial.com."""
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Name those that hold, for counting."""
+        said = {"freemail": self.freemail, "disposable": self.disposable, "role_account": self.role_account}
+        return tuple(name for name, holds in said.items() if holds) + (("typo",) if self.typo_of else ())
+
 
 def check(raw: str) -> str:
     """Give the delivery form: trimmed once, local part as typed, domain a lower-case A-label.

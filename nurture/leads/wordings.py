@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import Field, StringConstraints
 
 from consent import texts
-from nurture import NurtureError
+from nurture.store import definitions
+from nurture.store.definitions import Part
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,44 +21,27 @@ if TYPE_CHECKING:
 FILE = "consent.yaml"
 
 
-class WordingError(NurtureError):
-    """policies/consent.yaml cannot be used; the message names what and where."""
-
-
 Texts = dict[Annotated[str, StringConstraints(pattern="^(de|en)$")], str]
 """By language."""
 
 
-class Purpose(BaseModel):
+class Purpose(Part):
     """One thing to agree to, with its wording per language."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = Field(ge=1)
     about: Texts
     text: Texts
 
 
-class Wordings(BaseModel):
+class Wordings(Part):
     """The whole file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     purposes: dict[str, Purpose] = Field(min_length=1)
 
 
 def load(policies: Path) -> Wordings:
-    """Read the file; raises WordingError with one line per mistake."""
-    path = policies / FILE
-    try:
-        return Wordings.model_validate(YAML(typ="safe").load(path.read_text("utf-8")))
-    except OSError as error:
-        raise WordingError(f"{FILE}: cannot be read: {error.strerror}") from error
-    except YAMLError as error:
-        raise WordingError(f"{FILE}: {error}") from error
-    except ValidationError as error:
-        lines = (f"{FILE}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise WordingError("\n".join(lines)) from None
+    """Read the file; raises DefinitionError with one line per mistake."""
+    return definitions.load(policies / FILE, Wordings)
 
 
 def publish(connection: Connection, settings: Settings, *, at: datetime) -> int:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Field(StrEnum):
@@ -66,6 +67,7 @@ PERSON = (
 SUPPRESSING = (Field.OPTED_OUT, Field.BOUNCED, Field.COMPLAINED, Field.STATUS)
 
 
+@lru_cache(maxsize=20_000)
 def normal(header: str) -> str:
     """Reduce a header to letters and digits: "E-Mail-Adresse" and "EMAIL_ADRESSE" are one."""
     text = unicodedata.normalize("NFKC", header).casefold()

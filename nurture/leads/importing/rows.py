@@ -88,6 +88,7 @@ class Reader:
         """Keep what is the same for every row."""
         self._plan = plan
         self._defaults = defaults
+        self._kept = [(name, plan.columns[name]) for name in _KEPT if name in plan.columns]
         self._whole = {"unsubscribed": "unsubscribed", "bounced": "bounced"}.get(plan.whole_file, "")
 
     @property
@@ -106,6 +107,7 @@ class Reader:
     def read(self, line: int, cells: Sequence[str]) -> Contact | Refused | Barred:
         """Give what a row says."""
         if len(cells) > self._plan.width and any(cell.strip() for cell in cells[self._plan.width :]):
+            # Which cell is one too many cannot be told: every value behind it may stand in the wrong column.
             return Refused(line, RowProblem.TOO_MANY_CELLS)
         address = _address(self._cell(cells, Field.EMAIL))
         if isinstance(address, str):
@@ -113,7 +115,8 @@ class Reader:
         reason = self._reason(cells)
         if reason:
             return Barred(line, address, reason)
-        kept = {name: values.clean(self._cell(cells, name)) for name in _KEPT if name in self._plan.columns}
+        width = len(cells)
+        kept = {name: values.clean(cells[place]) for name, place in self._kept if place < width}
         problem = next(filter(None, map(_problem, kept.values())), None)
         if problem:
             return Refused(line, problem)

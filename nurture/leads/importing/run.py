@@ -235,9 +235,7 @@ class _Run:
             else:
                 self.counts.not_mailable[reason.value] += 1
             facts = one.contact.facts
-            named = {"freemail": facts.freemail, "disposable": facts.disposable, "role_account": facts.role_account}
-            self.counts.facts.update(name for name, holds in named.items() if holds)
-            self.counts.facts.update({"typo": 1} if facts.typo_of else {})
+            self.counts.facts.update(facts.named)
 
 
 def _batch(conn: Connection, mark: str, preset: str, at: datetime) -> int | None:

@@ -172,7 +172,9 @@ _CODES = {"DE": "49", "AT": "43", "CH": "41", "LI": "423", "LU": "352", "NL": "3
 
 def phone(text: str, home: str) -> str:
     """Give E.164, or nothing for what is no number; `home` is the country of numbers without a prefix."""
-    digits = re.sub(r"\(0\)", "", text)
+    if not text:
+        return ""
+    digits = text.replace("(0)", "")
     plus = digits.strip().startswith("+")
     digits = re.sub(r"\D", "", digits)
     if not plus and digits.startswith("00"):
@@ -212,4 +214,6 @@ _STAGES = {
 def stage(text: str, said: dict[str, Stage]) -> Stage | None:
     """Give the stage a lifecycle name of the file stands for, the map's own names first."""
     name = normal(text)
+    if not name:
+        return None
     return next((stage for written, stage in said.items() if normal(written) == name), _STAGES.get(name))
