@@ -52,7 +52,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self, *, autoescape: bool) -> None:
         """Escaping is a decision of the part, never guessed from a file's name."""
-        super().__init__(autoescape=autoescape, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        super().__init__(autoescape=autoescape, undefined=StrictUndefined)
         self.globals.clear()
         self.filters.clear()
         self.tests.clear()
@@ -118,10 +118,12 @@ def understand(source: Source, text: str, schema: Mapping[str, tuple[str, ...]],
         return Spoken(frozenset(), (), (source.finding(error.lineno, "jinja", error.message or "syntax error"),), {})
     reader = _Reader(source, schema, tracking=tracking)
     reader.read(tree, loops=0)
-    known = set(schema) | ({"track"} if tracking else set())
-    for name in sorted(meta.find_undeclared_variables(tree) - known):
-        line = next((node.lineno for node in tree.find_all(nodes.Name) if node.name == name), 1)
-        reader.find(line, "variable", f"{name} is unknown; templates know {', '.join(sorted(known))}")
+    if not reader.findings:
+        # Jinja's own look at the names; it raises on filters it does not know, which are findings already.
+        known = set(schema) | ({"track"} if tracking else set())
+        for name in sorted(meta.find_undeclared_variables(tree) - known):
+            line = next((node.lineno for node in tree.find_all(nodes.Name) if node.name == name), 1)
+            reader.find(line, "variable", f"{name} is unknown; templates know {', '.join(sorted(known))}")
     return Spoken(frozenset(reader.uses), tuple(reader.links.values()), tuple(reader.findings), reader.uses)
 
 

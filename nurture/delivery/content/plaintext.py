@@ -24,8 +24,8 @@ def write(root: Element) -> str:
 
 
 def render_tidy(text: str) -> str:
-    """Close the gaps that conditions left in a rendered text: at most one empty line, none at the ends."""
-    lines = (line.rstrip() for line in text.strip().splitlines())
+    """Mend what conditions left in a rendered text: gaps of more than one empty line, and lines that are too long."""
+    lines = (line.rstrip() if len(line) <= WIDTH else _fill(line) for line in text.strip().splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
@@ -48,16 +48,24 @@ def _component(element: Element) -> Iterator[str]:
 
 
 def _table(table: Element) -> str:
-    lines = []
+    parts: list[str] = []
     for row in table:
         if not isinstance(row.tag, str):
-            lines.append(f"<!--{row.text}-->")
+            parts.append(f"<!--{row.text}-->")
             continue
-        cells = [_squeeze(_inline(cell)) for cell in row]
-        lines.append(
-            "\n".join(textwrap.wrap(" | ".join(cell for cell in cells if cell), WIDTH, subsequent_indent="  "))
-        )
-    return "\n".join(lines)
+        cells = [_inline(cell) for cell in row]
+        parts.append((_numbered(cells) or _fill(" | ".join(filter(None, map(_squeeze, cells))), "  ")) + "\n")
+    return "".join(parts).rstrip("\n")
+
+
+def _numbered(cells: list[str]) -> str:
+    """Write a row that begins with its number like an item of a list; give nothing for other rows."""
+    if len(cells) != 2 or not cells[0].strip().isdigit():  # noqa: PLR2004  number and text
+        return ""
+    head, *rest = (_squeeze(line) for line in cells[1].split("\n"))
+    mark = f"{cells[0].strip()}. "
+    indent = " " * len(mark)
+    return "\n".join([_fill(mark + head, indent), *(_fill(indent + line, indent) for line in rest)])
 
 
 def _inline(element: Element) -> str:
@@ -114,8 +122,9 @@ def _wrapped(paragraph: str, indent: str = "") -> str:
     if "<!--" in paragraph:
         # Only one branch of a condition is shown, so its length is unknown and it stays in one line.
         return "\n".join(line for line in lines if line)
-    return "\n".join(
-        textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False, subsequent_indent=indent)
-        for line in lines
-        if line
-    )
+    return "\n".join(_fill(line, indent) for line in lines if line)
+
+
+def _fill(line: str, indent: str = "") -> str:
+    """Break a long line at spaces; addresses stay whole."""
+    return textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False, subsequent_indent=indent)
