@@ -60,7 +60,7 @@ def test_seven_opens_do_not_make_a_lead_hot() -> None:
     assert (found.temperature, rules(found)["open"]) == ("cold", 10)
 
 
-@pytest.mark.requirement(59)
+@pytest.mark.requirement(59, 67)
 def test_a_single_demo_request_leaves_a_lead_cold() -> None:
     assert (score(happened("demo_requested")).score, score(happened("demo_requested")).temperature) == (25, "cold")
 
@@ -71,6 +71,7 @@ def test_repeated_downloads_and_opens_make_a_lead_warm() -> None:
     assert score(*events, days=2).temperature == "warm"
 
 
+@pytest.mark.requirement(38)
 def test_a_lead_without_measured_events_reaches_hot() -> None:
     events = [happened(kind) for kind in ("demo_requested", "price_requested", "downloaded", "social_engaged")]
     assert score(*events).temperature == "hot"
@@ -92,10 +93,36 @@ def test_no_machine_scores(verdict: str) -> None:
     assert score(happened("opened", verdict=verdict), happened("clicked", verdict=verdict)).contributions == ()
 
 
+@pytest.mark.requirement(36)
+def test_who_only_signed_up_is_cold() -> None:
+    assert (score().score, score().temperature, score().changes_at) == (0, "cold", None)
+
+
+@pytest.mark.requirement(47)
+def test_two_models_judge_the_same_events_side_by_side() -> None:
+    events = [happened("demo_requested"), happened("clicked")]
+    eager = POLICY.model_copy(update={"version": 2, "bands": Bands(warm=10, hot=30, hysteresis=0)})
+    found = [fold(events, NOBODY, rules, START) for rules in (POLICY, eager)]
+    assert [(each.rules_version, each.temperature) for each in found] == [(1, "warm"), (2, "hot")]
+
+
+def test_half_lives_of_their_own_fade_at_their_own_speed() -> None:
+    """Several half-lives in one sum: the foreseen change is still the change."""
+    dumped = POLICY.model_dump(by_alias=True)
+    dumped["rules"] = [rule | ({"half_life": DAY} if rule["id"] == "demo" else {}) for rule in dumped["rules"]]
+    rules = policies.ScoringPolicy.model_validate(dumped)
+    events = [happened("demo_requested"), happened("clicked"), happened("price_requested")]
+    found = fold(events, NOBODY, rules, START + DAY)
+    assert found.score == pytest.approx(12.5 + 35 * 0.5 ** (1 / 30))
+    assert found.changes_at is not None
+    moments = [found.changes_at + timedelta(seconds=seconds) for seconds in (-2, 1)]
+    assert [fold(events, NOBODY, rules, moment).temperature for moment in moments] == ["warm", "cold"]
+
+
 # --- bands ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.requirement(42, 90)
+@pytest.mark.requirement(42, 64)
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
@@ -211,6 +238,11 @@ def test_a_mail_is_ignored_from_the_seventh_day() -> None:
 def test_an_opened_mail_is_not_ignored(verdict: str) -> None:
     events = happened("delivered", mail=1), happened("opened", 6, mail=1, verdict=verdict)
     assert "ignored" not in rules(score(*events, days=9))
+
+
+def test_an_open_on_the_seventh_day_comes_too_late() -> None:
+    events = happened("delivered", mail=1), happened("opened", 7, mail=1)
+    assert rules(score(*events, days=9)) == {"ignored": -10, "open": 10}
 
 
 def test_a_mail_opened_by_a_machine_is_ignored() -> None:
