@@ -217,4 +217,6 @@ class _Entry:
             .where(*given, lead.c.owner == "marketing", lead.c.stage.in_(NURTURED), ~before, *conditions)
             .order_by(lead.c.id)
         )
-        return self.conn.execute(insert(enrolment).from_select(["lead_id", *values], found)).rowcount
+        statement = insert(enrolment).from_select(["lead_id", *values], found)
+        # Without the option psycopg's count of an insert is lost with its cursor.
+        return self.conn.execute(statement.execution_options(preserve_rowcount=True)).rowcount
