@@ -454,6 +454,16 @@ def test_confirmation_never_lifts_younger_suppression(people: People) -> None:
     assert people.reason(subject_of(people), at=people.at + DAY) == "suppressed"
 
 
+def test_confirmation_never_lifts_a_block(people: People) -> None:
+    """Blocked for good is for good, even when the block bears an older time than the request."""
+    token = people.link(people.sign_up())
+    with people.store.write() as conn:
+        suppression.suppress_subject(conn, subject_of(people), suppression.BLOCKED, at=people.at - DAY)
+    people.press(token)
+
+    assert people.reason(subject_of(people)) == "suppressed"
+
+
 def test_blocked_address_gets_no_mail(people: People) -> None:
     """Who is blocked for good cannot be signed up, and no page tells."""
     index = people.keyring.address_index("kim@firma.example")
