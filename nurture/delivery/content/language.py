@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
+from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -117,13 +117,7 @@ def understand(source: Source, text: str, schema: Mapping[str, tuple[str, ...]],
     except TemplateSyntaxError as error:
         return Spoken(frozenset(), (), (source.finding(error.lineno, "jinja", error.message or "syntax error"),), {})
     reader = _Reader(source, schema, tracking=tracking)
-    reader.read(tree, loops=0)
-    if not reader.findings:
-        # Jinja's own look at the names; it raises on filters it does not know, which are findings already.
-        known = set(schema) | ({"track"} if tracking else set())
-        for name in sorted(meta.find_undeclared_variables(tree) - known):
-            line = next((node.lineno for node in tree.find_all(nodes.Name) if node.name == name), 1)
-            reader.find(line, "variable", f"{name} is unknown; templates know {', '.join(sorted(known))}")
+    reader.read(tree, bound=frozenset())
     return Spoken(frozenset(reader.uses), tuple(reader.links.values()), tuple(reader.findings), reader.uses)
 
 
@@ -141,7 +135,8 @@ class _Reader:
     def find(self, line: int, rule: str, message: str) -> None:
         self.findings.append(self.source.finding(line, rule, message))
 
-    def read(self, node: nodes.Node, *, loops: int) -> None:
+    def read(self, node: nodes.Node, *, bound: frozenset[str]) -> None:
+        """Read a node and what is in it; `bound` are the names of the loops around it."""
         if not isinstance(node, ALLOWED):
             self.find(
                 node.lineno, "syntax", f"{type(node).__name__.lower()} is not allowed; write fields, if, for, track()"
@@ -151,17 +146,20 @@ class _Reader:
             self._call(node)
             return
         if isinstance(node, nodes.Name):
+            if node.ctx == "load" and node.name not in bound and node.name not in self.schema:
+                known = ", ".join([*self.schema, *bound])
+                self.find(node.lineno, "variable", f"{node.name} is unknown; templates know {known}")
             self.uses[node.name] = self.uses.get(node.name, 0) + 1
         elif isinstance(node, nodes.Getattr):
             self._field(node)
         elif isinstance(node, nodes.Filter) and (node.name != "url" or node.args or node.kwargs):
             self.find(node.lineno, "filter", f"the filter {node.name} is not allowed; there is only url")
         elif isinstance(node, nodes.For):
-            loops += 1
-            if loops > 1 or not isinstance(node.iter, nodes.Name) or node.recursive or node.test:
+            if bound or not isinstance(node.iter, nodes.Name) or node.recursive or node.test:
                 self.find(node.lineno, "loop", "a loop runs over one list of the context, and never inside another")
+            bound |= {node.target.name} if isinstance(node.target, nodes.Name) else set()
         for child in node.iter_child_nodes():
-            self.read(child, loops=loops)
+            self.read(child, bound=bound)
 
     def _field(self, node: nodes.Getattr) -> None:
         owner = node.node

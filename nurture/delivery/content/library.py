@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -188,9 +188,10 @@ def _load(templates: Path, zone: ZoneInfo) -> Library:
     notes = read_notes(LibraryNotes, templates, base)
     mails: dict[MailKey, Mail] = {}
     findings: list[Finding] = []
+    own_notes = cache(partial(read_notes, MailNotes, templates))
     for key, folder in _folders(templates, notes.languages):
         try:
-            rules = _rules(templates, folder, key, notes)
+            rules = _rules(folder, key, notes, own_notes)
         except RefusedError as refused:
             findings += refused.findings
             continue
@@ -216,11 +217,11 @@ def _folders(templates: Path, languages: tuple[str, ...]) -> Iterator[tuple[Mail
                 yield MailKey(sequence, step, temperature, language), folder
 
 
-def _rules(templates: Path, folder: Path, key: MailKey, notes: LibraryNotes) -> Rules:
+def _rules(folder: Path, key: MailKey, notes: LibraryNotes, own_notes: Callable[[Path], MailNotes]) -> Rules:
     if (key.sequence, key.step, key.temperature) == CONFIRM_STEP:
         return Rules(MessageClass.CONFIRMATION, key.temperature, ())
     file = folder.parent / "mail.yaml"
-    own = read_notes(MailNotes, templates, file) if file.is_file() else MailNotes()
+    own = own_notes(file) if file.is_file() else MailNotes()
     temperature = Temperature(key.temperature)
     message_class = own.classes.get(temperature) or notes.classes[temperature]
     return Rules(message_class, key.temperature, notes.hosts, notes.commercial_links, own)

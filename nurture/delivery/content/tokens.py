@@ -129,6 +129,10 @@ def _refuse_misplaced(source: Source, tag: Tag, place: _Place) -> None:
         )
 
 
+_NEXT = {mode: re.compile(what) for mode, what in {"text": "<", "tag": "[\"'>]", '"': '"', "'": "'"}.items()}
+"""The character that ends each mode of `_Place`."""
+
+
 class _Place:
     """Where in the XML are we: in text, in a tag, or in which attribute's value?"""
 
@@ -139,18 +143,26 @@ class _Place:
         self._before = ""
 
     def advance(self, text: str) -> None:
-        for character in text:
-            if self.quote:
-                if character == self.quote:
-                    self.quote, self.attribute, self._before = "", None, ""
-            elif not self.in_tag:
-                self.in_tag, self._before = character == "<", ""
-            elif character in "\"'":
-                self.quote = character
-                self.attribute = (
-                    self._before.rstrip("= \n\t").rsplit(None, 1)[-1].lower() if self._before.strip() else ""
-                )
-            elif character == ">":
-                self.in_tag = False
-            else:
-                self._before += character
+        """Move over text without Jinja; jumps from one character that matters to the next."""
+        at = 0
+        while at < len(text):
+            stop = _NEXT[self._mode()].search(text, at)
+            if stop is None:
+                self._before += text[at:] if self.in_tag and not self.quote else ""
+                return
+            self._meet(text[at : stop.start()], stop[0])
+            at = stop.end()
+
+    def _mode(self) -> str:
+        return self.quote or ("tag" if self.in_tag else "text")
+
+    def _meet(self, passed: str, character: str) -> None:
+        if self.quote:
+            self.quote, self.attribute, self._before = "", None, ""
+        elif not self.in_tag:
+            self.in_tag, self._before = True, ""
+        elif character == ">":
+            self.in_tag = False
+        else:
+            names = (self._before + passed).rstrip("= \n\t").split()
+            self.quote, self.attribute = character, names[-1].lower() if names else ""

@@ -89,9 +89,12 @@ def test_no_text_part_has_gaps_or_leftovers(library: Library) -> None:
             assert re.search(r"\n{3}|[{}]|<!--|None| ,|<[a-z/]+>", text) is None
 
 
-def test_preview_text_has_no_colour(library: Library) -> None:
+def test_preview_text_is_hidden_without_tiny_type(library: Library) -> None:
     html = next(iter(library.mails.values())).compiled.html
-    assert '<div style="display:none;font-size:1px;line-height' in html
+    hidden = html.split("<body", 1)[1].split("<div", 2)[1]
+    assert "display:none" in hidden
+    assert "font-size" not in hidden
+    assert "color" not in hidden
 
 
 def test_html_is_smaller_than_what_webmail_cuts(library: Library) -> None:
