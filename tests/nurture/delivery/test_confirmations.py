@@ -46,7 +46,7 @@ def test_the_mail_holds_link_time_and_wording(world: World) -> None:
     send(world, provider)
     with world.ws.store.read() as conn:
         token = opt_in.token(conn, world.ws.keyring, request_id)
-    text = provider.mails[0].text
+    text = " ".join(provider.mails[0].text.split())
     assert f"http://127.0.0.1:8321/confirm/{token}" in text
     assert "Musterwerk GmbH darf mir per E-Mail" in text
     assert "23. November 2026" in text
