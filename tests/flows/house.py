@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nurture.cli.launcher import LauncherError
@@ -51,11 +52,18 @@ class Installation:
         rows: list[dict[str, Any]] = self.running.api.post("/flow_runs/filter", {**by_name, "limit": 200, **state})
         return rows
 
-    def triggered(self, deployment: str) -> list[dict[str, Any]]:
+    def triggered(self, deployment: str, since: datetime | None = None) -> list[dict[str, Any]]:
         """Give the runs that an event started."""
-        return [row for row in self.runs(deployment) if (row["created_by"] or {}).get("type") == "AUTOMATION"]
+        rows = [row for row in self.runs(deployment) if (row["created_by"] or {}).get("type") == "AUTOMATION"]
+        return [row for row in rows if since is None or datetime.fromisoformat(row["created"]) >= since]
 
-    def events(self, name: str) -> list[dict[str, Any]]:
+    def quiet(self, deployment: str) -> bool:
+        """Tell whether no run of a deployment is under way, and none comes within some seconds."""
+        before = self.runs(deployment)
+        time.sleep(4)
+        return len(self.runs(deployment)) == len(before) and all(self.ended(run) for run in before)
+
+    def events(self, name: str, since: datetime | None = None) -> list[dict[str, Any]]:
         """Give the stored events of a name, oldest first."""
         asked = {"filter": {"event": {"name": [name]}, "order": "ASC"}, "limit": 50}
         page = self.running.api.post("/events/filter", asked)
@@ -63,7 +71,7 @@ class Installation:
         while page["next_page"]:
             page = self.running.api.get(page["next_page"].partition("/api")[2])
             found += page["events"]
-        return found
+        return [one for one in found if since is None or datetime.fromisoformat(one["occurred"]) >= since]
 
     def emit(self, name: str) -> None:
         """Say what the web app says when it stored events."""

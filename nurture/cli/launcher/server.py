@@ -18,7 +18,7 @@ from nurture.cli.launcher.errors import LauncherError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-READY_SECONDS = 180.0
+READY_SECONDS = 300.0
 """A saturated machine needs more than a minute for the first start, which also makes Prefect's database."""
 
 ALSO = frozenset({"NURTURE_HOME", "DO_NOT_TRACK"})

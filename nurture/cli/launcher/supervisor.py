@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from nurture.cli.launcher.children import Child
     from nurture.settings import Settings
 
-WAIT_SECONDS = 120.0
-DEPLOY_SECONDS = 180
+WAIT_SECONDS = 300.0
+DEPLOY_SECONDS = 600
 
 
 @dataclass
