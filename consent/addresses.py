@@ -44,6 +44,9 @@ class Address:
         local, at, domain = checked.rpartition("@")
         if not (local and at and domain):
             raise InvalidAddress("an address needs a part before and after its @")
+        # What nearly every address is: no letter to compose, none to fold but A to Z, none that hides.
+        if checked.isascii() and checked.isprintable() and " " not in checked and len(checked) <= LONGEST:
+            return cls._folded(checked, local.lower(), domain.lower())
         if not domain.isascii():
             raise InvalidAddress("the domain is not in ASCII form; convert it to its A-label first")
         if any(c.isspace() or unicodedata.category(c) in {"Cc", "Cf", "Cs"} for c in checked):
@@ -51,8 +54,12 @@ class Address:
         if len(checked.encode()) > LONGEST:
             raise InvalidAddress(f"an address is longer than {LONGEST} octets")
         folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).casefold())
-        lower = domain.lower()
-        return cls(checked, f"{folded}@{lower}", f"{_inbox(folded)}@{_inbox_domain(lower)}")
+        return cls._folded(checked, folded, domain.lower())
+
+    @classmethod
+    def _folded(cls, checked: str, local: str, domain: str) -> Address:
+        """Put the three forms together from folded parts."""
+        return cls(checked, f"{local}@{domain}", f"{_inbox(local)}@{_inbox_domain(domain)}")
 
 
 def _inbox(local: str) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import bindparam, delete, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent import ConsentError, ledger, sealing, suppression, tokens
+from consent.bulk import write_many
 from consent.schema import consent_state, identity, metadata, opt_in_request, proof_vault
 
 if TYPE_CHECKING:
@@ -76,10 +77,29 @@ def ensure_many(
         by_index.setdefault(keyring.address_index(address.identity), []).append(address)
     subjects = _subjects(conn, by_index)
     missing = [index for index in by_index if index not in subjects]
-    for chunk in chunks(missing):
-        _insert_new(conn, [_new_row(keyring, by_index[index][0], index, at) for index in chunk])
-    subjects |= _subjects(conn, missing)
+    made = add_many(conn, keyring, {index: (by_index[index][0], {}) for index in missing}, at=at)
+    subjects |= made | _subjects(conn, [index for index in missing if index not in made])
     return {address: subjects[index] for index, same in by_index.items() for address in same}
+
+
+def add_many(
+    conn: Connection, keyring: Keyring, people: Mapping[bytes, tuple[Address, Mapping[str, str]]], *, at: datetime
+) -> dict[bytes, str]:
+    """Make subjects for addresses that nobody had when the caller looked: {address index: (address, details)}.
+
+    Address and details are sealed before the one insert of a chunk. Gives address index -> subject of
+    those made here; where another process came first with the same address, it is left out.
+    """
+    master = sealing.Sealer(keyring.master)
+    made: dict[bytes, str] = {}
+    for chunk in chunks(people):
+        rows = [_new_row(keyring, master, index, *people[index], at) for index in chunk]
+        subjects = {row["address_index"]: row["subject"] for row in rows}
+        if _insert_new(conn, rows) != len(rows):
+            there = _subjects(conn, chunk)
+            subjects = {index: subject for index, subject in subjects.items() if there.get(index) == subject}
+        made |= subjects
+    return made
 
 
 def describe(conn: Connection, keyring: Keyring, details: Mapping[str, Mapping[str, str]]) -> None:
@@ -98,8 +118,7 @@ def describe(conn: Connection, keyring: Keyring, details: Mapping[str, Mapping[s
             known = _load(key, row.sealed_person, aad)
             merged = known | {name: value for name, value in details[row.subject].items() if value}
             if merged != known:
-                sealed = sealing.seal(key, json.dumps(merged, ensure_ascii=False).encode(), aad=aad)
-                values.append({"of": row.subject, "sealed": sealed})
+                values.append({"of": row.subject, "sealed": sealing.seal(key, _dump(merged), aad=aad)})
         if values:
             conn.execute(
                 update(identity).where(identity.c.subject == bindparam("of")).values(sealed_person=bindparam("sealed")),
@@ -110,10 +129,11 @@ def describe(conn: Connection, keyring: Keyring, details: Mapping[str, Mapping[s
 def reveal(conn: Connection, keyring: Keyring, subjects: Iterable[str]) -> dict[str, Person]:
     """Open who subjects are; unknown and erased ones are left out."""
     found = {}
+    master = sealing.Sealer(keyring.master)
     for chunk in chunks(subjects):
         query = select(identity).where(identity.c.subject.in_(chunk), identity.c.wrapped_key.is_not(None))
         for row in conn.execute(query):
-            key = _unwrap(keyring, row.subject, row.wrapped_key)
+            key = _unwrap(master, row.subject, row.wrapped_key)
             address = sealing.unseal(
                 key, row.sealed_address, aad=sealing.place("identity", "sealed_address", row.subject)
             )
@@ -138,11 +158,12 @@ def open_for(conn: Connection, keyring: Keyring, subject: str, sealed: bytes, *,
 def subject_keys(conn: Connection, keyring: Keyring, subjects: Collection[str]) -> dict[str, bytes]:
     """Give the key of each subject; raises SubjectError unless all have one."""
     keys = {}
+    master = sealing.Sealer(keyring.master)
     for chunk in chunks(subjects):
         query = select(identity.c.subject, identity.c.wrapped_key)
         query = query.where(identity.c.subject.in_(chunk), identity.c.wrapped_key.is_not(None))
-        for row in conn.execute(query):
-            keys[row.subject] = _unwrap(keyring, row.subject, row.wrapped_key)
+        for subject, wrapped in conn.execute(query):
+            keys[subject] = _unwrap(master, subject, wrapped)
     if len(keys) != len(set(subjects)):
         raise SubjectError(f"{len(set(subjects)) - len(keys)} of the subjects are unknown or erased")
     return keys
@@ -220,29 +241,39 @@ def _subjects(conn: Connection, indexes: Iterable[bytes]) -> dict[bytes, str]:
     found: dict[bytes, str] = {}
     for chunk in chunks(indexes):
         query = select(identity.c.address_index, identity.c.subject).where(identity.c.address_index.in_(chunk))
-        found.update((row.address_index, row.subject) for row in conn.execute(query))
+        found.update((index, subject) for index, subject in conn.execute(query))
     return found
 
 
-def _new_row(keyring: Keyring, address: Address, index: bytes, at: datetime) -> dict[str, object]:
-    """Make a subject: a random id, a key of its own, the address sealed under it."""
+def _new_row(
+    keyring: Keyring,
+    master: sealing.Sealer,
+    index: bytes,
+    address: Address,
+    details: Mapping[str, str],
+    at: datetime,
+) -> dict[str, Any]:
+    """Make a subject: a random id, a key of its own, address and details sealed under it."""
     subject, key = tokens.random_id(), sealing.new_key()
+    own = sealing.Sealer(key)
+    known = {name: value for name, value in details.items() if value}
     return {
         "subject": subject,
         "address_index": index,
         "index_key": keyring.index_version,
-        "wrapped_key": sealing.seal(keyring.master, key, aad=sealing.place("identity", "wrapped_key", subject)),
-        "sealed_address": sealing.seal(
-            key, address.delivery.encode(), aad=sealing.place("identity", "sealed_address", subject)
-        ),
+        "wrapped_key": master.seal(key, aad=sealing.place("identity", "wrapped_key", subject)),
+        "sealed_address": own.seal(address.delivery.encode(), aad=sealing.place("identity", "sealed_address", subject)),
+        "sealed_person": own.seal(_dump(known), aad=sealing.place("identity", "sealed_person", subject))
+        if known
+        else None,
         "created_at": at,
     }
 
 
-def _insert_new(conn: Connection, rows: list[dict[str, object]]) -> None:
-    """Insert; where another process was first with the same address, its row stays."""
+def _insert_new(conn: Connection, rows: list[dict[str, Any]]) -> int:
+    """Insert, and give how many came in; where another process was first with the same address, its row stays."""
     statement = postgresql.insert(identity) if conn.dialect.name == "postgresql" else sqlite.insert(identity)
-    conn.execute(statement.on_conflict_do_nothing(index_elements=["address_index"]), rows)
+    return write_many(conn, statement.on_conflict_do_nothing(index_elements=["address_index"]), rows)
 
 
 def _forget(conn: Connection, subjects: list[str], at: datetime) -> None:
@@ -261,9 +292,17 @@ def _forget(conn: Connection, subjects: list[str], at: datetime) -> None:
     )
 
 
-def _unwrap(keyring: Keyring, subject: str, wrapped: bytes) -> bytes:
+def _unwrap(master: sealing.Sealer, subject: str, wrapped: bytes) -> bytes:
     """Open a subject's key."""
-    return sealing.unseal(keyring.master, wrapped, aad=sealing.place("identity", "wrapped_key", subject))
+    return master.unseal(wrapped, aad=sealing.place("identity", "wrapped_key", subject))
+
+
+_dump_text = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _dump(known: Mapping[str, str]) -> bytes:
+    """Write what is known of a person."""
+    return _dump_text(dict(known)).encode()
 
 
 def _load(key: bytes, sealed: bytes | None, aad: bytes) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 import idna
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent.addresses import Address, InvalidAddress
+from consent.addresses import LONGEST, Address, InvalidAddress
 
 if TYPE_CHECKING:
     from tests.consent.people import People
@@ -90,3 +91,27 @@ def test_forms_are_stable(raw: str) -> None:
     assert Address.of(address.identity).identity == address.identity
     assert Address.of(address.abuse).abuse == Address.of(raw.swapcase().swapcase()).abuse
     assert repr(address) == "Address(...)"
+
+
+def by_the_book(raw: str) -> tuple[str, str] | None:
+    """Give delivery and identity form letter by letter, without any short cut; None for what is refused."""
+    local, _, domain = raw.rpartition("@")
+    hidden = any(c.isspace() or unicodedata.category(c) in {"Cc", "Cf", "Cs"} for c in raw)
+    if not local or not domain or not domain.isascii() or hidden or len(raw.encode()) > LONGEST:
+        return None
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).casefold())
+    return raw, f"{folded}@{domain.lower()}"
+
+
+ODD = st.sampled_from([*"aZ@. +-\t\n\x00\x1f\x7f\x85\u00a0\u200b\u0130ßÄe\u0301K", "x" * 120])
+
+
+@given(st.lists(ODD, max_size=12).map("".join) | st.text(max_size=20).map(lambda text: f"{text}@b.example"))
+def test_short_cuts_change_no_answer(raw: str) -> None:
+    """What is plain ASCII takes a short way, and comes to the same forms and refusals as everything else."""
+    try:
+        address = Address.of(raw)
+    except InvalidAddress:
+        assert by_the_book(raw) is None
+    else:
+        assert (address.delivery, address.identity) == by_the_book(raw)

@@ -1,0 +1,53 @@
+"""How do many rows go in at little more than the database's own price? One statement, compiled once.
+
+SQLAlchemy prepares every value of every row by itself, which costs three times what SQLite takes for
+the row. Here the statement is Core's, compiled for the dialect, and a column's type is asked once per
+distinct value: the times of a batch are all the same one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import LargeBinary
+from sqlalchemy.exc import StatementError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, Insert, Update
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+
+def write_many(conn: Connection, statement: Insert | Update, rows: Sequence[dict[str, Any]]) -> int:
+    """Execute an insert or update for each row of values; give how many rows the database wrote.
+
+    Every row names the same columns (of an update: its bind parameters) and holds hashable values.
+    What a column or the database refuses is raised as by any other statement. Defaults that Python
+    would compute do not apply; those of the database do.
+    """
+    if not rows:
+        return 0
+    compiled = statement.compile(dialect=conn.dialect, column_keys=list(rows[0]))
+    names = list(compiled.positiontup or compiled.binds)
+    columns = [_converted(conn, compiled, name, [row[name] for row in rows]) for name in names]
+    values: list[Any] = list(zip(*columns, strict=True))
+    if not compiled.positional:
+        values = [dict(zip(names, row, strict=True)) for row in values]
+    sql = compiled.string
+    return conn.exec_driver_sql(sql, values).rowcount
+
+
+def _converted(conn: Connection, compiled: SQLCompiler, name: str, column: list[Any]) -> list[Any]:
+    """Turn the values of one column into what the driver takes."""
+    kind = compiled.binds[name].type
+    convert = kind.dialect_impl(conn.dialect).bind_processor(conn.dialect)
+    # Both drivers take bytes as they are; SQLAlchemy would wrap each.
+    if convert is None or isinstance(kind, LargeBinary):
+        return column
+    try:
+        known = {value: convert(value) for value in set(column)}
+    except (TypeError, ValueError) as error:
+        # As SQLAlchemy says it, but without the values: they may be somebody's.
+        raise StatementError(str(error), compiled.string, None, error) from error
+    return [known[value] for value in column]
