@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 
 from email_validator import EmailNotValidError, validate_email
@@ -74,7 +74,7 @@ class AddressFacts:
     typo_of: str | None
     """The well-known domain that was probably meant, such as gmail.com for gmial.com."""
 
-    @property
+    @cached_property
     def named(self) -> tuple[str, ...]:
         """Name those that hold, for counting."""
         said = {"freemail": self.freemail, "disposable": self.disposable, "role_account": self.role_account}
@@ -115,8 +115,13 @@ def facts(address: str) -> AddressFacts:
     """Tell what a checked address (delivery form) says about itself."""
     local, _, domain = address.rpartition("@")
     domain = domain.lower()
-    freemail, disposable, typo_of = _domain_facts(domain)
-    return AddressFacts(freemail, disposable, is_role(local), typo_of)
+    return _facts_of(*_domain_facts(domain), is_role(local))
+
+
+@lru_cache(maxsize=1024)
+def _facts_of(freemail: bool, disposable: bool, typo_of: str | None, role: bool) -> AddressFacts:  # noqa: FBT001  cached
+    """Give one object for all addresses of which the same is true: they are few."""
+    return AddressFacts(freemail, disposable, role, typo_of)
 
 
 def is_role(local: str) -> bool:

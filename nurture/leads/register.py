@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, exists, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent import identity
 from consent.addresses import Address, InvalidAddress
+from consent.bulk import write_many
 from nurture.leads import hygiene
 from nurture.leads.stages import CHUNK, OWNERS, Stage, move
 from nurture.store.tables import lead, stage_change
@@ -82,6 +83,22 @@ def register(
         _complete(conn, [(row, chunk[name]) for name, row in known.items()], at=at)
         found |= ids
     return found
+
+
+def add_newcomers(conn: Connection, newcomers: Sequence[NewLead], *, at: datetime) -> None:
+    """Make leads of subjects that this transaction made, so that nobody can have made leads of them yet.
+
+    The caller knows `freemail` and `role_address`, names an import batch, and ends with `begin_histories`.
+    """
+    write_many(conn, insert(lead), [_row(new, None, at) for new in newcomers])
+
+
+def begin_histories(conn: Connection, batch_id: int, *, cause: str) -> int:
+    """Append the first stage change of every lead of an import batch that has none; give how many."""
+    without = ~exists().where(stage_change.c.lead_id == lead.c.id)
+    first = select(lead.c.id, lead.c.stage, lead.c.stage_since, literal(cause[:64]))
+    first = first.where(lead.c.import_batch_id == batch_id, without).order_by(lead.c.id)
+    return conn.execute(insert(stage_change).from_select(["lead_id", "stage", "at", "cause"], first)).rowcount
 
 
 def of_subject(conn: Connection, subjects: Sequence[str]) -> dict[str, int]:

@@ -115,11 +115,15 @@ class Reader:
         reason = self._reason(cells)
         if reason:
             return Barred(line, address, reason)
-        width = len(cells)
-        kept = {name: values.clean(cells[place]) for name, place in self._kept if place < width}
-        problem = next(filter(None, map(_problem, kept.values())), None)
-        if problem:
-            return Refused(line, problem)
+        width, kept = len(cells), {}
+        for name, place in self._kept:
+            text = cells[place] if place < width else ""
+            if not values.is_ready(text):
+                text = values.clean(text)
+                problem = _problem(text)
+                if problem:
+                    return Refused(line, problem)
+            kept[name] = text
         return self._contact(line, cells, address, hygiene.facts(address.delivery), kept)
 
     def _contact(
@@ -250,7 +254,7 @@ def _problem(text: str) -> RowProblem | None:
     """What speaks against keeping this cell?"""
     if len(text) > values.LONGEST:
         return RowProblem.TOO_LONG
-    if not text or values.is_plain(text):
+    if not text:
         return None
     if values.is_hidden(text):
         return RowProblem.CONTROL_CHARACTER
@@ -271,4 +275,4 @@ def _person(kept: dict[Field, str], home: str) -> dict[str, str]:
         "company": kept.get(Field.COMPANY, ""),
         "job_title": kept.get(Field.JOB_TITLE, ""),
     }
-    return {name: text for name, text in person.items() if text and set(text) != {"-"}}
+    return {name: text for name, text in person.items() if text.strip("-")}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
+from nurture.leads import register
 from nurture.leads.importing.mapping import Map, fingerprint, plan, zone_of
 from nurture.leads.importing.problems import FileProblem, ImportFileError, RowProblem
 from nurture.leads.importing.report import (
@@ -26,7 +27,7 @@ from nurture.leads.importing.report import (
 )
 from nurture.leads.importing.rows import Barred, Contact, Defaults, Reader, Refused
 from nurture.leads.importing.source import open_source
-from nurture.leads.importing.taking import Into, Seen, bar, look, take
+from nurture.leads.importing.taking import CAUSE, Into, Seen, bar, look, take
 from nurture.store.inserting import insert_new
 from nurture.store.tables import import_batch
 
@@ -152,6 +153,7 @@ class _Run:
             new, changed, consents = take(into, seen, batch_id) if seen else (0, 0, 0)
             self._count(seen, new, changed)
             self.counts.consents += consents
+        register.begin_histories(conn, batch_id, cause=CAUSE)
 
     def look_only(self, conn: Connection, barred: list[Barred]) -> None:
         """Count what an import would do."""
@@ -234,8 +236,8 @@ class _Run:
                 self.counts.mailable += 1
             else:
                 self.counts.not_mailable[reason.value] += 1
-            facts = one.contact.facts
-            self.counts.facts.update(facts.named)
+            if one.contact.facts.named:
+                self.counts.facts.update(one.contact.facts.named)
 
 
 def _batch(conn: Connection, mark: str, preset: str, at: datetime) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FACT_FIELDS = {
     "country": Field.COUNTRY, "industry": Field.INDUSTRY, "company_size": Field.COMPANY_SIZE, "role": Field.JOB_TITLE,
 }  # fmt: skip
+CAUSE = "import"
+"""Of the stage that somebody enters with."""
 EVERYWHERE = {"bounced"}
 """Reasons that belong to the mailbox and not to one sender."""
 
@@ -57,48 +59,64 @@ class Seen:
     suppressed: bool
     consents: Mapping[str, str]
     """Purpose -> state, of this controller."""
-
-    @property
-    def not_mailable(self) -> NotMailable | None:
-        """Why may this person not be written to after the import? A consent that stands here counts."""
-        if "given" in self.consents.values():
-            return None
-        if any(state == "withdrawn" for state in self.consents.values()):
-            return NotMailable.WITHDRAWN_BEFORE
-        return self.contact.not_mailable
+    not_mailable: NotMailable | None
+    """Why this person may not be written to after the import."""
 
 
 def look(into: Into, contacts: Sequence[Contact]) -> list[Seen]:
     """Find out what is known about contacts; three statements a chunk (unique index on address_index)."""
-    indexes = {id(contact): into.keyring.address_index(contact.address.identity) for contact in contacts}
-    wanted = list(indexes.values())
-    barred = suppression.suppressed(into.conn, wanted, controller=into.controller)
-    subjects = subjects_of(into.conn, wanted)
+    indexes = [into.keyring.address_index(contact.address.identity) for contact in contacts]
+    barred = suppression.suppressed(into.conn, indexes, controller=into.controller)
+    subjects = subjects_of(into.conn, indexes)
     states = _states(into, list(subjects.values()))
-    return [
-        Seen(
-            contact,
-            index,
-            subjects.get(index),
-            index in barred,
-            states.get(subjects.get(index, ""), {}),
-        )
-        for contact in contacts
-        for index in (indexes[id(contact)],)
-    ]
+    seen = []
+    for contact, index in zip(contacts, indexes, strict=True):
+        subject = subjects.get(index)
+        consents = states.get(subject, {}) if subject else {}
+        seen.append(Seen(contact, index, subject, index in barred, consents, _not_mailable(contact, consents)))
+    return seen
+
+
+def _not_mailable(contact: Contact, consents: Mapping[str, str]) -> NotMailable | None:
+    """A consent that stands here counts, as does one that was withdrawn here."""
+    if "given" in consents.values():
+        return None
+    return NotMailable.WITHDRAWN_BEFORE if "withdrawn" in consents.values() else contact.not_mailable
 
 
 def take(into: Into, seen: Sequence[Seen], batch_id: int) -> tuple[int, int, int]:
-    """Make or complete leads and record proven consents; give (new, changed, consents recorded)."""
-    contacts = [one.contact for one in seen]
-    subjects = identity.ensure_many(into.conn, into.keyring, [contact.address for contact in contacts], at=into.at)
-    named = [(one, subjects[one.contact.address]) for one in seen]
+    """Make or complete leads and record proven consents; give (new, changed, consents recorded).
+
+    Who is new goes in without being asked for again: nobody else can know a subject made just now.
+    """
+    strangers = {one.index: (one.contact.address, one.contact.person) for one in seen if one.subject is None}
+    made = identity.add_many(into.conn, into.keyring, strangers, at=into.at)
+    newcomers = [(one, made[one.index]) for one in seen if one.index in made]
+    leads = _new_leads(into, newcomers, batch_id)
+    register.add_newcomers(into.conn, leads, at=into.at)
+    # On PostgreSQL another process may have met somebody between our look and our insert.
+    met = subjects_of(into.conn, [index for index in strangers if index not in made])
+    others = [(one, one.subject or met[one.index]) for one in seen if one.index not in made]
+    known, changed = _complete(into, others, batch_id)
+    recorded = _record(into, newcomers + others)
+    return len(newcomers) + len(others) - known, changed, recorded
+
+
+def _complete(into: Into, named: Sequence[tuple[Seen, str]], batch_id: int) -> tuple[int, int]:
+    """Add to people that are known here; give how many are leads already, and how many of them changed."""
+    if not named:
+        return 0, 0
     changed = _describe(into, named)
-    known = register.of_subject(into.conn, list(subjects.values()))
+    known = register.of_subject(into.conn, [subject for _, subject in named])
     before = _facts(into, known)
-    register.register(into.conn, [_new_lead(into, one, subject, batch_id) for one, subject in named], at=into.at)
+    register.register(into.conn, _new_leads(into, named, batch_id), at=into.at)
     after = _facts(into, known)
     changed |= {subject for subject, facts in after.items() if facts != before[subject]}
+    return len(known), len(changed & set(known))
+
+
+def _record(into: Into, named: Sequence[tuple[Seen, str]]) -> int:
+    """Enter the proven consents in the ledger; give how many."""
     consents = [
         imported.ImportedConsent(
             subject, proof.purpose, into.controller, proof.text, proof.confirmed_at, proof.evidence
@@ -107,9 +125,7 @@ def take(into: Into, seen: Sequence[Seen], batch_id: int) -> tuple[int, int, int
         if one.not_mailable is not NotMailable.WITHDRAWN_BEFORE
         for proof in one.contact.proofs
     ]
-    recorded = imported.record(into.conn, into.keyring, consents, at=into.at) if consents else 0
-    new = [subject for _, subject in named if subject not in known]
-    return len(new), len(changed & set(known)), recorded
+    return imported.record(into.conn, into.keyring, consents, at=into.at) if consents else 0
 
 
 def bar(into: Into, barred: Sequence[Barred]) -> tuple[int, int]:
@@ -199,22 +215,31 @@ def _facts(into: Into, known: Mapping[str, int]) -> dict[str, tuple[object, ...]
     return found
 
 
-def _new_lead(into: Into, one: Seen, subject: str, batch_id: int) -> register.NewLead:
-    contact, plan = one.contact, into.plan
+def _new_leads(into: Into, named: Sequence[tuple[Seen, str]], batch_id: int) -> list[register.NewLead]:
+    """Say what the file knows as facts about leads, as far as the collision rules let it."""
+    plan = into.plan
     rules = {name: plan.collision(column) for name, column in FACT_FIELDS.items()}
-    known = one.subject is not None
-    facts = {name: None if known and rule is Collision.KEEP else getattr(contact, name) for name, rule in rules.items()}
-    mailable = one.not_mailable is None
-    return register.NewLead(
-        subject=subject,
-        language=contact.language,
-        source=plan.map.source,
-        source_detail=plan.preset.name,
-        stage=contact.stage or (Stage.CONFIRMED if mailable else Stage.UNCONFIRMED),
-        freemail=contact.facts.freemail,
-        role_address=contact.facts.role_account,
-        import_batch_id=batch_id,
-        cause="import",
-        overwrite=frozenset(name for name, rule in rules.items() if rule is Collision.OVERWRITE),
-        **facts,
-    )
+    overwrite = frozenset(name for name, rule in rules.items() if rule is Collision.OVERWRITE)
+    kept = [name for name, rule in rules.items() if rule is Collision.KEEP]
+    leads = []
+    for one, subject in named:
+        contact = one.contact
+        facts: dict[str, Any] = {name: getattr(contact, name) for name in FACT_FIELDS}
+        if one.subject is not None:
+            facts |= dict.fromkeys(kept)
+        leads.append(
+            register.NewLead(
+                subject=subject,
+                language=contact.language,
+                source=plan.map.source,
+                source_detail=plan.preset.name,
+                stage=contact.stage or (Stage.CONFIRMED if one.not_mailable is None else Stage.UNCONFIRMED),
+                freemail=contact.facts.freemail,
+                role_address=contact.facts.role_account,
+                import_batch_id=batch_id,
+                cause=CAUSE,
+                overwrite=overwrite,
+                **facts,
+            )
+        )
+    return leads
