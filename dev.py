@@ -14,6 +14,7 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -38,7 +39,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201  the only voice this file has
 
 
-def fail(text: str) -> None:
+def fail(text: str) -> NoReturn:
     """Stop with a message that names the remedy."""
     say(f"dev.py: {text}")
     raise SystemExit(1)
@@ -76,7 +77,17 @@ def prepare(*, development: bool) -> None:
         stamp.unlink(missing_ok=True)
     lock = locks[development]
     if uv:
-        install = [uv, "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", lock]
+        install: list[str | Path] = [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            PYTHON,
+            "--require-hashes",
+            "-r",
+            lock,
+        ]
     else:
         install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
                    "--require-hashes", "-r", lock]  # fmt: skip

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from consent.keys import Keyring
-
     from nurture.store.workspace import Workspace
 
 WAITS = tuple(timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import holidays
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from pydantic import Field, field_validator, model_validator
 
 from nurture import NurtureError
-from nurture.clock import duration
+from nurture.store import definitions
+from nurture.store.definitions import Length, Part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,23 +24,14 @@ class HandoverError(NurtureError):
     """A handover cannot be done as asked; the message says why and what to do."""
 
 
-class Strict(BaseModel):
-    """A part of the policy; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Length = Annotated[timedelta, BeforeValidator(lambda value: duration(value) if isinstance(value, str) else value)]
-
-
-class Words(Strict):
+class Words(Part):
     """One text in the languages of our readers."""
 
     de: str
     en: str
 
 
-class Condition(Strict):
+class Condition(Part):
     """What must hold for a rule: everything that is named."""
 
     temperature: Literal["cold", "warm", "hot"] | None = None
@@ -55,7 +45,7 @@ class Condition(Strict):
         return self
 
 
-class Rule(Strict):
+class Rule(Part):
     """One way to qualify. `answer_within` counts working hours."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
@@ -63,7 +53,7 @@ class Rule(Strict):
     answer_within: Length
 
 
-class WorkingHours(Strict):
+class WorkingHours(Part):
     """When sales is at work, in the legal time zone."""
 
     days: str = "mon-fri"
@@ -106,14 +96,14 @@ class WorkingHours(Strict):
             moment = datetime.combine(moment.date() + timedelta(days=1), time(0), zone)
 
 
-class TalkingPoints(Strict):
+class TalkingPoints(Part):
     """What sales may start with."""
 
     next: Words
     points: tuple[Words, ...]
 
 
-class HandoverPolicy(Strict):
+class HandoverPolicy(Part):
     """The whole file."""
 
     version: int = Field(ge=1)
@@ -134,31 +124,5 @@ class HandoverPolicy(Strict):
 
 
 def load(policies: Path) -> HandoverPolicy:
-    """Read the policy; raises HandoverError with `file:line: path: text`, one line per mistake."""
-    path = policies / "handover.yaml"
-    try:
-        read = YAML().load(path.read_text("utf-8"))
-    except OSError as error:
-        raise HandoverError(f"{path.name}: cannot be read: {error.strerror}") from error
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise HandoverError(f"{path.name}:{line}: {error.problem}") from error
-    try:
-        return HandoverPolicy.model_validate(read)
-    except ValidationError as error:
-        raise HandoverError(
-            "\n".join(f"{path.name}:{_where(read, e['loc'])}: {e['msg']}" for e in error.errors())
-        ) from None
-
-
-def _where(read: object, location: tuple[int | str, ...]) -> str:
-    """Give `line: path` of a mistake; the line of the nearest part that exists."""
-    line: int = 1
-    node: Any = read
-    for part in location:
-        try:
-            line = node.lc.data[part][0] + 1
-            node = node[part]
-        except (AttributeError, KeyError, IndexError, TypeError):
-            break
-    return f"{line}: {'.'.join(map(str, location)) or 'file'}"
+    """Read the policy; raises DefinitionError with one line per mistake, each `file:line: path: text`."""
+    return definitions.load(policies / "handover.yaml", HandoverPolicy)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consent.keys import Keyring
-
 from nurture.settings import Settings
 from nurture.store.engine import Store, open_store
 from nurture.store.migrations import upgrade

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-FORMS = ("demo_request", "offer_request", "price_request")
+FORMS = ("demo_request", "offer_request", "price_request", "whitepaper")
 FIELDS: Mapping[str, int] = {"first_name": 80, "last_name": 80, "company": 120, "phone": 40, "message": 2_000}
 """Optional fields and their longest length."""
 

@@ -206,6 +206,13 @@ WORDS: dict[str, dict[str, str]] = {
     "request.demo_request.title": {"de": "Vorführung vereinbaren", "en": "Book a demo"},
     "request.offer_request.title": {"de": "Angebot anfragen", "en": "Ask for an offer"},
     "request.price_request.title": {"de": "Preise anfragen", "en": "Ask for prices"},
+    "request.whitepaper.title": {"de": "Leitfaden anfordern", "en": "Get the guide"},
+    "request.whitepaper.lead": {
+        "de": "Der Leitfaden zur vorausschauenden Wartung als PDF. Sie erhalten ihn einmalig; "
+        "weitere E-Mails senden wir nur mit Ihrer Einwilligung.",
+        "en": "The guide to predictive maintenance as a PDF. You get it once; further e-mails come only "
+        "with your consent.",
+    },
     "request.demo_request.lead": {
         "de": "Wir zeigen Ihnen in 30 Minuten, was zu Ihrer Aufgabe passt. Ein Mensch meldet sich bei Ihnen.",
         "en": "In 30 minutes we show you what fits your task. A person will get in touch.",

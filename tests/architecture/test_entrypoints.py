@@ -28,7 +28,8 @@ from prefect.flows import load_flow_from_entrypoint
 found = {}
 for entrypoint in sys.argv[1:]:
     flow = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
-    found[entrypoint] = [flow.name, sorted(flow.parameters.properties), bool(flow.persist_result), bool(flow.log_prints)]
+    settings = [bool(flow.persist_result), bool(flow.log_prints)]
+    found[entrypoint] = [flow.name, sorted(flow.parameters.properties), *settings]
 print(json.dumps(found))
 """
 SHADOWS = """

@@ -83,7 +83,7 @@ def test_our_own_address_is_no_open_profile() -> None:
 
 
 def test_the_users_prefect_settings_stay_outside(tmp_path: Path) -> None:
-    opened = {"PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "false", "PREFECT_SERVER_API_HOST": "0.0.0.0",  # noqa: S104
+    opened = {"PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "false", "PREFECT_SERVER_API_HOST": "0.0.0.0",
               "PREFECT_API_DATABASE_CONNECTION_URL": "sqlite:///else.db", "PATH": "/bin"}  # fmt: skip
     env = hardened(tmp_path, 4321, opened)
     assert env["PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED"] == "true"

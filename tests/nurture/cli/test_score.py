@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the names of tests are the sentences
 """Does `nurture score` tell what the rows say?"""
 
 from __future__ import annotations

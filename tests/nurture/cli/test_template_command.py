@@ -1,7 +1,5 @@
 """What does `nurture template` print, and how does it end?"""
 
-# ruff: noqa: D103  the name of a test is its sentence
-
 from __future__ import annotations
 
 import json

@@ -18,6 +18,7 @@ from nurture.handover import answers, deliver, payload, policy, qualify
 from nurture.handover.answers import ReturnReason
 from nurture.handover.policy import HandoverError, WorkingHours
 from nurture.handover.targets import Answer, Delivery, Folder
+from nurture.store.definitions import DefinitionError
 from nurture.store.tables import handover, handover_attempt, lead, lead_score, stage_change
 from tests.nurture.handover.conftest import add_signal
 
@@ -462,7 +463,7 @@ def test_policy_mistakes_name_their_line(tmp_path: Path, rules: HandoverPolicy, 
     broken = text.replace("temperature: hot", "temperature: boiling").replace("answer_within: 4h", "answer_in: 4h")
     (tmp_path / "handover.yaml").write_text(broken, "utf-8")
 
-    with pytest.raises(HandoverError) as caught:
+    with pytest.raises(DefinitionError) as caught:
         policy.load(tmp_path)
 
     assert [line.split(": ")[:2] for line in str(caught.value).splitlines()] == [

@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the names of tests are the sentences
 """Does the number follow from what happened, in whatever order it is told?"""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the names of tests are the sentences
 """Is a mistake in scoring.yaml named by file, line and place, and is nonsense warned of?"""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the names of tests are the sentences
 """Do the rows say what the fold says, however the events came in?"""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the names of tests are the sentences
 """I3 and I5: whatever comes in, in whatever order and however often, leaves the same rows and scores."""
 
 from __future__ import annotations

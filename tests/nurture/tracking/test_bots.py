@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the names of tests are the sentences
 """Who was it? The signs of machines, each alone, and what is no sign."""
 
 from __future__ import annotations

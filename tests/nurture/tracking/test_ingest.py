@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the names of tests are the sentences
 """Does each event count once, for the right person, and only as far as they agreed?"""
 
 from __future__ import annotations

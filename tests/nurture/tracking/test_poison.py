@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the names of tests are the sentences
 """Does poison stay alone? The others of its body are applied, it is kept, nothing is raised."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the names of tests are the sentences
 """Is every forged, replayed or malformed thing refused, and every genuine one understood?"""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the name of a test is its sentence
 """What holds for every answer of the edge: headers, methods, errors, logs, languages."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the name of a test is its sentence
 """Requests by form: only the address is needed, and what comes is kept sealed for the flows."""
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 
     from nurture.store.workspace import Workspace
 
-KINDS = {"demo_request": "demo_requested", "offer_request": "offer_requested", "price_request": "price_requested"}
+KINDS = {"demo_request": "demo_requested", "offer_request": "offer_requested", "price_request": "price_requested",
+         "whitepaper": "downloaded"}  # fmt: skip
 
 
 def ask(visitor: Visitor, name: str = "demo_request", **fields: str) -> httpx.Response:

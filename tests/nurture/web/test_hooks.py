@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the name of a test is its sentence
 """The provider's webhook: signed bytes are kept as they came, everything else is turned away."""
 
 from __future__ import annotations

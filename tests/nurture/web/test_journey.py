@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the name of a test is its sentence
 """The whole way over real HTTP, and once more by real clicks in a browser."""
 
 from __future__ import annotations

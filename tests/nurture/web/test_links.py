@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the name of a test is its sentence
 """Links and the pixel: they lead only where the template leads, and tell only what may be told."""
 
 from __future__ import annotations

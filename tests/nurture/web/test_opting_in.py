@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the name of a test is its sentence
 """Confirming and refusing: only the button counts, and it counts once."""
 
 from __future__ import annotations

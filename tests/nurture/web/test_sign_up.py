@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the name of a test is its sentence
 """Signing up: one mandatory field, one answer for everybody."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the name of a test is its sentence
 """Hints to Prefect: one for a burst, another later for what came meanwhile, and never in the way."""
 
 from __future__ import annotations

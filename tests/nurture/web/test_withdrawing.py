@@ -1,4 +1,3 @@
-# ruff: noqa: D103  the name of a test is its sentence
 """Leaving: at once, by whatever way, without a log-in, and never by merely opening a link."""
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Is the mail that asks for confirmation neutral? It must be no advertising and watch nobody."""
 
-# ruff: noqa: D103  the name of a test is its sentence
-
 from __future__ import annotations
 
 import re

@@ -1,7 +1,5 @@
 """Can every word be read, light and dark? Asked of a real browser, where there is one."""
 
-# ruff: noqa: D103  the name of a test is its sentence
-
 from __future__ import annotations
 
 import shutil

@@ -1,7 +1,5 @@
 """What can a hostile name do to a mail? Nothing, in any part."""
 
-# ruff: noqa: D103  the name of a test is its sentence
-
 from __future__ import annotations
 
 from datetime import UTC, datetime

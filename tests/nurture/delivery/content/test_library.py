@@ -1,7 +1,5 @@
 """Which mails can be had, and what is known of each?"""
 
-# ruff: noqa: D103  the name of a test is its sentence
-
 from __future__ import annotations
 
 import shutil

@@ -1,7 +1,5 @@
 """Does every mail still say and look what it did? The stored files can be opened in a browser."""
 
-# ruff: noqa: D103  the name of a test is its sentence
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

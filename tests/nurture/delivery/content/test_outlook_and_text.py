@@ -1,7 +1,5 @@
 """Does a mail hold together where HTML is old or absent?"""
 
-# ruff: noqa: D103  the name of a test is its sentence
-
 from __future__ import annotations
 
 import re

@@ -1,7 +1,5 @@
 """What can an author write who wants more than words? Two fences, each tested alone."""
 
-# ruff: noqa: D103  the name of a test is its sentence
-
 from __future__ import annotations
 
 import time

@@ -1,7 +1,5 @@
 """Which templates does the build refuse, and does it say where and why?"""
 
-# ruff: noqa: D103  the name of a test is its sentence
-
 from __future__ import annotations
 
 import pytest

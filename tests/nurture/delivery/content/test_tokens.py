@@ -1,7 +1,5 @@
 """Does Jinja come out of the compiler as it went in?"""
 
-# ruff: noqa: D103  the name of a test is its sentence
-
 from __future__ import annotations
 
 import pytest
