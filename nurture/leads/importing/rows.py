@@ -88,7 +88,10 @@ class Reader:
         """Keep what is the same for every row."""
         self._plan = plan
         self._defaults = defaults
+        # One place behind the last column stands for all columns that the file does not have.
+        self._place = {name: plan.columns.get(name, plan.width) for name in Field}
         self._kept = [(name, plan.columns[name]) for name in _KEPT if name in plan.columns]
+        self._evident = [(f"export_{name.value}", plan.columns[name]) for name in _EVIDENCE if name in plan.columns]
         self._whole = {"unsubscribed": "unsubscribed", "bounced": "bounced"}.get(plan.whole_file, "")
 
     @property
@@ -98,10 +101,11 @@ class Reader:
 
     def bar(self, line: int, cells: Sequence[str]) -> Barred | None:
         """Give the no of a row, if it says one and has an address; everything else is not looked at."""
-        reason = self._reason(cells)
+        row = self._filled(cells)
+        reason = self._reason(row)
         if not reason:
             return None
-        address = _address(self._cell(cells, Field.EMAIL))
+        address = _address(row[self._place[Field.EMAIL]])
         return None if isinstance(address, str) else Barred(line, address, reason)
 
     def read(self, line: int, cells: Sequence[str]) -> Contact | Refused | Barred:
@@ -109,34 +113,35 @@ class Reader:
         if len(cells) > self._plan.width and any(cell.strip() for cell in cells[self._plan.width :]):
             # Which cell is one too many cannot be told: every value behind it may stand in the wrong column.
             return Refused(line, RowProblem.TOO_MANY_CELLS)
-        address = _address(self._cell(cells, Field.EMAIL))
+        row = self._filled(cells)
+        address = _address(row[self._place[Field.EMAIL]])
         if isinstance(address, str):
             return Refused(line, address)
-        reason = self._reason(cells)
+        reason = self._reason(row)
         if reason:
             return Barred(line, address, reason)
-        width, kept = len(cells), {}
+        kept = {}
         for name, place in self._kept:
-            text = cells[place] if place < width else ""
+            text = row[place]
             if not values.is_ready(text):
                 text = values.clean(text)
                 problem = _problem(text)
                 if problem:
                     return Refused(line, problem)
             kept[name] = text
-        return self._contact(line, cells, address, hygiene.facts(address.delivery), kept)
+        return self._contact(line, row, address, hygiene.facts(address.delivery), kept)
 
     def _contact(
         self,
         line: int,
-        cells: Sequence[str],
+        row: Sequence[str],
         address: Address,
         facts: hygiene.AddressFacts,
         kept: dict[Field, str],
     ) -> Contact:
         language = values.language(kept.get(Field.LANGUAGE, "")) or self._defaults.language
         country = values.country(kept.get(Field.COUNTRY, ""))
-        proofs, reason = self._proofs(cells, language)
+        proofs, reason = self._proofs(row, language)
         title = kept.get(Field.JOB_TITLE, "")
         return Contact(
             line=line,
@@ -153,35 +158,34 @@ class Reader:
             not_mailable=reason,
         )
 
-    def _cell(self, cells: Sequence[str], name: Field) -> str:
-        place = self._plan.columns.get(name)
-        # Programs leave out the empty cells at the end of a row.
-        return cells[place] if place is not None and place < len(cells) else ""
+    def _filled(self, cells: Sequence[str]) -> Sequence[str]:
+        """Give a cell for each column, and an empty one; programs leave out the empty cells at the end of a row."""
+        width = self._plan.width
+        return [*cells[:width], *[""] * max(width - len(cells) + 1, 1)]
 
-    def _reason(self, cells: Sequence[str]) -> str:
+    def _reason(self, row: Sequence[str]) -> str:
         """Why must this address not be written to? The careful reading of every column that can say so."""
         if self._whole:
             return self._whole
         for name, place in self._plan.suppressing:
-            cell = cells[place] if place < len(cells) else ""
             if name is Field.STATUS:
-                status = values.status(cell)
+                status = values.status(row[place])
                 if status in {"unsubscribed", "bounced", "complained"}:
                     return status
-            elif values.says_something(cell):
+            elif values.says_something(row[place]):
                 return {Field.OPTED_OUT: "unsubscribed", Field.BOUNCED: "bounced"}.get(name, "complained")
         return ""
 
-    def _proofs(self, cells: Sequence[str], language: str) -> tuple[tuple[Proof, ...], NotMailable | None]:
+    def _proofs(self, row: Sequence[str], language: str) -> tuple[tuple[Proof, ...], NotMailable | None]:
         """Give what this row proves, or why it proves nothing. Nothing is inferred."""
-        times = self._times(cells)
+        times = self._times(row)
         if isinstance(times, NotMailable):
             return (), times
         opted_in, confirmed = times
-        if values.status(self._cell(cells, Field.STATUS)) == "unconfirmed":
+        if values.status(row[self._place[Field.STATUS]]) == "unconfirmed":
             return (), NotMailable.NOT_AGREED
-        evidence = self._evidence(cells, opted_in, confirmed)
-        agreed = [consent for consent in self._plan.map.consent if self._agreed(cells, consent)]
+        evidence = self._evidence(row, opted_in, confirmed)
+        agreed = [consent for consent in self._plan.map.consent if self._agreed(row, consent)]
         proofs = tuple(
             Proof(consent.purpose, consent.wording(language), confirmed, evidence)
             for consent in agreed
@@ -192,12 +196,12 @@ class Reader:
         declined = len(agreed) < len(self._plan.map.consent)
         return (), NotMailable.NOT_AGREED if declined and not agreed else NotMailable.NO_WORDING
 
-    def _times(self, cells: Sequence[str]) -> tuple[datetime, datetime] | NotMailable:
+    def _times(self, row: Sequence[str]) -> tuple[datetime, datetime] | NotMailable:
         """Give sign-up and confirmation, both in UTC, or what is wrong with them."""
         zone, order = self._defaults.zone, self._plan.map.dates
         try:
-            opted_in = read_moment(self._cell(cells, Field.OPT_IN_TIME), zone, order)
-            confirmed = read_moment(self._cell(cells, Field.CONFIRM_TIME), zone, order)
+            opted_in = read_moment(row[self._place[Field.OPT_IN_TIME]], zone, order)
+            confirmed = read_moment(row[self._place[Field.CONFIRM_TIME]], zone, order)
         except UnreadableTime:
             return NotMailable.UNREADABLE_TIME
         except AmbiguousTime:
@@ -208,19 +212,19 @@ class Reader:
             return NotMailable.SINGLE_OPT_IN
         return NotMailable.FUTURE_TIME if confirmed > self._defaults.at else (opted_in, confirmed)
 
-    def _agreed(self, cells: Sequence[str], consent: Consent) -> bool:
+    def _agreed(self, row: Sequence[str], consent: Consent) -> bool:
         place = self._plan.consent_columns.get(consent.purpose)
-        return place is None or (place < len(cells) and values.says_yes(cells[place]))
+        return place is None or values.says_yes(row[place])
 
-    def _evidence(self, cells: Sequence[str], opted_in: datetime, confirmed: datetime) -> dict[str, str]:
+    def _evidence(self, row: Sequence[str], opted_in: datetime, confirmed: datetime) -> dict[str, str]:
         """Collect what the export proves; consent seals it."""
-        given = {name: self._cell(cells, name).strip()[: values.LONGEST] for name in _EVIDENCE}
+        given = {name: row[place].strip()[: values.LONGEST] for name, place in self._evident}
         return {
             "from": self._plan.preset.name,
             "file_sha256": self._defaults.file_sha256,
             "opted_in_at": opted_in.isoformat(),
             "confirmed_at": confirmed.isoformat(),
-            **{f"export_{name.value}": text for name, text in given.items() if text},
+            **{name: text for name, text in given.items() if text},
         }
 
 
