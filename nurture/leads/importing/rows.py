@@ -125,7 +125,7 @@ class Reader:
             text = row[place]
             if not values.is_ready(text):
                 text = values.clean(text)
-                problem = _problem(text)
+                problem = problem_of(text)
                 if problem:
                     return Refused(line, problem)
             kept[name] = text
@@ -254,7 +254,7 @@ def _address(given: str) -> Address | str:
         return f"{RowProblem.BAD_ADDRESS}:{hygiene.BadAddressReason.SYNTAX}"
 
 
-def _problem(text: str) -> RowProblem | None:
+def problem_of(text: str) -> RowProblem | None:
     """What speaks against keeping this cell?"""
     if len(text) > values.LONGEST:
         return RowProblem.TOO_LONG

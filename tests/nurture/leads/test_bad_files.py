@@ -22,6 +22,7 @@ GOOD = "Email,First Name\nvera@firma.example,Vera\n"
 
 
 def workbook(*rows: list[object]) -> bytes:
+    """Write rows into a workbook."""
     book = openpyxl.Workbook()
     for row in rows:
         book.active.append(row)  # type: ignore[union-attr]
@@ -69,6 +70,7 @@ CASES: dict[str, tuple[bytes, FileProblem, int | None]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_refused_as_a_whole(desk: Desk, case: str) -> None:
+    """A file that cannot be understood names problem and line, and no table holds anything of it."""
     content, problem, line = CASES[case]
     with pytest.raises(ImportFileError) as caught:
         desk.take(content)
@@ -78,12 +80,14 @@ def test_it_is_refused_as_a_whole(desk: Desk, case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_message_names_a_remedy_and_no_cell(desk: Desk, case: str) -> None:
+    """The message ends with what to do, and repeats nothing that stands in the file."""
     with pytest.raises(ImportFileError, match=r"\. .+\. Nothing was imported\.$") as caught:
         desk.look(CASES[case][0])
     assert not re.search(r"@|Vera|Jürg|Müller", str(caught.value))
 
 
 def test_a_zip_bomb_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workbook is stopped once it unpacks beyond the limit."""
     monkeypatch.setattr(sheets, "LARGEST_UNPACKED", 64 << 20)
     with pytest.raises(ImportFileError) as caught:
         desk.take(bomb())
@@ -91,6 +95,7 @@ def test_a_zip_bomb_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_cell_in_the_last_corner_is_no_bomb(desk: Desk) -> None:
+    """A table of seventeen billion cells, two of them filled, ends in a refusal and not in all memory."""
     book = openpyxl.Workbook()
     book.active["A1"], book.active["XFD1048576"] = "Email", "boom"  # type: ignore[index]
     out = io.BytesIO()
@@ -102,11 +107,13 @@ def test_a_cell_in_the_last_corner_is_no_bomb(desk: Desk) -> None:
 
 
 def test_a_missing_file_is_told(desk: Desk) -> None:
+    """A path that leads nowhere is told as such."""
     with pytest.raises(ImportFileError, match="cannot be read"):
         desk.take(desk.folder / "nothing.csv")
 
 
 def test_a_map_naming_no_column_is_told(desk: Desk) -> None:
+    """A map that speaks of a column the file lacks is refused with the line of the headers."""
     with pytest.raises(ImportFileError, match="line 1: 1 of the columns named in the map"):
         desk.take(GOOD, Map.model_validate({"columns": {"Mail": "email"}}))
 
@@ -126,6 +133,7 @@ ROWS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("case", ROWS)
 def test_a_bad_row_is_refused_and_the_rest_taken(desk: Desk, case: str) -> None:
+    """One bad cell costs its own row only."""
     cell, code = ROWS[case]
     report = desk.take(f"Email,First Name\nudo@firma.example,Udo\nvera@firma.example,{cell}\n")
     assert report.counts.refused == {code: 1}
@@ -133,6 +141,7 @@ def test_a_bad_row_is_refused_and_the_rest_taken(desk: Desk, case: str) -> None:
 
 
 def test_the_report_names_line_and_remedy_only(desk: Desk) -> None:
+    """The report holds line, reason and remedy of each refused row, and no cell of the list."""
     report = desk.take("Email,First Name\nudo@firma.example,Udo\nvera@@firma.example,Vera\n,Nobody\n")
     assert report.report is not None
     lines = report.report.read_text("utf-8-sig").splitlines()
@@ -142,8 +151,10 @@ def test_the_report_names_line_and_remedy_only(desk: Desk) -> None:
 
 
 def test_short_rows_are_padded(desk: Desk) -> None:
+    """A row without its last empty cells is taken, as programs write such."""
     assert desk.take("First Name,Email,Company\nVera,vera@firma.example\n").imported == 1
 
 
 def test_repeated_headers_without_meaning_are_fine(desk: Desk) -> None:
+    """Two columns of one name disturb only where one of them would be kept."""
     assert desk.take("Email,Foo,Foo\nvera@firma.example,1,2\n").imported == 1

@@ -17,6 +17,7 @@ ymail.com
 
 
 def reason_of(raw: str) -> BadAddressReason:
+    """Give why an address is refused."""
     with pytest.raises(BadAddress) as caught:
         hygiene.check(raw)
     assert raw.strip("\x00 ") == "" or raw not in str(caught.value)
@@ -53,6 +54,7 @@ def reason_of(raw: str) -> BadAddressReason:
     ],
 )
 def test_it_refuses_bad_addresses(raw: str, reason: BadAddressReason) -> None:
+    """Each kind of bad address has its own reason."""
     assert reason_of(raw) is reason
 
 
@@ -67,33 +69,39 @@ def test_it_refuses_bad_addresses(raw: str, reason: BadAddressReason) -> None:
     ],
 )
 def test_it_gives_the_delivery_form(raw: str, delivery: str) -> None:
+    """The local part stays as typed, the domain becomes a lower-case A-label."""
     assert hygiene.check(raw) == delivery
 
 
 def test_all_common_dach_freemailers_are_known() -> None:
+    """The usual private providers of the German-speaking countries are all listed."""
     assert [domain for domain in COMMON_DACH if domain not in hygiene.freemail_domains()] == []
     assert len(COMMON_DACH) == 46
 
 
 @pytest.mark.requirement(53)
 def test_freemail_is_a_fact() -> None:
+    """A private mailbox is told from a company's."""
     assert hygiene.facts("vera@web.de").freemail
     assert not hygiene.facts("vera@firma.example").freemail
 
 
 @pytest.mark.requirement(119)
 def test_disposable_is_a_fact() -> None:
+    """A throw-away mailbox is known, also below the service's own domain."""
     assert hygiene.facts("x@mailinator.com").disposable
     assert hygiene.facts("x@sub.mailinator.com").disposable
 
 
 @pytest.mark.parametrize("local", ["info", "Vertrieb", "vertrieb-sued", "sales.de", "office2", "no-reply", "no.reply"])
 def test_it_knows_role_accounts(local: str) -> None:
+    """A function is known in either language, with a place, a country or a number behind it."""
     assert hygiene.facts(f"{local}@firma.example").role_account
 
 
 @pytest.mark.parametrize("local", ["vera.beispiel", "infante", "salesch", "v.info"])
 def test_it_takes_no_person_for_a_role(local: str) -> None:
+    """A name that begins or ends like a function is a person's."""
     assert not hygiene.facts(f"{local}@firma.example").role_account
 
 
@@ -110,6 +118,7 @@ def test_it_takes_no_person_for_a_role(local: str) -> None:
     ],
 )
 def test_it_suggests_what_was_meant(domain: str, meant: str) -> None:
+    """One slip of the fingers leads to the well-known domain."""
     assert hygiene.facts(f"v@{domain}").typo_of == meant
 
 
@@ -117,4 +126,5 @@ def test_it_suggests_what_was_meant(domain: str, meant: str) -> None:
     "domain", ["gms.de", "gmx.com", "firma.example", "gmail.com", "webb.de", "mail.de", "ymail.com"]
 )
 def test_it_suggests_nothing_for_good_domains(domain: str) -> None:
+    """A real domain near a well-known one is left alone."""
     assert hygiene.facts(f"v@{domain}").typo_of is None

@@ -28,6 +28,7 @@ with open_workspace(Settings(home=Path(home), database_url=url)) as workspace:
 
 
 def test_a_kill_leaves_nothing_and_the_next_try_all(desk: Desk) -> None:
+    """A process killed in the middle leaves no row behind, and the next import takes the whole file."""
     rows = "".join(f"v{number}@firma.example,ja\n" for number in range(20))
     rows += "".join(f"w{number}@firma.example,\n" for number in range(300))
     path = desk.file(f"Email,Opt-Out\n{rows}")

@@ -24,26 +24,31 @@ EXPORTS = {
 
 @pytest.mark.parametrize("name", EXPORTS)
 def test_an_export_is_recognised(name: str) -> None:
+    """The headers of each program's export tell which program it was."""
     assert detect(EXPORTS[name].split(",")).name == name.split(" ", maxsplit=1)[0]
 
 
 @pytest.mark.parametrize("headers", ["Email,Name,Firma", "E-Mail;Vorname", "Email,Status"])
 def test_any_list_is_generic(headers: str) -> None:
+    """Headers that every list has name no program."""
     assert detect(headers.split(",")) is GENERIC
 
 
 @pytest.mark.parametrize("name", EXPORTS)
 def test_its_address_column_is_found(name: str) -> None:
+    """Each export has exactly one column that is the address."""
     headers = EXPORTS[name].split(",")
     assert [meaning(header, detect(headers)) for header in headers].count(Field.EMAIL) == 1
 
 
 @pytest.mark.parametrize("name", ["rapidmail", "rapidmail (German)", "mailchimp", "cleverreach"])
 def test_opt_in_evidence_is_found(name: str) -> None:
+    """Where an export carries both times, both are found."""
     headers = EXPORTS[name].split(",")
     assert {Field.OPT_IN_TIME, Field.CONFIRM_TIME} <= {meaning(header, detect(headers)) for header in headers}
 
 
 def test_a_create_date_is_no_opt_in() -> None:
+    """When a record was made says nothing about consent."""
     assert meaning("Create Date", PRESETS["hubspot"]) is None
     assert meaning("Created", GENERIC) is None

@@ -26,4 +26,5 @@ from nurture.leads.roles import Role, role_of
     ],
 )
 def test_a_title_has_a_class(title: str, role: Role) -> None:
+    """German and English titles are classed by who decides, and an unreadable one is unknown."""
     assert role_of(title) is role
