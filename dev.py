@@ -76,22 +76,10 @@ def prepare(*, development: bool) -> None:
     for stamp in stamps.values():
         stamp.unlink(missing_ok=True)
     lock = locks[development]
+    install: list[str | Path] = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check"]
     if uv:
-        install: list[str | Path] = [
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            PYTHON,
-            "--require-hashes",
-            "-r",
-            lock,
-        ]
-    else:
-        install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                   "--require-hashes", "-r", lock]  # fmt: skip
-    if run(*install) != 0:
+        install = [uv, "pip", "install", "--python", PYTHON]
+    if run(*install, "--quiet", "--require-hashes", "-r", lock) != 0:
         fail("the installation failed; its message stands above. Is a package index reachable?")
     link_checkout()
     stamps[development].write_text(lock_fingerprint(lock))

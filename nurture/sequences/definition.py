@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import time
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -313,10 +313,16 @@ class _Check:
 
 
 def load(templates: Path) -> dict[str, Sequence]:
-    """Read every templates/<name>/sequence.yaml, by name.
+    """Read every templates/<name>/sequence.yaml, by name; files that did not change are read once.
 
     Raises DefinitionError that names every mistake of every file as `file:line: path: text`.
     """
+    seen = ((path, path.stat()) for path in sorted(templates.glob("*/sequence.yaml")))
+    return dict(_load(templates, tuple((path, stat.st_mtime_ns, stat.st_size, stat.st_ino) for path, stat in seen)))
+
+
+@lru_cache(maxsize=8)
+def _load(templates: Path, _state: tuple[tuple[Path, int, int, int], ...]) -> dict[str, Sequence]:
     loaded: dict[str, Sequence] = {}
     found: list[Finding] = []
     sources: dict[str, tuple[str, CommentedMap]] = {}

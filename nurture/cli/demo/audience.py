@@ -6,6 +6,7 @@ the requests and the withdrawals come over HTTP, as from browsers and mail progr
 
 from __future__ import annotations
 
+import binascii
 import email
 import re
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from email.message import Message
     from pathlib import Path
 
 BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -46,9 +46,9 @@ HABITS = {
     "silent": Habit(opens=0.08, clicks=0.0, downloads=0.0, asks=0.0, leaves=0.01),
     "reader": Habit(opens=0.75, clicks=0.3, downloads=0.03, asks=0.0, leaves=0.012),
     "engaged": Habit(opens=0.95, clicks=0.8, downloads=0.6, asks=0.015, leaves=0.005),
-    "buyer": Habit(opens=0.97, clicks=0.9, downloads=0.75, asks=0.1, leaves=0.0),
+    "buyer": Habit(opens=0.97, clicks=0.9, downloads=0.8, asks=0.12, leaves=0.0),
 }
-SHARES = (("silent", 0.32), ("reader", 0.33), ("engaged", 0.23), ("buyer", 0.12))
+SHARES = (("silent", 0.26), ("reader", 0.28), ("engaged", 0.28), ("buyer", 0.18))
 
 
 @dataclass(frozen=True)
@@ -76,26 +76,21 @@ class Deed:
 
 def read_mail(path: Path) -> Mail:
     """Read one file of the outbox as the recipient's mail program would."""
-    # The newer policy understands every header of every part, which costs twenty times as much.
-    parsed = email.message_from_bytes(path.read_bytes())
-    bodies = {part.get_content_type(): part for part in parsed.walk() if not part.is_multipart()}
-    shown = _content(bodies.get("text/html"))
-    header = str(parsed.get("List-Unsubscribe", ""))
+    head, _, body = path.read_bytes().partition(b"\r\n\r\n")
+    headers = email.message_from_bytes(head + b"\r\n\r\n")
+    # Both parts are quoted-printable: decoded at once, a thousand mails take no time.
+    shown = binascii.a2b_qp(body).decode("utf-8", "replace")
+    header = str(headers.get("List-Unsubscribe", ""))
     pixel = PIXEL.search(shown)
     return Mail(
         public_id=path.stem,
-        address=parseaddr(str(parsed["To"]))[1],
+        address=parseaddr(str(headers["To"]))[1],
         marketing=bool(header),
         unsubscribe=header.strip("<> ").split(">")[0],
         links=tuple(dict.fromkeys(TRACKED.findall(shown))),
         pixel=pixel[0] if pixel else None,
-        text=_content(bodies.get("text/plain")),
+        text=shown,
     )
-
-
-def _content(part: Message | None) -> str:
-    payload = part.get_payload(decode=True) if part else None
-    return payload.decode("utf-8") if isinstance(payload, bytes) else ""
 
 
 class Audience:

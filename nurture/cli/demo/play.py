@@ -47,7 +47,7 @@ START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 DAYS = 30
 MORNING = timedelta(hours=2)
 EVENING = timedelta(hours=14)
-SIGN_UP_DAYS = (0, 1, 2, 4, 7, 9, 11, 14)
+SIGN_UP_DAYS = (0, 1, 3, 7, 10, 14)
 SATURDAY = 5
 FILES = ("mailchimp_unsubscribed.csv", "mailchimp.csv", "hubspot.csv")
 """Suppression first."""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import insert, inspect, select
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from nurture.store import migrations
 from nurture.store.engine import StoreError, open_store, refuse_network_file_system
 from nurture.store.migrations import upgrade
 from nurture.store.tables import enrolment, kill_switch, metadata, setting
@@ -34,6 +36,11 @@ def test_migrations_build_what_models_say(store: Store) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
 
         assert compare_metadata(context, metadata) == []
+
+
+def test_the_newest_revision_is_named() -> None:
+    """A database is current when it stands at the newest migration file."""
+    assert ScriptDirectory.from_config(migrations.config()).get_current_head() == migrations.NEWEST
 
 
 def test_upgrading_twice_does_nothing(store: Store) -> None:
