@@ -82,6 +82,9 @@ def prepare(*, development: bool) -> None:
     if run(*install, "--quiet", "--require-hashes", "-r", lock) != 0:
         fail("the installation failed; its message stands above. Is a package index reachable?")
     link_checkout()
+    say("Preparing an empty Prefect database (once) ...")
+    # Without it every new workspace waits for a hundred migrations; nothing else depends on it.
+    run(PYTHON, "-c", "from nurture.cli.launcher import seed; seed.prepare()")
     stamps[development].write_text(lock_fingerprint(lock))
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+PIPE_WIDTH = 180
+
+
 class Exit(int, Enum):
     """What a verb's end means to a script."""
 
@@ -61,10 +64,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
 
     shown = Table(title=title or None, title_justify="left", header_style="bold")
     for column in columns:
-        shown.add_column(column)
+        shown.add_column(column, overflow="fold")
     for row in rows:
         shown.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console(soft_wrap=not sys.stdout.isatty()).print(shown)
+    # In a pipe there is no width to respect, and a shortened id is of no use.
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(shown)
 
 
 def moment(text: str | None) -> datetime:

@@ -193,10 +193,16 @@ def test_a_changed_version_deploys_again(tmp_path: Path) -> None:
     assert not deployments.is_applied(tmp_path, deployments.fingerprint(Settings(home=tmp_path).project, "1.0.1"))
 
 
-def test_a_first_start_lays_the_database_down(tmp_path: Path) -> None:
-    assert seed.lay_down(tmp_path)
-    assert (tmp_path / "prefect.db").stat().st_mode & 0o777 == 0o600
-    assert seed.dump(tmp_path / "prefect.db") == seed.SCHEMA.read_text("utf-8")
+def test_a_first_start_copies_the_prepared_database(tmp_path: Path) -> None:
+    (tmp_path / "kept.db").write_bytes(b"prepared")
+    (tmp_path / "home").mkdir()
+    assert seed.lay_down(tmp_path / "home", tmp_path / "kept.db")
+    copied = tmp_path / "home" / "prefect.db"
+    assert (copied.read_bytes(), copied.stat().st_mode & 0o777) == (b"prepared", 0o600)
+
+
+def test_without_a_prepared_database_prefect_makes_its_own(tmp_path: Path) -> None:
+    assert not seed.lay_down(tmp_path, tmp_path / "missing.db")
 
 
 def test_a_second_start_leaves_the_database(tmp_path: Path) -> None:
