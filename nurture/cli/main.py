@@ -4,19 +4,58 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
 from nurture.cli.output import Exit, note
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typer._click import Context, HelpFormatter
+
 NOUNS = (
     "demo", "up", "serve", "leads", "sequence", "template", "score", "consent", "audit", "handover", "delivery",
-    "switch", "database",
+    "switch",
 )  # fmt: skip
-"""The files of this package that hold verbs, in the order of the help."""
+"""The files of this package that hold verbs."""
+
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Begin": ("demo", "up", "import"),
+    "Mails": ("run", "check", "template", "stop", "resume"),
+    "Leads": ("explain", "lead", "score", "handover"),
+    "Consent": ("consent", "audit"),
+    "Operation": ("delivery", "outbox", "serve"),
+}
+"""How the help groups verbs, in the order a newcomer needs them."""
+
+EXAMPLES: Mapping[str, str] = {
+    "up": "nurture up --check",
+    "serve": "nurture serve --port 8080",
+    "run": "nurture run welcome --dry-run",
+    "explain": "nurture explain 42 --step welcome/hello",
+    "check": "nurture check",
+    "stop": "nurture stop --all --reason 'wrong price in the mail'",
+    "resume": "nurture resume --all --reason 'price corrected'",
+    "template build": "nurture template build --out build",
+    "template check": "nurture template check --json",
+    "template preview": "nurture template preview --out preview",
+    "score show": "nurture score show 42 --at 2026-03-10",
+    "score replay": "nurture score replay",
+    "score check": "nurture score check",
+    "score schema": "nurture score schema > scoring.schema.json",
+    "handover show": "nurture handover show ID --json",
+    "handover accept": "nurture handover accept ID --by vera",
+    "handover resend": "nurture handover resend ID",
+    "delivery status": "nurture delivery status",
+    "delivery close-circuit": "nurture delivery close-circuit sendgrid",
+    "outbox list": "nurture outbox list --limit 5",
+    "outbox show": "nurture outbox show ID --html > mail.html",
+}
+"""One example for every verb whose own help has none."""
 
 HELP = """Warm up leads until sales should call.
 
@@ -24,27 +63,57 @@ Scheduled sequences, a proven consent before every mail, scores from what people
 handover. Everything lies in one folder, NURTURE_HOME (default: .nurture).
 
 \b
-  nurture demo                     the whole product on a bundled example, offline
-  nurture import leads.csv         take over a lead list
-  nurture run --dry-run            what would be sent now, and what not, and why
-  nurture explain 42               everything that happened to a lead, with its reasons
+  nurture demo                        the whole product on a bundled example, offline
+  nurture import leads.csv --dry-run  what a list would bring, and what not, and why
+  nurture run --dry-run               what would be sent now, and what not, and why
+  nurture explain 42                  everything that happened to a lead, with its reasons
 """
 
 
 TYPER_USAGE = 2
 
 
+class Ordered(TyperGroup):
+    """A help in sections instead of one list of verbs."""
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write each section; a verb that no section names stands under the last title."""
+        named = {verb for verbs in SECTIONS.values() for verb in verbs}
+        rest = tuple(verb for verb in self.list_commands(ctx) if verb not in named)
+        width = formatter.width - 6 - max(map(len, self.commands))
+        for title, verbs in {**SECTIONS, "Further": rest}.items():
+            found = [(verb, self.commands[verb].get_short_help_str(width)) for verb in verbs if verb in self.commands]
+            if found:
+                with formatter.section(title):
+                    formatter.write_dl(found)
+
+
 def build() -> typer.Typer:
     """Assemble the application; nothing heavy is imported here."""
     app = typer.Typer(
-        name="nurture", help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+        name="nurture",
+        cls=Ordered,
+        help=HELP,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
     )
     app.callback()(_root)
     for noun in NOUNS:
-        if find_spec(f"nurture.cli.{noun}") is None:
-            continue
         import_module(f"nurture.cli.{noun}").register(app)
+    _add_examples(app, "")
     return app
+
+
+def _add_examples(app: typer.Typer, prefix: str) -> None:
+    """Put an example below the help of each verb that brings none."""
+    for command in app.registered_commands:
+        name = command.name or (command.callback.__name__ if command.callback else "")
+        if example := EXAMPLES.get(f"{prefix}{name}"):
+            command.epilog = f"Example: {example}"
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _add_examples(group.typer_instance, f"{prefix}{group.name} ")
 
 
 def _version(value: bool) -> None:
