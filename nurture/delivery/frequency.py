@@ -1,4 +1,4 @@
-"""How many mails may one person get? Reads policies/frequency.yaml and counts taken slots."""
+"""How many mails may one person get? Reads policies/frequency.yaml and counts and takes slots."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from nurture.delivery.errors import DeliveryError
+from nurture.delivery.queue import insert_missing
 from nurture.store.tables import send_slot
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
+
+    from nurture.delivery.composing import Letter
 
 CHUNK = 1000
 
@@ -80,3 +83,30 @@ def used(conn: Connection, lead_ids: Collection[int], window: str) -> dict[int, 
         )
         found.update({row[0]: row[1] for row in conn.execute(query)})
     return found
+
+
+def take_slots(conn: Connection, letters: Sequence[Letter], window: str, most: int) -> set[int]:
+    """Give the message ids that hold one of their lead's slots in this window, taking free ones.
+
+    Two workers collide on the primary key (lead, window, slot) instead of both counting. A message that
+    kept a slot of an earlier window (its first try was refused last week) gives it back first.
+    """
+    ids = [letter.message_id for letter in letters]
+    conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(ids), send_slot.c.window != window))
+    # In order of the lead, so that two workers that want the same leads do not wait for each other.
+    waiting = sorted(
+        (letter for letter in letters if letter.lead_id is not None), key=lambda one: (one.lead_id, one.message_id)
+    )
+    query = select(send_slot.c.message_id).where(send_slot.c.message_id.in_(ids), send_slot.c.window == window)
+    held = set(conn.execute(query).scalars())
+    for slot in range(1, most + 1):
+        rows = [
+            {"lead_id": letter.lead_id, "window": window, "slot": slot, "message_id": letter.message_id}
+            for letter in waiting
+            if letter.message_id not in held
+        ]
+        if not rows:
+            break
+        insert_missing(conn, send_slot, rows, ())
+        held = set(conn.execute(query).scalars())
+    return held

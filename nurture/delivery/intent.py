@@ -1,8 +1,8 @@
 """May these mails leave, now? The one transaction that decides it, with authority.
 
 Everything that speaks for or against a mail is read here again: expiry, kill switch, circuit,
-frequency cap, consent, suppression, tracking. What is allowed is written down (authorisation,
-attempt) before a single byte goes out; what is not allowed leaves the batch with its reason.
+whose lead it is, frequency cap, consent, suppression, tracking. What is allowed is written down
+(authorisation, attempt) before a single byte goes out; what is not leaves the batch with its reason.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from consent.schema import identity, opt_in_request
 from nurture.delivery import circuit, frequency, switch
 from nurture.delivery.claiming import SUBMIT_LEASE, finish
 from nurture.delivery.errors import DeliveryError
-from nurture.delivery.queue import insert_missing
 from nurture.delivery.states import Counts, Kind, State
 from nurture.delivery.withheld import Gate, Withheld, withhold
+from nurture.leads import stages
 from nurture.store.tables import authorisation, delivery_attempt, send_batch, send_slot
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nurture.delivery.composing import Composed, Letter
     from nurture.delivery.frequency import FrequencyPolicy
     from nurture.delivery.provider import Outgoing
+    from nurture.leads.stages import Bar
     from nurture.store.workspace import Workspace
 
 PASSED = (Gate("expiry", passed=True), Gate("kill_switch", passed=True), Gate("circuit", passed=True))
@@ -141,33 +142,43 @@ def _marketing(
     policy: FrequencyPolicy,
     at: datetime,
 ) -> tuple[list[Ready], list[Withheld]]:
-    """Ask the frequency cap and then the consent gate, so that the ledger authorises nothing the cap forbids."""
+    """Ask whose lead it is, then the cap, then the consent gate: the ledger authorises nothing the others forbid.
+
+    The send window is not asked again: `not_after` bounds how late a mail may leave.
+    """
     most, window = policy.marketing.most, policy.marketing.window(at, ws.settings.tz)
-    held = take_slots(conn, letters, window, most)
+    barred = stages.barred_among(conn, [one.lead_id for one in letters if one.lead_id is not None])
+    open_to_us = [letter for letter in letters if letter.lead_id not in barred]
+    held = frequency.take_slots(conn, open_to_us, window, most)
     asks = [
         Ask(letter.subject, claim.purpose or "", ws.settings.controller, letter.public_id)
-        for letter in letters
+        for letter in open_to_us
         if letter.message_id in held
     ]
     answers = {answer.message_id: answer for answer in gate.authorise(conn, asks, at=at)}
     ready: list[Ready] = []
-    withheld: list[Withheld] = []
-    for letter in letters:
+    versions = {"frequency": policy.version}
+    withheld = [_barred(letter, *barred[letter.lead_id]) for letter in letters if letter.lead_id in barred]
+    for letter in open_to_us:
         answer = answers.get(letter.public_id)
         if isinstance(answer, Permit):
             ready.append(Ready(letter.message_id, _final(letter, answer), answer))
             continue
         reason = str(answer.reason) if isinstance(answer, Refusal) else "frequency_cap"
-        gates = [*PASSED, Gate("content", passed=True)]
+        gates = [*PASSED, Gate("content", passed=True), Gate("stage", passed=True)]
         gates.append(Gate("frequency", passed=letter.message_id in held, detail=f"{most} in {window}"))
         if isinstance(answer, Refusal):
             gates.append(Gate("consent", passed=False, detail=reason))
-        versions = {"frequency": policy.version}
         withheld.append(Withheld(letter.message_id, State.SUPPRESSED, reason, tuple(gates), versions))
     if withheld:
         unsent = [item.message_id for item in withheld]
         conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(unsent)))
     return ready, withheld
+
+
+def _barred(letter: Letter, bar: Bar, stage: str, owner: str) -> Withheld:
+    gates = (*PASSED, Gate("content", passed=True), Gate("stage", passed=False, detail=f"{stage}, {owner}"))
+    return Withheld(letter.message_id, State.SUPPRESSED, str(bar), gates)
 
 
 def _final(letter: Letter, permit: Permit) -> Outgoing:
@@ -177,33 +188,6 @@ def _final(letter: Letter, permit: Permit) -> Outgoing:
     if letter.outgoing is None:
         raise AssertionError("a letter that was not written reached the permit")
     return letter.outgoing
-
-
-def take_slots(conn: Connection, letters: Sequence[Letter], window: str, most: int) -> set[int]:
-    """Give the message ids that hold one of their lead's slots in this window, taking free ones.
-
-    Two workers collide on the primary key (lead, window, slot) instead of both counting. A message that
-    kept a slot of an earlier window (its first try was refused last week) gives it back first.
-    """
-    ids = [letter.message_id for letter in letters]
-    conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(ids), send_slot.c.window != window))
-    # In order of the lead, so that two workers that want the same leads do not wait for each other.
-    waiting = sorted(
-        (letter for letter in letters if letter.lead_id is not None), key=lambda one: (one.lead_id, one.message_id)
-    )
-    query = select(send_slot.c.message_id).where(send_slot.c.message_id.in_(ids), send_slot.c.window == window)
-    held = set(conn.execute(query).scalars())
-    for slot in range(1, most + 1):
-        rows = [
-            {"lead_id": letter.lead_id, "window": window, "slot": slot, "message_id": letter.message_id}
-            for letter in waiting
-            if letter.message_id not in held
-        ]
-        if not rows:
-            break
-        insert_missing(conn, send_slot, rows, ())
-        held = set(conn.execute(query).scalars())
-    return held
 
 
 def _confirmations(

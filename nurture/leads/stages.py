@@ -14,7 +14,7 @@ from nurture import NurtureError
 from nurture.store.tables import lead, stage_change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -62,6 +62,44 @@ OWNERS = {
     for stage in Stage
 }
 """Each stage has one owner, so a handover changes it exactly once: at `handed_over`."""
+
+
+GONE = frozenset({Stage.CUSTOMER, Stage.DISQUALIFIED})
+"""Stages that end marketing's mail for good."""
+AT_SALES = frozenset({Stage.HANDED_OVER, Stage.SAL, Stage.SQL})
+"""Stages in which only sales writes."""
+
+
+class Bar(StrEnum):
+    """Why marketing may not write to a lead, whatever the person agreed to."""
+
+    CUSTOMER = "customer"
+    """It buys already."""
+    DISQUALIFIED = "disqualified"
+    """Sales or a rule said no for good."""
+    WITH_SALES = "with_sales"
+    """Sales talks to it: marketing is silent until it comes back."""
+
+
+def barred(stage: str, owner: str) -> Bar | None:
+    """Say why marketing may not write to a lead that stands here; None where it may.
+
+    Asked when a step is planned and once more when its mail is about to leave.
+    """
+    if stage in GONE:
+        return Bar(stage)
+    return Bar.WITH_SALES if owner == Owner.SALES or stage in AT_SALES else None
+
+
+def barred_among(conn: Connection, lead_ids: Iterable[int]) -> dict[int, tuple[Bar, str, str]]:
+    """Give the leads that marketing may not write to now, each with why, its stage and its owner."""
+    found: dict[int, tuple[Bar, str, str]] = {}
+    for ids in _chunks(sorted(set(lead_ids))):
+        for row in conn.execute(select(lead.c.id, lead.c.stage, lead.c.owner).where(lead.c.id.in_(ids))):
+            bar = barred(row.stage, row.owner)
+            if bar is not None:
+                found[row.id] = bar, row.stage, row.owner
+    return found
 
 
 class StageError(NurtureError):

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nurture.delivery.content.notes import Temperature  # noqa: TC001  dataclass
+from nurture.leads.stages import Bar, barred
 from nurture.sequences.definition import (
     BranchStep,
     MailStep,
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from nurture.sequences.definition import Condition
     from nurture.sequences.duration import Duration
 
-GONE = frozenset({"customer", "disqualified"})
-"""Stages that end every sequence."""
-AT_SALES = frozenset({"handed_over", "sal", "sql"})
 TICK = timedelta(hours=1)
 """A tick that comes this much later than the step was due is no delay: waits count from the due time."""
 STOPPED_FOR = timedelta(hours=1)
@@ -41,14 +39,8 @@ _opening = lru_cache(maxsize=4096)(next_open)
 
 
 class Reason(StrEnum):
-    """Why a step was not done as written. Refusals of the consent gate come with its own words."""
+    """Why a step was not done as written. The consent gate and the lead's stage have their own words for it."""
 
-    CUSTOMER = "customer"
-    """The lead buys already: it leaves."""
-    DISQUALIFIED = "disqualified"
-    """Sales or a rule said no for good: it leaves."""
-    WITH_SALES = "with_sales"
-    """Sales talks to the lead: the enrolment pauses until it comes back."""
     GOAL = "goal"
     """What the sequence is for has happened: it leaves."""
     LATE = "late"
@@ -229,15 +221,15 @@ def _seen(what: str, last: datetime | None, within: Duration | None, facts: Fact
 def _standing(facts: Facts, sequence: Sequence, at: datetime) -> tuple[tuple[Gate, ...], Decision | None]:
     """Ask what holds for steps of every kind: whose lead is it, and is there still something to reach?"""
     reached, because = met(sequence.goal, facts, at)
-    gone, at_sales = facts.stage in GONE, facts.owner == "sales" or facts.stage in AT_SALES
+    bar = barred(facts.stage, facts.owner)
     gates = (
-        Gate("stage", not (gone or at_sales), f"{facts.stage}, {facts.owner}"),
+        Gate("stage", bar is None, f"{facts.stage}, {facts.owner}"),
         Gate("goal", not reached, because),
     )
-    if gone:
-        return gates, Left(facts.stage)
-    if at_sales:
-        return gates, Withheld(Reason.WITH_SALES, Then.PAUSES)
+    if bar is Bar.WITH_SALES:
+        return gates, Withheld(bar, Then.PAUSES)
+    if bar is not None:
+        return gates, Left(bar)
     if reached:
         return gates, Left(Reason.GOAL)
     return gates, None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, case, exists, func, insert, literal, or_, select, update
 
 from consent.schema import UtcTime, consent_state
-from nurture.sequences.decide import AT_SALES, GONE, Reason
+from nurture.leads.stages import AT_SALES, GONE, Bar
 from nurture.sequences.definition import ConsentConfirmed, SequenceFinished, register
 from nurture.sequences.marks import mark, set_mark, text_mark
 from nurture.store.tables import enrolment, lead, lead_score, stage_change, temperature_change
@@ -60,7 +60,7 @@ def follow_stages(conn: Connection, *, at: datetime) -> None:
         conn.execute(
             update(enrolment)
             .where(enrolment.c.state == "active", enrolment.c.lead_id.in_(_leads(changed, at_sales)))
-            .values(state="paused", exit_reason=Reason.WITH_SALES)
+            .values(state="paused", exit_reason=Bar.WITH_SALES)
         )
         conn.execute(
             update(enrolment)

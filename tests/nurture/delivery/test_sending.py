@@ -126,6 +126,7 @@ def test_each_refusal_leaves_a_decision_with_its_gates(world: World) -> None:
         ("kill_switch", True),
         ("circuit", True),
         ("content", True),
+        ("stage", True),
         ("frequency", True),
         ("consent", False),
     ]
