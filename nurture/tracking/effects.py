@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from consent import suppression, withdrawal
+from consent import opt_in, suppression, withdrawal
 from nurture.store.inserting import chunks, insert_earliest, insert_new
 from nurture.store.tables import delivery_fact, event, kill_switch, message, signal
 from nurture.tracking.vocabulary import FACTS, EventKind, Verdict
@@ -36,6 +36,8 @@ DROP_SUPPRESSES = {
     "unsubscribed_address": "unsubscribed",
 }
 """Why the provider refused to send -> why we will not either: it knew something we did not."""
+UNDELIVERED = frozenset({EventKind.BOUNCED, EventKind.DROPPED})
+"""Ends of a mail that nobody will read."""
 ENDS_ALL = frozenset({EventKind.COMPLAINED, EventKind.UNSUBSCRIBED})
 DROP_ENDS_ALL = frozenset({"spam_reporting_address", "unsubscribed_address"})
 
@@ -57,6 +59,7 @@ def apply(
     _keep_facts(conn, items, ids)
     _suppress(conn, items, done, at=at)
     _withdraw(conn, ws.settings.controller, items, done, at=at)
+    _close_requests(conn, items, at=at)
     _keep_signals(conn, signals, items, ids)
     _stop(conn, items, done, at=at)
     return done
@@ -128,6 +131,17 @@ def _withdraw(conn: Connection, controller: str, items: Sequence[Item], done: Ef
             conn, subject=subject, controller=controller, purposes=listed, route="provider", actor="provider", at=at
         ):
             done.withdrawn.add(subject)
+
+
+def _close_requests(conn: Connection, items: Sequence[Item], *, at: datetime) -> None:
+    """Close sign-ups whose confirmation mail cannot arrive: nobody could press the button in it.
+
+    After suppression, which needs the address: whom nothing else holds is erased here.
+    """
+    ids = {item.mail.request_id for item in items if item.mail is not None and item.event.kind in UNDELIVERED}
+    lost = sorted(number for number in ids if number is not None)
+    if lost:
+        opt_in.bounce(conn, lost, at=at)
 
 
 def _keep_signals(conn: Connection, signals: Signals, items: Sequence[Item], ids: Mapping[str, int]) -> None:

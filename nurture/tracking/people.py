@@ -43,6 +43,8 @@ class Mail:
     purpose: str | None
     tracked: bool
     links: Sequence[Mapping[str, Any]]
+    request_id: int | None = None
+    """The sign-up that a confirmation mail is about."""
 
 
 @dataclass(slots=True)
@@ -76,12 +78,13 @@ def mails(conn: Connection, public_ids: Sequence[str]) -> dict[str, Mail]:
                 columns.purpose,
                 columns.tracked,
                 columns.template_version_id,
+                columns.request_id,
             ).where(columns.public_id.in_(part))
         ).all()
         links = _links(conn, sorted({row.template_version_id for row in rows}))
         for row in rows:
-            links_of = links[row.template_version_id]
-            found[row.public_id] = Mail(row.id, row.subject, row.lead_id, row.purpose, row.tracked, links_of)
+            about = (row.id, row.subject, row.lead_id, row.purpose, row.tracked)
+            found[row.public_id] = Mail(*about, links[row.template_version_id], row.request_id)
     return found
 
 
