@@ -1,8 +1,9 @@
 """How does a file of people get in? One transaction for the file: all of it or nothing, also after a kill.
 
 First everything is read once for what says no, then that enters the suppression list, then contacts
-follow chunk by chunk. The price of one transaction is that other writers wait on SQLite, about ten
-seconds for 50,000 rows; the gain is that nobody ever has to find out which half came in.
+follow chunk by chunk. The price of one transaction is that other writers wait on SQLite: measured on
+two busy cores, 50,000 rows with 25,000 consents take 14 seconds of CPU, and twice that by the clock,
+close to the 30 seconds a writer waits. The gain is that nobody has to find out which half came in.
 """
 
 from __future__ import annotations
