@@ -147,4 +147,30 @@ def run() -> None:
     except (Abort, KeyboardInterrupt):
         note("nurture: stopped")
         sys.exit(130)
+    except Exception as error:
+        trouble = _settings_trouble(error)
+        if trouble is None:
+            raise
+        note(f"nurture: {trouble}")
+        sys.exit(Exit.ERROR)
     sys.exit(code if isinstance(code, int) else Exit.FINE)
+
+
+def _settings_trouble(error: Exception) -> str | None:
+    """Say which setting is wrong, never its value, which may be a secret; None for every other error."""
+    from tomllib import TOMLDecodeError
+
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    if isinstance(error, ValidationError) and error.title == "Settings":
+        wrong = (
+            ": ".join((*map(str, one["loc"][:1]), one["msg"].removeprefix("Value error, "))) for one in error.errors()
+        )
+        return f"settings: {'; '.join(wrong)}. All are in docs/reference/settings.md"
+    if isinstance(error, TOMLDecodeError):
+        return f"nurture.toml in the home folder cannot be read: {error}"
+    if isinstance(error, SettingsError):
+        # A list in the environment that is not JSON; the message names the field only.
+        return f"settings: {error}; a list is written as JSON"
+    return None
