@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.script import ScriptDirectory
 from ruamel.yaml import YAML
-
-from nurture.cli.launcher import seed
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOYMENTS: list[dict[str, Any]] = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text("utf-8"))["deployments"]
@@ -119,15 +116,6 @@ def test_only_the_outer_rooms_know_prefect() -> None:
     inner = [path for folder in ("consent", "nurture") for path in (ROOT / folder).rglob("*.py")]
     guilty = [path for path in inner if "prefect" in _imports(path)]
     assert {path.parent.relative_to(ROOT).as_posix() for path in guilty} <= {"nurture/cli/launcher"}
-
-
-def test_the_laid_down_schema_is_the_newest() -> None:
-    """Else: `python -m nurture.cli.launcher` renews it."""
-    from prefect.server.database import _migrations  # noqa: PLC0415  slow, and for this one test
-
-    scripts = ScriptDirectory(str(Path(next(iter(_migrations.__path__)))), version_locations=[
-        str(Path(next(iter(_migrations.__path__))) / "versions" / "sqlite")])  # fmt: skip
-    assert f"VALUES ('{scripts.get_current_head()}')" in seed.SCHEMA.read_text("utf-8")
 
 
 def _hours(field: str) -> set[int]:
