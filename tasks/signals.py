@@ -50,12 +50,18 @@ def ingest_chunk() -> Heard:
 
 @unit(timeout=5 * MINUTE)
 def cool_chunk() -> Heard:
-    """Let one chunk of leads cool whose points have faded with time."""
+    """Score leads anew of whom no event tells: whose points faded with time, and whose consent changed.
+
+    A withdrawal on our own page or by one click is no event; it reaches the score here.
+    """
     place = here()
     with place.store.write() as connection:
-        leads = project.cooling(connection, at=place.now, limit=LEADS)
-        changes, handovers = _follow(place, connection, leads)
-    return Heard({**({"cooled": len(leads)} if leads else {}), **changes}, handovers, len(leads) == LEADS)
+        cooled = project.cooling(connection, at=place.now, limit=LEADS)
+        reconsidered = project.reconsidered(connection, limit=LEADS)
+        changes, handovers = _follow(place, connection, [*cooled, *reconsidered])
+    counts = {"cooled": len(cooled), "reconsidered": len(reconsidered)}
+    more = LEADS in counts.values()
+    return Heard({**{name: count for name, count in counts.items() if count}, **changes}, handovers, more)
 
 
 def _follow(place: Workplace, connection: Connection, leads: Iterable[int]) -> tuple[Tally, tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """How do scores come into the database? Rows are a projection of the events; replay gives the same.
 
-A lead is scored when something happened to it (`rescore`) or when time alone changes its temperature
-(`cooling`); nothing ever sweeps over all leads.
+A lead is scored when something happened to it (`rescore`), when it gave or took back consent
+(`reconsidered`), or when time alone changes its temperature (`cooling`); nothing ever sweeps over all leads.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, exists, func, insert, or_, select
 
 from consent.schema import consent_state
 from nurture.leads import stages
 from nurture.scoring.fold import HUMAN, Event, Facts, Score, Temperature, fold
 from nurture.store.inserting import chunks, insert_or_update
+from nurture.store.marks import mark, set_mark
 from nurture.store.tables import event, lead, lead_score, message, points, temperature_change
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from nurture.scoring.policy import ScoringPolicy
 
 TRACKING = "email.tracking"
+RECONSIDERED = "score:consent"
+"""Name of the mark: up to which ledger entry changes of consent have reached the scores."""
 NO_INTENT = frozenset({"opened", "delivered"})
 """Proxies and scanners open too: an open never moves anybody on, however human it looks."""
 
@@ -70,6 +73,34 @@ def cooling(conn: Connection, *, at: datetime, limit: int) -> list[int]:
     """Which leads change their temperature by the passing of time alone? Index: ix_lead_score_cools_at."""
     due = select(lead_score.c.lead_id).where(lead_score.c.cools_at <= at).order_by(lead_score.c.cools_at).limit(limit)
     return list(conn.execute(due).scalars())
+
+
+def reconsidered(conn: Connection, *, limit: int) -> list[int]:
+    """Which leads' consent changed since the last call, in a way that may change their score?
+
+    At most `limit`, oldest change first; a full list means that a later call may have more. Whoever takes
+    consent back counts, on whatever way; who gives it only where a score is there to change, so that an
+    import of many is not scored for nothing. Index: ix_consent_state_seq.
+    """
+    table = consent_state.c
+    low = mark(conn, RECONSIDERED)
+    # Read first: what is written after it belongs to the next call. Entries of the ledger commit in order.
+    high = conn.execute(select(func.max(table.seq))).scalar() or 0
+    if high <= low:
+        return []
+    scored = exists().where(lead_score.c.lead_id == lead.c.id)
+    changed = (
+        select(table.seq, lead.c.id)
+        .join(lead, lead.c.subject == table.subject)
+        .where(table.seq > low, table.seq <= high, or_(table.state == "withdrawn", scored))
+        .distinct()
+        .order_by(table.seq)
+        .limit(limit)
+    )
+    # One entry is about one subject, so about one lead: a page never ends within an entry.
+    rows = conn.execute(changed).all()
+    set_mark(conn, RECONSIDERED, rows[-1].seq if len(rows) == limit else high)
+    return sorted({row.id for row in rows})
 
 
 def temperature_at(conn: Connection, lead_id: int, at: datetime) -> Temperature:

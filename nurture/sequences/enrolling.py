@@ -10,7 +10,7 @@ from sqlalchemy import and_, case, exists, func, insert, literal, or_, select, u
 from consent.schema import UtcTime, consent_state
 from nurture.leads.stages import AT_SALES, GONE, Bar
 from nurture.sequences.definition import ConsentConfirmed, SequenceFinished, register
-from nurture.sequences.marks import mark, set_mark, text_mark
+from nurture.store.marks import mark, set_mark, text_mark
 from nurture.store.tables import enrolment, lead, lead_score, stage_change, temperature_change
 
 if TYPE_CHECKING:

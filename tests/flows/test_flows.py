@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select, update
 
-from consent import opt_in
+from consent import opt_in, withdrawal
 from consent.addresses import Address
 from consent.schema import ledger_entry
 from nurture.handover import answers
 from nurture.leads import wordings
-from nurture.store.tables import flow_summary, handover, lead, message
+from nurture.store.tables import flow_summary, handover, lead, message, points
 from tests.flows import people
 from tests.flows.house import Installation, wait_for
 
@@ -92,6 +92,18 @@ def test_the_same_event_qualifies_once(flows: Any, workspace: Workspace, at: dat
     flows.ingest_events(at=at)
     people.request_demo(workspace, mailboxes, at=at + timedelta(hours=1))
     assert "qualified" not in flows.ingest_events(at=at + timedelta(hours=1))
+
+
+@pytest.mark.requirement(62)
+def test_a_withdrawal_reaches_the_score_without_event(flows: Any, workspace: Workspace, at: datetime) -> None:
+    [lead_id] = people.make_leads(workspace, people.addresses("leaves", 1), at=at).values()
+    with workspace.store.write() as conn:
+        subject = conn.execute(select(lead.c.subject).where(lead.c.id == lead_id)).scalar_one()
+        withdrawal.withdraw(
+            conn, subject=subject, controller="default", purposes=None, route="one_click", actor="person", at=at
+        )
+    assert flows.ingest_events(at=at)["reconsidered"] == 1
+    assert count(workspace, points, points.c.lead_id == lead_id, points.c.rule == "withdrawn") == 1
 
 
 def test_handovers_are_delivered_once(flows: Any, workspace: Workspace, at: datetime) -> None:

@@ -15,12 +15,13 @@ from sqlalchemy import insert, select, update
 
 from consent import identity, imported, tokens, withdrawal
 from consent.addresses import Address
+from consent.schema import consent_state
 from nurture.leads import register
 from nurture.leads.stages import Stage
 from nurture.scoring import policy as policies
-from nurture.scoring.project import TemperatureChange, cooling, rescore, scores, temperature_at
+from nurture.scoring.project import TemperatureChange, cooling, reconsidered, rescore, scores, temperature_at
 from nurture.scoring.replay import replay
-from nurture.store.tables import event, lead, lead_score, points, stage_change, temperature_change
+from nurture.store.tables import event, lead, lead_score, points, setting, stage_change, temperature_change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -204,6 +205,80 @@ def test_a_withdrawal_shows_in_the_score(desk: Desk) -> None:
         )
     desk.rescore(number)
     assert desk.rows(select(lead_score.c.score))[0].score == 15
+
+
+def consents(desk: Desk, number: int, *, ends: bool = True) -> None:
+    """Let a lead give consent and, on our own page, take it back: no event tells of either."""
+    [row] = desk.rows(select(lead.c.subject).where(lead.c.id == number))
+    proof = imported.ImportedConsent(row.subject, "newsletter.product", "default", "Ja", desk.at, {})
+    with desk.ws.store.write() as conn:
+        imported.record(conn, desk.ws.keyring, [proof], at=desk.at)
+        if ends:
+            withdrawal.withdraw(
+                conn, subject=row.subject, controller="default", purposes=["newsletter.product"], route="one_click",
+                actor="subject", at=desk.at,
+            )  # fmt: skip
+
+
+def changed(desk: Desk, limit: int = 1000) -> list[int]:
+    """Ask whose consent changed."""
+    with desk.ws.store.write() as conn:
+        return reconsidered(conn, limit=limit)
+
+
+@pytest.mark.requirement(62)
+def test_a_withdrawal_without_event_is_found(desk: Desk) -> None:
+    consents(desk, number := desk.lead())
+    assert changed(desk) == [number]
+
+
+def test_a_change_of_consent_is_found_once(desk: Desk) -> None:
+    consents(desk, desk.lead())
+    assert [len(changed(desk)), len(changed(desk))] == [1, 0]
+
+
+def test_no_change_writes_no_mark(desk: Desk) -> None:
+    assert changed(desk) == []
+    assert desk.rows(select(setting).where(setting.c.name == "score:consent")) == []
+
+
+def test_newcomers_are_not_scored_for_their_consent(desk: Desk) -> None:
+    consents(desk, desk.lead(), ends=False)
+    assert changed(desk) == []
+
+
+def test_who_comes_back_is_scored_anew(desk: Desk) -> None:
+    consents(desk, number := desk.lead())
+    desk.rescore(*changed(desk))
+    with desk.ws.store.write() as conn:
+        conn.execute(update(consent_state).values(state="given", seq=consent_state.c.seq + 1))
+    assert changed(desk) == [number]
+    desk.rescore(number)
+    assert desk.awards(number) == []
+
+
+def test_a_page_ends_and_goes_on(desk: Desk) -> None:
+    numbers = [desk.lead() for _ in range(5)]
+    for number in numbers:
+        consents(desk, number)
+    assert [changed(desk, limit=2) for _ in range(4)] == [numbers[:2], numbers[2:4], numbers[4:], []]
+
+
+def test_leads_without_relevance_do_not_fill_a_page(desk: Desk) -> None:
+    for _ in range(3):
+        consents(desk, desk.lead(), ends=False)
+    consents(desk, number := desk.lead())
+    assert changed(desk, limit=1) == [number]
+
+
+def test_replay_agrees_after_a_withdrawal(desk: Desk) -> None:
+    desk.happens(number := desk.lead(), "demo_requested")
+    desk.rescore(number)
+    consents(desk, number)
+    desk.rescore(*changed(desk), at=desk.at + HOUR)
+    with desk.ws.store.read() as conn:
+        assert replay(conn, POLICY).different == ()
+    assert ("withdrawn", -10) in desk.awards(number)
 
 
 def test_unknown_leads_are_left_out(desk: Desk) -> None:
