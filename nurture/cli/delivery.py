@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -33,7 +33,10 @@ def status(as_json: JsonOption = False) -> None:
         print_json(found.as_dict())
         return
     rows = [(kind, state, count) for kind, counts in found.messages.items() for state, count in sorted(counts.items())]
-    table("Messages", ("kind", "state", "count"), rows)
+    if rows:
+        table("Messages", ("kind", "state", "count"), rows)
+    else:
+        print("no messages yet")
     print(f"in doubt {found.in_doubt}, unknown {found.unknown}")
     if found.stopped:
         print(f"stopped: {', '.join(found.stopped)}")
@@ -44,9 +47,14 @@ def status(as_json: JsonOption = False) -> None:
 def close_circuit(provider: Annotated[str, typer.Argument(help="outbox, sendgrid or smtp")]) -> None:
     """Send again after a wrong key, sandbox mode or the like has been mended."""
     from nurture import clock
+    from nurture.cli.output import Exit, fail
     from nurture.delivery import circuit
+    from nurture.settings import Settings
     from nurture.store.workspace import open_workspace
 
+    known = get_args(Settings.model_fields["provider"].annotation)
+    if provider not in known:
+        fail(f"there is no provider {provider!r}; choose one of {', '.join(known)}", Exit.USAGE)
     with open_workspace() as ws, ws.store.write() as conn:
         closed = circuit.close(conn, provider, clock.now())
     print(f"{provider}: {'closed' if closed else 'was not open'}")
@@ -57,13 +65,16 @@ def list_outbox(
     as_json: JsonOption = False,
 ) -> None:
     """List mails with their subjects; `show` opens one."""
-    from nurture.cli.output import print_json, table
+    from nurture.cli.output import note, print_json, table
     from nurture.delivery.outbox import newest
     from nurture.settings import Settings
 
     found = newest(Settings().home / "outbox", limit=limit)
     if as_json:
         print_json([{"id": mail.public_id, "date": mail.date, "subject": mail.subject} for mail in found])
+        return
+    if not found:
+        note("the outbox is empty; mail lands here while the provider is `outbox`")
         return
     table("Outbox", ("id", "date", "subject"), [(mail.public_id, mail.date, mail.subject) for mail in found])
 

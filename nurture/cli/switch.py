@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 SequenceOption = Annotated[str, typer.Option("--sequence", metavar="S", help="Only this sequence.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All mail, confirmations too.")]
@@ -28,7 +31,10 @@ def stop(reason: ReasonOption, everything: AllOption = False, sequence: Sequence
     with open_workspace() as ws, ws.store.write() as conn:
         new = switch.stop(conn, scope, _actor(), reason, clock.now())
         under_way = status.under_way(conn, sequence or None)
+        known = _sequences(conn)
     print(f"{'stopped' if new else 'already stopped'}: {scope}")
+    if sequence and sequence not in known:
+        note(f"no sequence {sequence!r} has run here (known: {', '.join(known) or 'none'}); it would not start either")
     if under_way:
         note(f"{under_way} messages were on their way to the provider and may still arrive")
 
@@ -53,9 +59,18 @@ def _scope(everything: bool, sequence: str) -> str:
     from nurture.cli.output import Exit, fail
     from nurture.delivery import switch
 
-    if everything == bool(sequence):
+    if everything == bool(sequence.strip()):
         fail("say what: --all or --sequence NAME", Exit.USAGE)
-    return switch.ALL if everything else switch.sequence_scope(sequence)
+    return switch.ALL if everything else switch.sequence_scope(sequence.strip())
+
+
+def _sequences(conn: Connection) -> list[str]:
+    """Which sequences has this installation ever applied?"""
+    from sqlalchemy import select
+
+    from nurture.store.tables import sequence_version
+
+    return list(conn.execute(select(sequence_version.c.name).distinct().order_by(sequence_version.c.name)).scalars())
 
 
 def _actor() -> str:

@@ -1,0 +1,299 @@
+"""What do `nurture stop`, `resume`, `delivery` and `outbox` print, and how do they end?"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email import message_from_string
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from nurture.cli.main import run
+from nurture.delivery import circuit
+from nurture.delivery.outbox import Outbox
+from nurture.delivery.provider import Outgoing, Refused, Sender
+from nurture.settings import Settings
+from nurture.store.tables import (
+    kill_switch,
+    message,
+    send_batch,
+    sequence_version,
+    switch_change,
+    template_version,
+)
+from nurture.store.workspace import open_workspace
+from tests.nurture.delivery.world import World as People
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+USAGE = 64
+
+
+@dataclass
+class Ended:
+    """How a verb ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def home(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Path:
+    """A workspace in which nothing has happened yet."""
+    monkeypatch.setenv("NURTURE_HOME", str(settings.home))
+    shutil.copyfile(sqlite_template, tmp_path / "nurture.db")
+    return tmp_path
+
+
+@pytest.fixture
+def nurture(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Type a verb, as in a shell."""
+
+    def typed(*arguments: str) -> Ended:
+        assert home.is_dir()
+        monkeypatch.setattr(sys, "argv", ["nurture", *arguments])
+        with pytest.raises(SystemExit) as end:
+            run()
+        told = capsys.readouterr()
+        return Ended(int(end.value.code or 0), told.out, told.err)
+
+    return typed
+
+
+def rows(home: Path, query: Any) -> Sequence[Any]:
+    """Read anything."""
+    with open_workspace(Settings(home=home)) as ws, ws.store.read() as conn:
+        return conn.execute(query).all()
+
+
+def apply_sequence(home: Path, name: str = "welcome") -> None:
+    """Have a sequence applied here."""
+    row = {"name": name, "version": 1, "sha256": "b" * 64, "definition": {}, "applied_at": AT}
+    with open_workspace(Settings(home=home)) as ws, ws.store.write() as conn:
+        conn.execute(insert(sequence_version), [row])
+
+
+def plan_mail(home: Path, state: str = "planned") -> None:
+    """Queue a mail for somebody, in a batch of this state."""
+    with open_workspace(Settings(home=home)) as ws:
+        subject = People(ws, AT).person()
+        batch = {
+            "kind": "marketing", "state": state, "provider": "outbox", "environment": "e", "count": 1, "attempt": 1,
+            "sequence": "welcome", "planned_at": AT, "not_before": AT, "not_after": AT,
+        }  # fmt: skip
+        template = {"key": "welcome/hello/cold/de", "sha256": "0" * 64, "links": [], "seen_at": AT}
+        with ws.store.write() as conn:
+            values = {
+                "public_id": "a" * 26, "kind": "marketing", "subject": subject, "step": "hello", "occurrence": 1,
+                "class": "educational", "language": "de", "tracked": False, "planned_at": AT,
+                "batch_id": conn.execute(insert(send_batch).values(batch).returning(send_batch.c.id)).scalar_one(),
+                "template_version_id": conn.execute(
+                    insert(template_version).values(template).returning(template_version.c.id)
+                ).scalar_one(),
+            }  # fmt: skip
+            conn.execute(insert(message).values(values))
+
+
+def put_out(home: Path, *public_ids: str, subject: str = "Guten Tag") -> None:
+    """Lay mails into the outbox."""
+    box = Outbox(home / "outbox", Sender("news@musterwerk.example", "Musterwerk"))
+    for public_id in public_ids:
+        mail = Outgoing(
+            public_id=public_id, attempt=1, to_address="erika@example.org", to_name="Erika", subject=subject,
+            html="<p>Hallo als HTML</p>", text="Hallo als Text", headers={}, at=AT, category="welcome.hello",
+        )  # fmt: skip
+        box.submit([mail])
+
+
+# --- stop and resume ---------------------------------------------------------------------------
+
+
+def test_stop_all_stops_everything(nurture: Callable[..., Ended], home: Path) -> None:
+    done = nurture("stop", "--all", "--reason", "wrong price")
+    assert (done.code, done.out) == (0, "stopped: all\n")
+    assert [(row.scope, row.reason) for row in rows(home, select(kill_switch))] == [("all", "wrong price")]
+
+
+def test_stopping_twice_keeps_the_first_word(nurture: Callable[..., Ended], home: Path) -> None:
+    nurture("stop", "--all", "--reason", "first")
+    done = nurture("stop", "--all", "--reason", "second")
+    assert (done.code, done.out) == (0, "already stopped: all\n")
+    assert rows(home, select(kill_switch.c.reason)) == [("first",)]
+
+
+def test_one_sequence_can_be_stopped(nurture: Callable[..., Ended], home: Path) -> None:
+    apply_sequence(home)
+    done = nurture("stop", "--sequence", "welcome", "--reason", "typo")
+    assert (done.code, done.out, done.err) == (0, "stopped: sequence:welcome\n", "")
+
+
+def test_a_misspelt_sequence_is_stopped_with_a_warning(nurture: Callable[..., Ended], home: Path) -> None:
+    apply_sequence(home)
+    done = nurture("stop", "--sequence", "welcom", "--reason", "typo")
+    assert (done.code, done.out) == (0, "stopped: sequence:welcom\n")
+    assert "no sequence 'welcom' has run here (known: welcome)" in done.err
+
+
+def test_the_change_names_who_typed(nurture: Callable[..., Ended], home: Path) -> None:
+    nurture("stop", "--all", "--reason", "wrong price")
+    nurture("resume", "--all", "--reason", "mended")
+    changes = rows(home, select(switch_change).order_by(switch_change.c.id))
+    assert [(row.change, row.reason) for row in changes] == [("stop", "wrong price"), ("resume", "mended")]
+    assert all(row.actor.startswith("cli") for row in changes)
+
+
+def test_stop_tells_what_may_still_arrive(nurture: Callable[..., Ended], home: Path) -> None:
+    plan_mail(home, "submitting")
+    done = nurture("stop", "--all", "--reason", "wrong price")
+    assert "1 messages were on their way to the provider and may still arrive" in done.err
+
+
+@pytest.mark.parametrize("verb", ["stop", "resume"])
+@pytest.mark.parametrize("scope", [[], ["--all", "--sequence", "welcome"], ["--sequence", " "]])
+def test_a_scope_must_be_chosen(nurture: Callable[..., Ended], verb: str, scope: list[str]) -> None:
+    done = nurture(verb, *scope, "--reason", "x")
+    assert (done.code, done.out) == (USAGE, "")
+    assert "say what: --all or --sequence NAME" in done.err
+
+
+@pytest.mark.parametrize("verb", ["stop", "resume"])
+def test_a_reason_is_wanted(nurture: Callable[..., Ended], verb: str) -> None:
+    done = nurture(verb, "--all")
+    assert (done.code, done.out) == (USAGE, "")
+    assert "--reason" in done.err
+
+
+def test_resume_lifts_the_stop(nurture: Callable[..., Ended], home: Path) -> None:
+    nurture("stop", "--all", "--reason", "x")
+    done = nurture("resume", "--all", "--reason", "mended")
+    assert (done.code, done.out, done.err) == (0, "resumed: all\n", "")
+    assert rows(home, select(kill_switch)) == []
+
+
+def test_resuming_what_runs_says_so(nurture: Callable[..., Ended]) -> None:
+    done = nurture("resume", "--all", "--reason", "x")
+    assert (done.code, done.out) == (0, "was not stopped: all\n")
+
+
+def test_resume_names_what_stays_stopped(nurture: Callable[..., Ended]) -> None:
+    nurture("stop", "--all", "--reason", "x")
+    nurture("stop", "--sequence", "welcome", "--reason", "x")
+    assert "still stopped: sequence:welcome" in nurture("resume", "--all", "--reason", "x").err
+
+
+# --- delivery ----------------------------------------------------------------------------------
+
+
+def test_status_of_nothing_says_so(nurture: Callable[..., Ended]) -> None:
+    done = nurture("delivery", "status")
+    assert (done.code, done.out) == (0, "no messages yet\nin doubt 0, unknown 0\n")
+
+
+def test_status_of_nothing_as_json(nurture: Callable[..., Ended]) -> None:
+    told = json.loads(nurture("delivery", "status", "--json").out)
+    assert told == {"messages": {}, "in_doubt": 0, "unknown": 0, "stopped": [], "circuits": []}
+
+
+def test_status_counts_messages_by_state(nurture: Callable[..., Ended], home: Path) -> None:
+    plan_mail(home, "in_doubt")
+    told = json.loads(nurture("delivery", "status", "--json").out)
+    assert (told["messages"], told["in_doubt"]) == ({"marketing": {"in_doubt": 1}}, 1)
+    assert "in_doubt" in nurture("delivery", "status").out
+
+
+def test_status_tells_what_is_stopped(nurture: Callable[..., Ended]) -> None:
+    nurture("stop", "--all", "--reason", "x")
+    assert json.loads(nurture("delivery", "status", "--json").out)["stopped"] == ["all"]
+    assert "stopped: all" in nurture("delivery", "status").out
+
+
+def open_circuit(home: Path) -> None:
+    """Let the provider refuse our key."""
+    with open_workspace(Settings(home=home)) as ws, ws.store.write() as conn:
+        circuit.record(conn, "sendgrid", Refused("http 401", None, opens_circuit=True), AT)
+
+
+def test_status_tells_why_a_circuit_is_open(nurture: Callable[..., Ended], home: Path) -> None:
+    open_circuit(home)
+    [told] = json.loads(nurture("delivery", "status", "--json").out)["circuits"]
+    assert (told["provider"], told["state"], told["reason"]) == ("sendgrid", "open", "http 401")
+    assert "sendgrid: open http 401" in nurture("delivery", "status").out
+
+
+def test_closing_a_circuit_by_hand(nurture: Callable[..., Ended], home: Path) -> None:
+    open_circuit(home)
+    assert nurture("delivery", "close-circuit", "sendgrid").out == "sendgrid: closed\n"
+    assert "sendgrid: closed" in nurture("delivery", "status").out
+
+
+def test_closing_a_closed_circuit_says_so(nurture: Callable[..., Ended]) -> None:
+    done = nurture("delivery", "close-circuit", "smtp")
+    assert (done.code, done.out) == (0, "smtp: was not open\n")
+
+
+def test_an_unknown_provider_is_refused(nurture: Callable[..., Ended]) -> None:
+    done = nurture("delivery", "close-circuit", "sendgird")
+    assert (done.code, done.out) == (USAGE, "")
+    assert "choose one of outbox, sendgrid, smtp" in done.err
+
+
+# --- outbox ------------------------------------------------------------------------------------
+
+
+def test_an_empty_outbox_says_so(nurture: Callable[..., Ended]) -> None:
+    done = nurture("outbox", "list")
+    assert (done.code, done.out) == (0, "")
+    assert "the outbox is empty" in done.err
+
+
+def test_an_empty_outbox_is_an_empty_list(nurture: Callable[..., Ended]) -> None:
+    assert json.loads(nurture("outbox", "list", "--json").out) == []
+
+
+def test_the_outbox_lists_its_mails(nurture: Callable[..., Ended], home: Path) -> None:
+    put_out(home, "a" * 26, subject="Grüße")
+    assert json.loads(nurture("outbox", "list", "--json").out) == [
+        {"id": "a" * 26, "date": AT.isoformat(), "subject": "Grüße"}
+    ]
+    assert "Grüße" in nurture("outbox", "list").out
+
+
+def test_the_list_keeps_to_its_limit(nurture: Callable[..., Ended], home: Path) -> None:
+    put_out(home, *(letter * 26 for letter in "abc"))
+    assert len(json.loads(nurture("outbox", "list", "--limit", "2", "--json").out)) == 2
+
+
+def test_a_limit_of_none_is_refused(nurture: Callable[..., Ended]) -> None:
+    assert nurture("outbox", "list", "--limit", "0").code == USAGE
+
+
+def test_show_prints_headers_and_text(nurture: Callable[..., Ended], home: Path) -> None:
+    put_out(home, "a" * 26)
+    done = nurture("outbox", "show", "a" * 26)
+    shown = message_from_string(done.out)
+    assert (done.code, shown["Subject"]) == (0, "Guten Tag")
+    assert "Hallo als Text" in done.out
+    assert "Hallo als HTML" not in done.out
+
+
+def test_show_prints_the_html_alone(nurture: Callable[..., Ended], home: Path) -> None:
+    put_out(home, "a" * 26)
+    done = nurture("outbox", "show", "a" * 26, "--html")
+    assert done.out.startswith("<p>Hallo als HTML</p>")
+
+
+@pytest.mark.parametrize("public_id", ["b" * 26, "../keys", ""])
+def test_an_unknown_mail_is_an_error(nurture: Callable[..., Ended], home: Path, public_id: str) -> None:
+    put_out(home, "a" * 26)
+    done = nurture("outbox", "show", public_id)
+    assert (done.code, done.out) == (1, "")
+    assert "`nurture outbox list` gives the ids" in done.err
