@@ -109,7 +109,8 @@ def _add_examples(app: typer.Typer, prefix: str) -> None:
     """Put an example below the help of each verb that brings none."""
     for command in app.registered_commands:
         name = command.name or (command.callback.__name__ if command.callback else "")
-        if example := EXAMPLES.get(f"{prefix}{name}"):
+        own = command.help or (command.callback.__doc__ if command.callback else "") or ""
+        if "Example: " not in own and (example := EXAMPLES.get(f"{prefix}{name}")):
             command.epilog = f"Example: {example}"
     for group in app.registered_groups:
         if group.typer_instance is not None:
