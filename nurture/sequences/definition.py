@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     StrictInt,
@@ -20,10 +18,11 @@ from pydantic import (
 )
 from sqlalchemy import insert, select
 
+from nurture import NurtureError
 from nurture.delivery.content.notes import MessageClass, Temperature  # noqa: TC001  pydantic needs them at run time
 from nurture.sequences.duration import Span, read_duration
-from nurture.sequences.reading import DefinitionError, Finding, SequenceError, canonical, line_of, parse, read
 from nurture.sequences.window import DAYS, Calendar, Window, calendar_known
+from nurture.store.definitions import DefinitionError, Finding, Part, line_of, parse, read
 from nurture.store.tables import sequence_version
 from nurture.tracking.vocabulary import EventKind
 
@@ -43,10 +42,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="lowe
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", description="HH:MM")]
 
 
-class Part(BaseModel):
-    """Any mapping of a definition: fixed, and without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+class SequenceError(NurtureError):
+    """Base of what can go wrong with sequences; a mistake in their files is a DefinitionError."""
 
 
 class SendWindow(Part):
@@ -329,7 +326,7 @@ def _load(templates: Path, _state: tuple[tuple[Path, int, int, int], ...]) -> di
     for path in sorted(templates.glob("*/sequence.yaml")):
         name = f"{templates.name}/{path.parent.name}/{path.name}"
         try:
-            data = read(path, name)
+            data = read(path, name, first="sequence")
             sequence = parse(Sequence, data, name)
         except DefinitionError as error:
             found += error.findings
@@ -346,6 +343,11 @@ def _load(templates: Path, _state: tuple[tuple[Path, int, int, int], ...]) -> di
     if found:
         raise DefinitionError(found)
     return loaded
+
+
+def canonical(data: object) -> str:
+    """Write data as JSON in one way only, for comparing and hashing."""
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def plain(sequence: Sequence) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from consent import ledger
 from consent.schema import identity, suppression
-from nurture.sequences.reading import SequenceError
+from nurture.sequences.definition import SequenceError
 from nurture.sequences.wording import because, remedy
 from nurture.store.tables import (
     authorisation,

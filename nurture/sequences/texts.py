@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nurture.delivery.content.library import MailKey
 from nurture.delivery.content.notes import Temperature
 from nurture.sequences.definition import MailStep
-from nurture.sequences.reading import Finding
+from nurture.store.definitions import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

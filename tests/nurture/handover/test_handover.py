@@ -467,7 +467,7 @@ def test_policy_mistakes_name_their_line(tmp_path: Path, rules: HandoverPolicy, 
         policy.load(tmp_path)
 
     assert [line.split(": ")[:2] for line in str(caught.value).splitlines()] == [
-        ["handover.yaml:8", "rules.0.answer_within"],
-        ["handover.yaml:10", "rules.0.answer_in"],
-        ["handover.yaml:13", "rules.1.when.temperature"],
+        ["handover.yaml:8", "rules[0].answer_within"],
+        ["handover.yaml:10", "rules[0].answer_in"],
+        ["handover.yaml:13", "rules[1].when.temperature"],
     ]

@@ -46,13 +46,13 @@ def line_of(text: str) -> int:
 @pytest.mark.parametrize(
     ("old", "new", "place", "says"),
     [
-        ("points: 10, cap: {points: 10, per: 30d}}", "points: ten}", "rules.0", "points"),
-        ("on: [opened]", "on: [openend]", "rules.0", "there is no event 'openend'"),
+        ("points: 10, cap: {points: 10, per: 30d}}", "points: ten}", "rules[0]", "points"),
+        ("on: [opened]", "on: [openend]", "rules[0]", "there is no event 'openend'"),
         ("hysteresis: 3", "hysteresis: 31", "bands", "smaller than each band"),
         ("version: 1", "version: 0", "version", "greater than or equal to 1"),
         ("half_life: 30d", "half_life: 30 days", "half_life", "no length of time"),
         ("after: 7d", "after: 6d", "rules", "before day 7"),
-        ("bands:", "bandz:", "bandz", "not permitted"),
+        ("bands:", "bandz:", "bandz", "is no known key here"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(

@@ -18,7 +18,7 @@ from nurture.delivery.content.library import Library
 from nurture.delivery.provider import Unknown
 from nurture.sequences import explain as explaining
 from nurture.sequences.decide import Reason
-from nurture.sequences.reading import SequenceError
+from nurture.sequences.definition import SequenceError
 from nurture.sequences.tick import Tick
 from nurture.sequences.wording import LANGUAGES, OUTCOMES, REASONS, REMEDIES, WORDS, text
 from nurture.store.tables import handover, message, message_exception, points, send_batch
