@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 EMAIL = "email"
 """The one channel so far; consent for it unlocks no other."""
+NEWSLETTER = "newsletter.product"
+"""The mails this product sends unless a sequence says otherwise."""
 TRACKING = "email.tracking"
 """Measuring opens and clicks: a consent of its own, which falls with any mail consent."""
 EVERYTHING = "*"

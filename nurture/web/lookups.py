@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from consent import states, tokens
 from consent.schema import identity
-from consent.wording import NEWSLETTER
+from consent.states import NEWSLETTER
 from nurture.store.tables import message, template_version
 
 if TYPE_CHECKING:

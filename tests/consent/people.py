@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from consent import gate, opt_in, texts, tokens, withdrawal, wording
+from consent import gate, opt_in, states, texts, tokens, withdrawal
 from consent.addresses import Address
+from tests.consent import wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from consent.keys import Keyring
     from nurture.store.engine import Store
 
-NEWSLETTER, TRACKING, OTHER = "newsletter.product", "email.tracking", "newsletter.events"
+NEWSLETTER, TRACKING, OTHER = states.NEWSLETTER, states.TRACKING, "newsletter.events"
 
 
 @dataclass(frozen=True)

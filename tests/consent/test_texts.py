@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consent import texts, wording
+from consent import texts
+from tests.consent import wording
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,8 +20,8 @@ GOOD = wording.standard("default", "Musterwerk GmbH")
 NEWS_DE, NEWS_EN, TRACK_DE, TRACK_EN = GOOD
 
 
-def test_standard_wordings_are_complete(store: Store, at: datetime) -> None:
-    """What a new installation begins with may be published, once."""
+def test_wordings_are_published_once(store: Store, at: datetime) -> None:
+    """Complete wordings may be published; again changes nothing."""
     with store.write() as conn:
         assert [texts.publish(conn, GOOD, at=at) for _ in range(2)] == [4, 0]
         listed = texts.overview(conn)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, insert, select
 
-from consent import identity, imported, opt_in, texts, wording
+from consent import identity, imported, opt_in, texts
 from consent.addresses import Address
 from nurture.delivery import queue
 from nurture.delivery.content.compiler import Compiled
@@ -20,6 +20,7 @@ from nurture.delivery.provider import Accepted, Outcome, Outgoing
 from nurture.leads import register
 from nurture.leads.register import NewLead
 from nurture.store.tables import enrolment, message, message_exception, send_batch, sequence_version
+from tests.consent import wording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

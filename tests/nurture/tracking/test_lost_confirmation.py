@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, insert, select
 
-from consent import ledger, opt_in, texts, tokens, wording
+from consent import ledger, opt_in, texts, tokens
 from consent.addresses import Address
 from consent.schema import identity, ledger_entry, opt_in_request, suppression
 from nurture.leads import register
 from nurture.store.tables import message, raw_event
 from nurture.tracking.ingest import ingest
+from tests.consent import wording
 from tests.nurture.tracking.conftest import Person, add_message, provider_event
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, insert, select
 
-from consent import opt_in, texts, tokens, wording
+from consent import opt_in, texts, tokens
 from consent.addresses import Address
 from consent.schema import ledger_entry
 from consent.states import standings
 from nurture.clock import VirtualClock
 from nurture.store.tables import message, raw_event, send_batch, template_version
 from nurture.web.app import create_app
+from tests.consent import wording
 from tests.nurture.web.visitor import Visitor
 
 if TYPE_CHECKING:

@@ -1,16 +1,9 @@
-"""Which wording does a new installation begin with? German and English, to be read by counsel.
-
-Named, specific, separate per purpose, and with the withdrawal beside it. An engineering default, not
-legal advice.
-"""
+"""Wordings for tests, so that these rest on no file; the product's own stand in policies/consent.yaml."""
 
 from __future__ import annotations
 
-from consent.states import TRACKING
+from consent.states import NEWSLETTER, TRACKING
 from consent.texts import TextVersion
-
-NEWSLETTER = "newsletter.product"
-"""Purpose of the mails this product sends unless a sequence says otherwise."""
 
 TOPICS = {
     "de": "Fachwissen, Produktneuheiten, Veranstaltungen und Angebote",
