@@ -13,6 +13,7 @@ from nurture.clock import now
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nurture.cli.launcher.api import PrefectApi
     from nurture.cli.launcher.supervisor import Up
     from nurture.store.workspace import Workspace
 
@@ -34,7 +35,29 @@ def wait_for(question: Callable[[], T], seconds: float = 240.0, pause: float = 0
 
 
 @dataclass
-class Installation:
+class Server:
+    """A Prefect server, with eyes on it."""
+
+    api: PrefectApi
+    env: dict[str, str]
+
+    def events(self, name: str, since: datetime | None = None) -> list[dict[str, Any]]:
+        """Give the stored events of a name, oldest first."""
+        asked = {"filter": {"event": {"name": [name]}, "order": "ASC"}, "limit": 50}
+        page = self.api.post("/events/filter", asked)
+        found: list[dict[str, Any]] = list(page["events"])
+        while page["next_page"]:
+            page = self.api.get(page["next_page"].partition("/api")[2])
+            found += page["events"]
+        return [one for one in found if since is None or datetime.fromisoformat(one["occurred"]) >= since]
+
+    def emit(self, name: str) -> None:
+        """Say what the web app says when it stored events."""
+        self.api.emit(name, "nurture.web", {"count": 1}, at=now().isoformat())
+
+
+@dataclass
+class Installation(Server):
     """What `nurture up` made, with eyes on it."""
 
     running: Up
@@ -44,12 +67,12 @@ class Installation:
 
     def deployments(self) -> dict[str, dict[str, Any]]:
         """Give all deployments by name."""
-        return {row["name"]: row for row in self.running.api.post("/deployments/filter", {"limit": 200})}
+        return {row["name"]: row for row in self.api.post("/deployments/filter", {"limit": 200})}
 
     def runs(self, deployment: str, **state: object) -> list[dict[str, Any]]:
         """Give a deployment's runs, oldest first."""
         by_name = {"deployments": {"name": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC"}
-        rows: list[dict[str, Any]] = self.running.api.post("/flow_runs/filter", {**by_name, "limit": 200, **state})
+        rows: list[dict[str, Any]] = self.api.post("/flow_runs/filter", {**by_name, "limit": 200, **state})
         return rows
 
     def triggered(self, deployment: str, since: datetime | None = None) -> list[dict[str, Any]]:
@@ -63,30 +86,16 @@ class Installation:
         time.sleep(4)
         return len(self.runs(deployment)) == len(before) and all(self.ended(run) for run in before)
 
-    def events(self, name: str, since: datetime | None = None) -> list[dict[str, Any]]:
-        """Give the stored events of a name, oldest first."""
-        asked = {"filter": {"event": {"name": [name]}, "order": "ASC"}, "limit": 50}
-        page = self.running.api.post("/events/filter", asked)
-        found: list[dict[str, Any]] = list(page["events"])
-        while page["next_page"]:
-            page = self.running.api.get(page["next_page"].partition("/api")[2])
-            found += page["events"]
-        return [one for one in found if since is None or datetime.fromisoformat(one["occurred"]) >= since]
-
-    def emit(self, name: str) -> None:
-        """Say what the web app says when it stored events."""
-        self.running.api.emit(name, "nurture.web", {"count": 1}, at=now().isoformat())
-
     def run(self, deployment: str, **parameters: object) -> dict[str, Any]:
         """Start a deployment by hand."""
         found = self.deployments()[deployment]
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        made: dict[str, Any] = self.running.api.post(f"/deployments/{found['id']}/create_flow_run", body)
+        made: dict[str, Any] = self.api.post(f"/deployments/{found['id']}/create_flow_run", body)
         return made
 
     def state(self, run: dict[str, Any]) -> str:
         """Give the type of a run's state now."""
-        return str(self.running.api.get(f"/flow_runs/{run['id']}")["state_type"])
+        return str(self.api.get(f"/flow_runs/{run['id']}")["state_type"])
 
     def ended(self, run: dict[str, Any]) -> str:
         """Give the type of a run's last state, empty while it goes on."""
