@@ -112,6 +112,20 @@ UNWRITTEN = {
 }
 """Reasons of mails that could not be written: English, German, what would change it."""
 
+STATES = {
+    "planned": "waits for its time",
+    "claimed": "a worker prepares it; nothing has left",
+    "submitting": "it is being handed to the provider",
+    "accepted": "the provider took it",
+    "rejected": "the provider will never take it",
+    "in_doubt": "nobody knows yet whether the provider took it; a marketing mail is not sent again",
+    "unknown": "the doubt was never resolved",
+    "suppressed": "it may not be sent: a gate closed after planning",
+    "expired": "not sent in time",
+    "failed_render": "it could not be written",
+}
+"""What `nurture delivery status` counts."""
+
 
 def rows(heads: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
     """Write a Markdown table; a bar inside a cell is escaped."""
@@ -204,7 +218,7 @@ def reasons_page() -> str:
     from consent.gate import RefusalReason
     from nurture.leads.stages import Bar
     from nurture.sequences.decide import Reason
-    from nurture.sequences.wording import REASONS, REMEDIES
+    from nurture.sequences.wording import CODES, REASONS, REMEDIES
 
     def told(code: str) -> tuple[str, str, str, str]:
         english, german = REASONS[code]
@@ -220,6 +234,9 @@ def reasons_page() -> str:
         heads,
         [*map(told, LAST_MOMENT), *((f"`{code}`", *texts) for code, texts in UNWRITTEN.items())],
     )
+    states = rows(
+        ("state", "German", "meaning"), ((f"`{state}`", CODES[state], text) for state, text in STATES.items())
+    )
     return (
         f"{GENERATED}{REASONS_INTRO}\n"
         "## Refusals of the consent gate\n\n"
@@ -231,7 +248,9 @@ def reasons_page() -> str:
         "## Reasons of the last moment\n\n"
         "Between the queue and the provider. The planner's stages (customer, disqualified, with sales) and the\n"
         "consent gate are asked here once more.\n\n"
-        f"{last}"
+        f"{last}\n"
+        "## States of a mail\n\n"
+        f"{states}"
     )
 
 
