@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from consent import ledger
 from consent.schema import identity, suppression
 from nurture.sequences.definition import SequenceError
-from nurture.sequences.wording import because, remedy
+from nurture.sequences.wording import afterwards, because, remedy
 from nurture.store.tables import (
     authorisation,
     decision,
@@ -69,6 +69,7 @@ class Explanation:
             if entry.kind == "decision":
                 made["because"] = because(entry.facts, "en")
                 made["would_have_changed_it"] = remedy(entry.facts, "en")
+                made["what_follows"] = afterwards(entry.facts, "en")
             timeline.append(made)
         return {"lead": self.lead_id, "step": self.step, "now": self.now, "timeline": timeline}
 

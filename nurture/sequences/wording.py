@@ -22,7 +22,8 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "stopped": ("sending was stopped by the kill switch", "der Versand war durch den Notschalter gestoppt"),
     "window": ("the send window was closed", "das Versandfenster war geschlossen"),
     "frequency": ("the lead had enough mails in this period", "der Lead hatte im Zeitraum genug E-Mails"),
-    "frequency_cap": ("the lead had enough mails in this period", "der Lead hatte im Zeitraum genug E-Mails"),
+    "frequency_cap": ("another mail took the last place of this period while this one waited",
+                      "eine andere E-Mail belegte den letzten Platz im Zeitraum, während diese wartete"),
     "no_template": ("there was no text for this temperature and language",
                     "es gab keinen Text für diese Temperatur und Sprache"),
     "no_consent": ("there was no confirmed consent", "es lag keine bestätigte Einwilligung vor"),
@@ -62,6 +63,21 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
     "expired": ("a provider that answers in time", "ein Versanddienst, der rechtzeitig antwortet"),
 }  # fmt: skip
 
+SKIPPED = (
+    "the mail is left out and not sent later; the sequence goes on with its next step",
+    "die E-Mail entfällt und wird nicht nachgeholt; die Sequenz geht mit dem nächsten Schritt weiter",
+)
+AFTERWARDS: Mapping[str, tuple[str, str]] = {
+    "frequency_cap": SKIPPED,
+    "expired": SKIPPED,
+    "with_sales": (
+        "the mail is left out and not sent later; the next step follows when sales returns the lead",
+        "die E-Mail entfällt und wird nicht nachgeholt; der nächste Schritt folgt nach der Rückgabe des Leads",
+    ),
+}
+"""What follows when a mail that was planned does not leave. Its enrolment has moved on already, and the mail of a
+step is made once, so that nobody gets it twice: a planned mail is never put off, only left out."""
+
 OUTCOMES: Mapping[str, tuple[str, str]] = {
     "planned": ("mail planned", "E-Mail eingeplant"),
     "withheld": ("not sent", "nicht gesendet"),
@@ -83,6 +99,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "no_sequence": ("in no sequence", "in keiner Sequenz"),
     "until": ("again at {next_at}", "erneut am {next_at}"),
     "next": ("next step at {next_at}", "nächster Schritt am {next_at}"),
+    "afterwards": ("what follows: ", "wie es weitergeht: "),
     "change": ("would have changed it: ", "anders wäre es gewesen durch: "),
     "consent": ("consent", "Einwilligung"),
     "suppressed": ("address suppressed", "Adresse gesperrt"),
@@ -135,6 +152,13 @@ def remedy(facts: Mapping[str, Any], language: str) -> str | None:
         return None
     reason = str(facts["reason"])
     return _pick(REMEDIES, reason, language) if reason in REMEDIES else None
+
+
+def afterwards(facts: Mapping[str, Any], language: str) -> str | None:
+    """Say what becomes of a planned mail that was withheld at the last moment; None where that needs no word."""
+    reason = str(facts["reason"])
+    withheld = facts["phase"] == "intent" and facts["outcome"] == "withheld"
+    return _pick(AFTERWARDS, reason, language) if withheld and reason in AFTERWARDS else None
 
 
 def text(told: Explanation, *, language: str, zone: ZoneInfo) -> str:
@@ -227,4 +251,6 @@ class _Teller:
         lines.append("  ".join(gates))
         if (cure := remedy(facts, self.language)) is not None:
             lines.append(self.word("change") + cure)
+        if (follows := afterwards(facts, self.language)) is not None:
+            lines.append(self.word("afterwards") + follows)
         return lines

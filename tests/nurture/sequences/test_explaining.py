@@ -9,19 +9,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import typer
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from typer.testing import CliRunner
 
 from consent import suppression
 from nurture.cli import sequence as cli
+from nurture.delivery import withheld
 from nurture.delivery.content.library import Library
 from nurture.delivery.provider import Unknown
 from nurture.sequences import explain as explaining
 from nurture.sequences.decide import Reason
 from nurture.sequences.definition import SequenceError
 from nurture.sequences.tick import Tick
-from nurture.sequences.wording import LANGUAGES, OUTCOMES, REASONS, REMEDIES, WORDS, text
-from nurture.store.tables import handover, message, message_exception, points, send_batch
+from nurture.sequences.wording import AFTERWARDS, LANGUAGES, OUTCOMES, REASONS, REMEDIES, WORDS, text
+from nurture.store.tables import enrolment, handover, message, message_exception, points, send_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,6 +127,47 @@ def test_every_reason_has_words_and_a_remedy() -> None:
     assert set(Reason) <= set(REASONS)
     assert set(Reason) <= set(REMEDIES)
     assert all(len(pair) == len(LANGUAGES) for words in (REASONS, REMEDIES, OUTCOMES, WORDS) for pair in words.values())
+
+
+def hold_back(world: World, reason: str, at: datetime) -> None:
+    """Withhold the one planned mail at the last moment."""
+    with world.ws.store.write() as conn:
+        [mail] = conn.execute(select(message.c.id)).scalars()
+        gates = (withheld.Gate("frequency", passed=False),)
+        withheld.withhold(conn, [withheld.Withheld(mail, "suppressed", reason, gates)], at=at)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("reason", sorted(AFTERWARDS))
+def test_a_mail_lost_at_the_last_moment_is_no_secret(world: World, at: datetime, reason: str, language: str) -> None:
+    """Nobody looks for a mail that will not come: the explanation says that it is left out, and what is next."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    hold_back(world, reason, at)
+    shown = text(told(world, lead_id), language=language, zone=BERLIN)
+    assert AFTERWARDS[reason][LANGUAGES.index(language)] in shown
+
+
+def test_what_follows_stands_in_the_plain_data_too(world: World, at: datetime) -> None:
+    """Programs read the same as people."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    hold_back(world, "frequency_cap", at)
+    decisions = [entry for entry in told(world, lead_id).as_dict()["timeline"] if entry["kind"] == "decision"]
+    [last] = [entry for entry in decisions if entry["phase"] == "intent"]
+    assert last["because"] == "another mail took the last place of this period while this one waited"
+    assert last["what_follows"].startswith("the mail is left out and not sent later")
+    assert all(entry["what_follows"] is None for entry in decisions if entry is not last)
+
+
+def test_a_mail_lost_to_the_cap_is_not_planned_again(world: World, at: datetime) -> None:
+    """What the explanation says is so: the enrolment stands at its next step, and no second mail comes."""
+    world.people(1, at)
+    world.tick(at)
+    hold_back(world, "frequency_cap", at)
+    world.tick(at + timedelta(hours=1))
+    assert [row.step for row in world.rows(enrolment)] == ["proof"]
+    assert len(world.rows(message)) == 1
 
 
 class Silent:
