@@ -25,7 +25,7 @@ OLDEST = (3, 11)
 # verb -> (one line of help, does it need the development tools?)
 VERBS = {
     "demo": ("run the whole product on the bundled example, offline (all options: demo --help)", False),
-    "test": ("run the tests (arguments go to pytest; --postgres: only on PostgreSQL)", True),
+    "test": ("run the tests (arguments go to pytest; --database sqlite: only on SQLite)", True),
     "check": ("lint, types, import contracts, requirement coverage", True),
     "bench": ("measure, as ratios within one run (--quick: under a minute)", True),
     "up": ("start the local server, worker and web app (nurture up)", False),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -29,8 +29,27 @@ def default_home() -> Path:
     return Path(os.environ.get("NURTURE_HOME", ".nurture")).resolve()
 
 
-class SettingsError(NurtureError, ValueError):
+SECRETS = {"sendgrid_api_key", "smtp_password", "handover_secret"}
+
+
+class SettingsError(NurtureError):
     """A setting is missing or wrong; the message names it and the remedy, never its value."""
+
+
+class NoSecrets(TomlConfigSettingsSource):
+    """nurture.toml, which is read and copied by many: a secret in it is refused."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Give its values; raises SettingsError for a secret, naming it and where it belongs."""
+        given = super().__call__()
+        found = sorted(SECRETS & given.keys())
+        if found:
+            name = found[0]
+            raise SettingsError(
+                f"nurture.toml: {name} is a secret and may not stand there; "
+                f"use NURTURE_{name.upper()} or name a file with {name}_file"
+            )
+        return given
 
 
 class Settings(BaseSettings):
@@ -96,7 +115,7 @@ class Settings(BaseSettings):
         """Arguments, environment, then nurture.toml of the home folder that these two name."""
         given = init_settings()
         home = Path(given.get("home") or default_home())
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, home / "nurture.toml")
+        return init_settings, env_settings, NoSecrets(settings_cls, home / "nurture.toml")
 
     @field_validator("home", "project")
     @classmethod

@@ -1,6 +1,6 @@
 """Which of the product's 120 requirements does a test carry? Run by `dev.py check`; prints, never fails.
 
-A test names them with `@pytest.mark.requirement(42, 43)`. The list itself is docs/reference/requirements.md.
+A test names them with `@pytest.mark.requirement(42, 43)`, by the numbers of the product's list of requirements.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def _subject(connection: Connection, lead_id: int | None, subject: str) -> str:
         found = connection.execute(select(lead.c.subject).where(lead.c.id == lead_id))
     person: str | None = found.scalar_one_or_none()
     if person is None:
-        fail("there is no such person; 'nurture leads list' shows the numbers")
+        fail("there is no such lead; imports, handovers and explain name them by number")
     return person
 
 

@@ -35,7 +35,7 @@ def show(
         rules = policy.load(ws.settings.policies)
         found = project.scores(conn, rules, [lead], at=moment(at))
     if lead not in found:
-        fail(f"there is no lead {lead}; take the id from `nurture leads` or from a handover")
+        fail(f"there is no lead {lead}; take its number from a handover or from `nurture explain`")
     score = found[lead]
     if as_json:
         print_json({"lead": lead} | described(score))
