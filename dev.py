@@ -79,7 +79,8 @@ def prepare(*, development: bool) -> None:
     install: list[str | Path] = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check"]
     if uv:
         install = [uv, "pip", "install", "--python", PYTHON]
-    if run(*install, "--quiet", "--require-hashes", "-r", lock) != 0:
+    # The lock is complete; left to resolve by itself, pip looks for other versions where extras are asked.
+    if run(*install, "--quiet", "--no-deps", "--require-hashes", "-r", lock) != 0:
         fail("the installation failed; its message stands above. Is a package index reachable?")
     link_checkout()
     say("Preparing an empty Prefect database (once) ...")
