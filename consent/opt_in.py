@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import func, insert, select, update
 
 from consent import ConsentError, canonical, gate, identity, ledger, sealing, suppression, texts, tokens, vault
 from consent.answers import (
@@ -27,7 +27,6 @@ from consent.answers import (
     Unknown,
 )
 from consent.schema import opt_in_purpose, opt_in_request
-from consent.schema import suppression as suppression_table
 from consent.states import EMAIL, Standing, State, put, standings
 
 if TYPE_CHECKING:
@@ -89,9 +88,9 @@ def request(  # noqa: PLR0913  each is a fact the proof needs
     """Record that somebody asked for mail, and have one confirmation mail queued.
 
     `evidence` is what the edge saw (page, IP, user agent, form values, state of the boxes); it is sealed,
-    and what is missing stays missing. Nothing is recorded beyond the caps, for a blocked address, or when
-    all purposes stand given with the current wording. Raises TextError where a purpose has no published
-    text, OptInError for no purpose.
+    and what is missing stays missing. Nothing is recorded beyond the caps, for an address barred for good
+    (blocked, dead, complained), or when all purposes stand given with the current wording. Raises TextError
+    where a purpose has no published text, OptInError for no purpose.
     """
     if not purposes:
         raise OptInError("a request names no purpose; tick at least one box")
@@ -101,7 +100,7 @@ def request(  # noqa: PLR0913  each is a fact the proof needs
     ]
     ledger.lock(conn)
     abuse = keyring.abuse_index(address.abuse)
-    if _over_cap(conn, abuse, at) or _blocked(conn, keyring, address, controller):
+    if _over_cap(conn, abuse, at) or _barred(conn, keyring, address, controller, at):
         return Requested(None, queued=False)
     subject = identity.ensure(conn, keyring, address, at=at)
     if _stands(conn, subject, controller, wordings, at):
@@ -358,15 +357,10 @@ def _over_cap(conn: Connection, abuse: bytes, at: datetime) -> bool:
     return False
 
 
-def _blocked(conn: Connection, keyring: Keyring, address: Address, controller: str) -> bool:
-    """Is the address barred for good?"""
-    query = select(func.count()).select_from(suppression_table)
-    query = query.where(
-        suppression_table.c.address_index == keyring.address_index(address.identity),
-        or_(suppression_table.c.controller == suppression.EVERYONE, suppression_table.c.controller == controller),
-        suppression_table.c.reason == suppression.BLOCKED,
-    )
-    return conn.execute(query).scalar_one() > 0
+def _barred(conn: Connection, keyring: Keyring, address: Address, controller: str, at: datetime) -> bool:
+    """Is the address suppressed by what no confirmation lifts?"""
+    index = keyring.address_index(address.identity)
+    return bool(suppression.lasting(conn, [(index, at)], controller=controller))
 
 
 def _stands(conn: Connection, subject: str, controller: str, wordings: Sequence[ConsentText], at: datetime) -> bool:

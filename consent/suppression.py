@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 EVERYONE = "*"
 """In place of a controller: holds for all of them."""
 BLOCKED = "blocked"
-"""The one reason that no later double opt-in lifts."""
+"""Barred for good by an operator."""
+LASTING = frozenset({BLOCKED, "hard_bounce", "bounced", "complaint", "complained"})
+"""Reasons that no later double opt-in lifts: no confirmation mail goes to a dead mailbox or to who complained.
+
+The longer word is what a provider reported, the other what an imported list said.
+"""
 CHUNK = 1000
 
 
@@ -103,11 +108,33 @@ def suppressed(conn: Connection, indexes: Iterable[bytes], *, controller: str | 
     return found
 
 
+def lasting(
+    conn: Connection, requests: Iterable[tuple[bytes, datetime]], *, controller: str
+) -> set[tuple[bytes, datetime]]:
+    """Which of these requests (address index, time) could no confirmation carry through?
+
+    Those whose address is suppressed by what `lift` would leave: a lasting reason, or one not older than
+    the request. To ask these for a confirmation would promise what cannot be kept.
+    """
+    asked = set(requests)
+    listed = list({index for index, _ in asked})
+    found: dict[bytes, datetime | None] = {}
+    for start in range(0, len(listed), CHUNK):
+        query = select(suppression.c.address_index, suppression.c.since, suppression.c.reason).where(
+            suppression.c.address_index.in_(listed[start : start + CHUNK]),
+            suppression.c.controller.in_([EVERYONE, controller]),
+        )
+        for index, since, reason in conn.execute(query):
+            latest = found.get(index, since)
+            found[index] = None if reason in LASTING or latest is None else max(latest, since)
+    return {(index, at) for index, at in asked if index in found and ((since := found[index]) is None or since >= at)}
+
+
 def lift(conn: Connection, subject: str, *, controller: str, older_than: datetime) -> int:
     """Take a subject's address off the list after a newer double opt-in; give how many rows fell.
 
     Only entries from before `older_than` (the time of the request) fall, and never one whose reason is
-    `blocked`. The caller records it: `lifted` in consent.confirmed.
+    in LASTING. The caller records it: `lifted` in consent.confirmed.
     """
     index = select(identity.c.address_index).where(identity.c.subject == subject).scalar_subquery()
     fallen = conn.execute(
@@ -115,7 +142,7 @@ def lift(conn: Connection, subject: str, *, controller: str, older_than: datetim
             suppression.c.address_index == index,
             or_(suppression.c.controller == EVERYONE, suppression.c.controller == controller),
             suppression.c.since < older_than,
-            suppression.c.reason != BLOCKED,
+            suppression.c.reason.not_in(sorted(LASTING)),
         )
     )
     return fallen.rowcount

@@ -193,9 +193,12 @@ def _final(letter: Letter, permit: Permit) -> Outgoing:
 def _confirmations(
     conn: Connection, ws: Workspace, letters: list[Letter], at: datetime
 ) -> tuple[list[Ready], list[Withheld]]:
-    """Only open requests of addresses that are not suppressed get their mail."""
+    """Only open requests that a confirmation could carry through get their mail.
+
+    A suppression that the confirmation would lift is no bar: else nobody could come back.
+    """
     query = (
-        select(opt_in_request.c.id, identity.c.address_index)
+        select(opt_in_request.c.id, opt_in_request.c.requested_at, identity.c.address_index)
         .join(identity, identity.c.subject == opt_in_request.c.subject)
         .where(
             opt_in_request.c.id.in_([letter.request_id for letter in letters]),
@@ -204,14 +207,14 @@ def _confirmations(
         )
         .with_for_update()
     )
-    index = {row.id: row.address_index for row in conn.execute(query)}
-    known = [value for value in index.values() if value is not None]
-    blocked = suppression.suppressed(conn, known, controller=ws.settings.controller)
+    asked = {row.id: (row.address_index, row.requested_at) for row in conn.execute(query)}
+    known = [one for one in asked.values() if one[0] is not None]
+    barred = suppression.lasting(conn, known, controller=ws.settings.controller)
     ready: list[Ready] = []
     withheld: list[Withheld] = []
     for letter in letters:
-        found = index.get(letter.request_id or 0)
-        reason = "request_settled" if found is None else "suppressed" if found in blocked else ""
+        found = asked.get(letter.request_id or 0)
+        reason = "request_settled" if found is None else "suppressed" if found in barred else ""
         if reason or letter.outgoing is None:
             gates = (*PASSED, Gate("request", passed=False, detail=reason))
             withheld.append(Withheld(letter.message_id, State.SUPPRESSED, reason, gates))

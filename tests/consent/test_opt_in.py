@@ -435,7 +435,7 @@ def test_confirmation_lifts_older_suppression(people: People) -> None:
     """A5: a suppression older than the request falls, a younger one stays."""
     subject = people.confirmed()
     with people.store.write() as conn:
-        suppression.suppress_subject(conn, subject, "bounced", at=people.at)
+        suppression.suppress_subject(conn, subject, "unsubscribed", at=people.at)
     token = people.link(people.sign_up(purposes=[TRACKING], at=people.at + DAY))
     assert people.reason(subject) == "suppressed"
 
@@ -464,11 +464,12 @@ def test_confirmation_never_lifts_a_block(people: People) -> None:
     assert people.reason(subject_of(people)) == "suppressed"
 
 
-def test_blocked_address_gets_no_mail(people: People) -> None:
-    """Who is blocked for good cannot be signed up, and no page tells."""
+@pytest.mark.parametrize("reason", sorted(suppression.LASTING))
+def test_barred_address_gets_no_mail(people: People, reason: str) -> None:
+    """Who is barred for good cannot be signed up, and no page tells."""
     index = people.keyring.address_index("kim@firma.example")
     with people.store.write() as conn:
-        suppression.add(conn, {index: suppression.BLOCKED}, at=people.at)
+        suppression.add(conn, {index: reason}, at=people.at - DAY)
 
     assert opt_in.Requested(None, queued=False) == people.sign_up()
 

@@ -99,6 +99,30 @@ def test_a_suppressed_address_gets_no_mail(world: World) -> None:
         assert conn.execute(select(func.count()).select_from(decision)).scalar_one() == 0
 
 
+def test_who_left_long_ago_can_come_back(world: World) -> None:
+    """A5: the newer double opt-in lifts the suppression, so its mail must leave."""
+    index = world.ws.keyring.address_index("neu@example.org")
+    with world.ws.store.write() as conn:
+        suppression.add(conn, {index: "unsubscribed"}, at=world.at - timedelta(days=400))
+    request_id = world.sign_up()
+    queue(world)
+    assert send(world, Scripted()).accepted == 1  # type: ignore[union-attr]
+    with world.ws.store.write() as conn:
+        token = opt_in.token(conn, world.ws.keyring, request_id)
+        opt_in.confirm(conn, world.ws.keyring, token, evidence={}, at=world.at)
+        assert suppression.suppressed(conn, [index]) == set()
+
+
+def test_a_suppression_after_the_request_holds(world: World) -> None:
+    """What the confirmation would not lift keeps its mail back."""
+    world.sign_up()
+    queue(world)
+    with world.ws.store.write() as conn:
+        index = world.ws.keyring.address_index("neu@example.org")
+        suppression.add(conn, {index: "unsubscribed"}, at=world.at + timedelta(minutes=1))
+    assert send(world, Scripted()).withheld == {"suppressed": 1}  # type: ignore[union-attr]
+
+
 def test_a_doubt_is_followed_by_another_mail(world: World) -> None:
     provider = Scripted([Unknown("timeout")])
     world.sign_up()
