@@ -23,7 +23,9 @@ KEPT = frozenset({"PREFECT_LOGGING_LEVEL"})
 def prefect_home(home: Path) -> Path:
     """Give Prefect's own folder in a workspace (0700), made when absent. The user's ~/.prefect is never touched."""
     folder = home / "prefect"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # One after the other: `parents` would make the home folder readable by everybody.
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True, mode=0o700)
     folder.chmod(0o700)
     return folder
 
