@@ -127,19 +127,38 @@ def describe(conn: Connection, keyring: Keyring, details: Mapping[str, Mapping[s
 
 
 def reveal(conn: Connection, keyring: Keyring, subjects: Iterable[str]) -> dict[str, Person]:
-    """Open who subjects are; unknown and erased ones are left out."""
+    """Open who subjects are; unknown and erased ones are left out. Raises SealError for a damaged one."""
     found = {}
+    for subject, opened in reveal_each(conn, keyring, subjects).items():
+        if isinstance(opened, sealing.SealError):
+            raise opened
+        found[subject] = opened
+    return found
+
+
+def reveal_each(conn: Connection, keyring: Keyring, subjects: Iterable[str]) -> dict[str, Person | sealing.SealError]:
+    """Open who subjects are, each for itself: one damaged row must not hide the others.
+
+    Unknown and erased ones are left out.
+    """
+    found: dict[str, Person | sealing.SealError] = {}
     master = sealing.Sealer(keyring.master)
     for chunk in chunks(subjects):
         query = select(identity).where(identity.c.subject.in_(chunk), identity.c.wrapped_key.is_not(None))
         for row in conn.execute(query):
-            key = _unwrap(master, row.subject, row.wrapped_key)
-            address = sealing.unseal(
-                key, row.sealed_address, aad=sealing.place("identity", "sealed_address", row.subject)
-            )
-            details = _load(key, row.sealed_person, sealing.place("identity", "sealed_person", row.subject))
-            found[row.subject] = Person(address.decode(), details)
+            try:
+                found[row.subject] = _person(master, row)
+            except sealing.SealError as error:
+                found[row.subject] = error
     return found
+
+
+def _person(master: sealing.Sealer, row: Any) -> Person:  # noqa: ANN401  a row
+    """Open one row."""
+    key = _unwrap(master, row.subject, row.wrapped_key)
+    address = sealing.unseal(key, row.sealed_address, aad=sealing.place("identity", "sealed_address", row.subject))
+    details = _load(key, row.sealed_person, sealing.place("identity", "sealed_person", row.subject))
+    return Person(address.decode(), details)
 
 
 def seal_for(conn: Connection, keyring: Keyring, subject: str, data: bytes, *, aad: bytes) -> bytes:

@@ -99,6 +99,11 @@ UNWRITTEN = {
         "die Links der E-Mail wurden zwischen Planung und Versand geändert",
         "sending before editing: links that were planned are counted by number (newer wording is fine)",
     ),
+    "unreadable_identity": (
+        "what is stored about this one person does not open: damaged, or sealed with another key file",
+        "die Angaben zu dieser einen Person lassen sich nicht öffnen: beschädigt oder mit anderem Schlüssel",
+        "a backup that holds the row, with the keys.json it was made with",
+    ),
     "fault_...": (
         "the mail could not be handed over as it is; behind `fault_` stands what is wrong",
         "die E-Mail war so nicht versendbar; hinter `fault_` steht, was nicht stimmt",

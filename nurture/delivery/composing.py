@@ -13,6 +13,7 @@ from sqlalchemy import Row, not_, select
 
 from consent import gate, identity, opt_in
 from consent.schema import consent_text, opt_in_purpose, opt_in_request
+from consent.sealing import SealError
 from nurture.delivery.content.library import MailKey, Urls
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.headers import header_text
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from nurture.store.workspace import Workspace
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
+UNREADABLE = "unreadable_identity"
+"""A sealed value of this one person does not open; the others of the batch get their mail."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def compose(ws: Workspace, library: Library, claim: Claim, *, at: datetime) -> C
     with ws.store.read() as conn:
         rows = _messages(conn, claim.batch_id)
         subjects = [row.subject for row in rows]
-        people = identity.reveal(conn, ws.keyring, subjects)
+        people = identity.reveal_each(conn, ws.keyring, subjects)
         writer: Writer
         if claim.kind is Kind.CONFIRMATION:
             requests = _requests(conn, ws, [row.request_id for row in rows])
@@ -109,11 +112,13 @@ def _messages(conn: Connection, batch_id: int) -> Sequence[Row[Any]]:
     return conn.execute(query).all()
 
 
-def _letter(row: Row[Any], person: Person | None, writer: Writer) -> Letter:
+def _letter(row: Row[Any], person: Person | SealError | None, writer: Writer) -> Letter:
     about = {"message_id": row.id, "public_id": row.public_id, "subject": row.subject}
     origin = {"lead_id": row.lead_id, "request_id": row.request_id}
     if person is None:
         return Letter(**about, **origin, tracked=False, outgoing=None, failure="erased")
+    if isinstance(person, SealError):
+        return Letter(**about, **origin, tracked=False, outgoing=None, failure=UNREADABLE)
     tracked = writer.may_track(row)
     try:
         outgoing = writer.write(row, person, tracked=tracked)
@@ -173,7 +178,8 @@ class ConfirmationWriter:
     library: Library
     attempt: int
     at: datetime
-    requests: Mapping[int, Request]
+    requests: Mapping[int, Request | None]
+    """The open ones; None where the link does not open."""
 
     def may_track(self, row: Row[Any]) -> bool:  # noqa: ARG002  the same for every row
         """Never."""
@@ -181,9 +187,11 @@ class ConfirmationWriter:
 
     def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:  # noqa: ARG002  never tracked
         """Write one mail; raises CannotWriteError for a request that is settled."""
-        request = self.requests.get(row.request_id)
-        if request is None:
+        if row.request_id not in self.requests:
             raise CannotWriteError("request_settled")
+        request = self.requests[row.request_id]
+        if request is None:
+            raise CannotWriteError(UNREADABLE)
         url = f"{self.ws.settings.public_url}/confirm/{request.token}"
         context = {
             "sender": _sender(self.ws),
@@ -258,7 +266,7 @@ def _sender(ws: Workspace) -> dict[str, str]:
     }
 
 
-def _requests(conn: Connection, ws: Workspace, request_ids: Sequence[int]) -> dict[int, Request]:
+def _requests(conn: Connection, ws: Workspace, request_ids: Sequence[int]) -> dict[int, Request | None]:
     """Give what confirmation mails state, of requests that are still open."""
     texts: dict[int, list[str]] = {}
     query = (
@@ -272,9 +280,11 @@ def _requests(conn: Connection, ws: Workspace, request_ids: Sequence[int]) -> di
     open_ones = select(opt_in_request.c.id, opt_in_request.c.requested_at, opt_in_request.c.source).where(
         opt_in_request.c.id.in_(request_ids), opt_in_request.c.state == "requested"
     )
-    return {
-        row.id: Request(
-            opt_in.token(conn, ws.keyring, row.id), row.requested_at, row.source, tuple(texts.get(row.id, ()))
-        )
-        for row in conn.execute(open_ones).all()
-    }
+    return {row.id: _request(conn, ws, row, tuple(texts.get(row.id, ()))) for row in conn.execute(open_ones).all()}
+
+
+def _request(conn: Connection, ws: Workspace, row: Row[Any], texts: tuple[str, ...]) -> Request | None:
+    try:
+        return Request(opt_in.token(conn, ws.keyring, row.id), row.requested_at, row.source, texts)
+    except SealError:
+        return None

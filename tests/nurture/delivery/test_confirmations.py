@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from consent import opt_in, suppression
 from consent.schema import opt_in_request
@@ -76,6 +76,15 @@ def test_a_settled_request_gets_no_mail(world: World) -> None:
         token = opt_in.token(conn, world.ws.keyring, request_id)
         opt_in.confirm(conn, world.ws.keyring, token, evidence={}, at=world.at)
     assert send(world, Scripted()).withheld == {"request_settled": 1}  # type: ignore[union-attr]
+
+
+def test_a_damaged_link_fails_its_mail_alone(world: World) -> None:
+    request_id = world.sign_up()
+    queue(world)
+    with world.ws.store.write() as conn:
+        mine = update(opt_in_request).where(opt_in_request.c.id == request_id)
+        conn.execute(mine.values(sealed_token=bytes(64)))
+    assert send(world, Scripted()).withheld == {"unreadable_identity": 1}  # type: ignore[union-attr]
 
 
 def test_a_declined_request_gets_no_mail(world: World) -> None:

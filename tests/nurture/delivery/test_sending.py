@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, insert, select, update
 
 from consent import identity, suppression, withdrawal
+from consent.schema import identity as identities
 from nurture.delivery import circuit, switch
 from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Accepted, Refused, Rejected, Sender, Unknown
@@ -221,6 +222,16 @@ def test_a_mail_that_cannot_be_written_leaves_the_others(world: World) -> None:
     world.plan(world.person(last_name="Gut"), world.person(last_name="Bö\nBcc: x@example.com"))
     counts = send(world, provider)
     assert (counts.accepted, counts.failed) == (1, 1)  # type: ignore[union-attr]
+    assert world.states() == {"accepted": 1, "failed_render": 1}
+
+
+@pytest.mark.parametrize("column", ["wrapped_key", "sealed_address", "sealed_person"])
+def test_a_damaged_identity_leaves_the_others(world: World, column: str) -> None:
+    good, bad = world.person(), world.person()
+    world.plan(good, bad)
+    with world.ws.store.write() as conn:
+        conn.execute(update(identities).where(identities.c.subject == bad).values({column: bytes(64)}))
+    assert send(world, Scripted()).withheld == {"unreadable_identity": 1}  # type: ignore[union-attr]
     assert world.states() == {"accepted": 1, "failed_render": 1}
 
 
