@@ -23,7 +23,7 @@ from nurture.store.engine import Store, open_store
 from nurture.store.tables import authorisation, decision, handover, lead, lead_score, message
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     """Play the demo; give its home and what it printed."""
     home = tmp_path_factory.mktemp("demo") / "home"
     command = [sys.executable, "-m", "nurture", "demo", "--home", str(home), "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return home, json.loads(done.stdout)
 
