@@ -121,7 +121,22 @@ COMMON: dict[Field, frozenset[str]] = {
         "unsubscribed from all emails,email opt out,e-mail-opt-out,hasoptedoutofemail,e-mail abgemeldet,unsub time,"
         "unsubscribe date,abmeldedatum,abgemeldet am,email blacklisted,email blocklisted,blacklisted,blocklisted,"
         "has opted out of email,kein e-mail-empfang,keine e-mails,do not email,opt-out für e-mail,deactivated,"
-        "deaktiviert,unsubscribed at,email_blacklist,opt-out (alle e-mails)"
+        "deaktiviert,unsubscribed at,email_blacklist,opt-out (alle e-mails),unsubscribe,unsubscribed on,"
+        "unsubscribed date,unsubscribed time,unsubscribe time,unsubscription date,unsubscribe reason,"
+        "opt-out datum,opt-out date,"
+        "opt-out time,opt-out am,opt-out-zeit,opted out at,opted out on,opted_out,abmeldung,abmeldung am,abmeldezeit,"
+        "abmeldezeitpunkt,abmeldegrund,newsletter abgemeldet,newsletter-abmeldung,ausgetragen,ausgetragen am,"
+        "austragung,austragedatum,widerruf,widerruf am,widerrufen,widerrufen am,widerrufsdatum,"
+        "einwilligung widerrufen,einwilligung widerrufen am,widerspruch,widerspruch am,widersprochen,"
+        "widersprochen am,widerspruchsdatum,werbewiderspruch,werbesperre,sperre,gesperrt,gesperrt am,sperrvermerk,"
+        "mailsperre,e-mail-sperre,newslettersperre,keine werbung,kein newsletter,nicht kontaktieren,"
+        "nicht anschreiben,do not contact,do not mail,consent withdrawn,consent revoked,withdrawn,withdrawn at,"
+        "withdrawn on,revoked,revoked at,revoked on"
+    ),
+    Field.STATUS: _variants(
+        "status,subscription status,subscriber status,anmeldestatus,newsletter-status,newsletterstatus,abo-status,"
+        "abonnementstatus,opt-in-status,doi-status,double-opt-in-status,email status,e-mail-status,email marketing,"
+        "email marketing status,e-mail-marketing-status,consent status,einwilligungsstatus"
     ),
     Field.BOUNCED: _variants(
         "bounced,bounce,hard bounce,emailbounceddate,email bounced date,clean time,email hard bounce reason,"
@@ -165,7 +180,8 @@ PRESETS: dict[str, Preset] = {
             "mailchimp",
             "leid,euid|member_rating,confirm_time|member_rating,optin_time|member_rating,leid|unsub_time|clean_time",
             "optin_time=optin_time,optin_ip=optin_ip,confirm_time=confirm_time,confirm_ip=confirm_ip,"
-            "unsub_time=opted_out,clean_time=bounced,cc=country,region=ignore,title=ignore,job title=job_title",
+            "unsub_time=opted_out,unsub_campaign_title=opted_out,unsub_campaign_id=opted_out,unsub_reason=opted_out,"
+            "unsub_reason_other=opted_out,clean_time=bounced,cc=country,region=ignore,title=ignore,job title=job_title",
             "email address,e-mail-adresse,email",
         ),
         _preset(
@@ -223,7 +239,6 @@ GENERIC = Preset(
             Field.OPT_IN_IP: "optin_ip,opt-in ip,anmelde-ip",
             Field.CONFIRM_TIME: "confirm_time,confirmed at,bestätigt am,bestätigungszeit,doi-datum,doi date,doi-zeit",
             Field.CONFIRM_IP: "confirm_ip,bestätigungs-ip,doi-ip",
-            Field.STATUS: "subscription status,anmeldestatus",
         }.items()
         for header in headers.split(",")
     },
@@ -247,3 +262,16 @@ def meaning(header: str, preset: Preset) -> Field | None:
     if name in GENERIC.meanings:
         return GENERIC.meanings[name]
     return next((field for field, variants in COMMON.items() if name in variants), None)
+
+
+_COULD_SAY_NO = re.compile(
+    "status|unsub|opt(?:ed)?out|abmeld|abgemeldet|austrag|ausgetragen|widerruf|widersp|sperr|blacklist|blocklist|blocked"
+    "|blockiert|withdr|revok|suppress|robinson|geloescht|deleted|deactiv|deaktiv|inactiv|inaktiv|donot|nichtkontakt"
+    "|nichtanschreib|keinewerb|keinnewsletter|keinee?mail|noe?mail|nomarketing|spam|beschwer|complain|bounce"
+)
+
+
+def could_say_no(header: str) -> bool:
+    """Tell whether a column by its name may hold somebody's no, a bounce or the state of a subscription."""
+    name = normal(header)
+    return name in {"aktiv", "active", "isactive"} or _COULD_SAY_NO.search(name) is not None

@@ -11,7 +11,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field as Key
 from pydantic import field_validator
 
-from nurture.leads.importing.columns import PERSON, PRESETS, SUPPRESSING, Field, Preset, detect, meaning, normal
+from nurture.leads.importing.columns import (
+    PERSON,
+    PRESETS,
+    SUPPRESSING,
+    Field,
+    Preset,
+    could_say_no,
+    detect,
+    meaning,
+    normal,
+)
 from nurture.leads.importing.dates import DateOrder
 from nurture.leads.importing.problems import FileProblem, ImportFileError
 from nurture.leads.stages import Stage  # noqa: TC001  pydantic reads it when it runs
@@ -173,6 +183,9 @@ def plan(source: Source, settings: Map, *, preset: str = "", file_name: str = ""
                 )
             consent_columns[consent.purpose] = by_name[normal(consent.column)]
     whole = settings.status or _whole_file(kind, columns, file_name)
+    if whole not in {"unsubscribed", "bounced"} and {Field.OPT_IN_TIME, Field.CONFIRM_TIME} <= set(columns):
+        read = {place for places in found.values() for place in places} | set(consent_columns.values())
+        _refuse_unread_no(source, settings, kind, read)
     return Plan(kind, columns, suppressing, consent_columns, settings, len(source.headers), collisions, whole)
 
 
@@ -196,6 +209,7 @@ def _mapped(source: Source, settings: Map, kind: Preset) -> tuple[dict[Field, li
             "Write the headers as they stand in this line",
             source.header_line,
         )
+    agreeing = {normal(consent.column) for consent in settings.consent if consent.column}
     found: dict[Field, list[int]] = {}
     collisions: dict[Field, Collision] = {}
     taken = {value.field if isinstance(value, Column) else value for value in said.values()}
@@ -207,12 +221,36 @@ def _mapped(source: Source, settings: Map, kind: Preset) -> tuple[dict[Field, li
                 collisions[value.field] = value.collision
         else:
             name = value or meaning(header, kind)
-            # What the map names by itself is not found a second time by its header.
-            if value is None and name in taken:
+            # What the map names by itself is not found a second time by its header, except what says no; and a
+            # column that the map takes for yes or no holds no status words.
+            again = name in taken and (name is Field.STATUS or name not in SUPPRESSING)
+            if value is None and (again or (name is Field.STATUS and normal(header) in agreeing)):
                 name = None
         if name is not None and name is not Field.IGNORE:
             found.setdefault(name, []).append(place)
     return found, collisions
+
+
+def _refuse_unread_no(source: Source, settings: Map, kind: Preset, read: set[int]) -> None:
+    """Refuse to prove consent while a column that could take it back is left out without anybody having said so."""
+    if not any(consent.text for consent in settings.consent):
+        return
+    said = {normal(header) for header in settings.columns}
+    unread = [
+        place
+        for place, header in enumerate(source.headers)
+        if place not in read
+        and could_say_no(header)
+        and normal(header) not in said
+        and meaning(header, kind) is not Field.IGNORE
+    ]
+    if unread:
+        raise ImportFileError(
+            FileProblem.UNREAD_NO,
+            f"column {_numbers(unread)} could say that somebody does not want mail, and is not read",
+            "Say in a map (--map) what it means: `opted_out`, `status`, or `ignore` if it says no such thing",
+            line=source.header_line,
+        )
 
 
 def _single(name: Field, places: Sequence[int], kind: Preset, source: Source) -> int:

@@ -92,6 +92,7 @@ class Reader:
         self._place = {name: plan.columns.get(name, plan.width) for name in Field}
         self._kept = [(name, plan.columns[name]) for name in _KEPT if name in plan.columns]
         self._evident = [(f"export_{name.value}", plan.columns[name]) for name in _EVIDENCE if name in plan.columns]
+        self._states = [place for name, place in plan.suppressing if name is Field.STATUS]
         self._whole = {"unsubscribed": "unsubscribed", "bounced": "bounced"}.get(plan.whole_file, "")
 
     @property
@@ -182,8 +183,11 @@ class Reader:
         if isinstance(times, NotMailable):
             return (), times
         opted_in, confirmed = times
-        if values.status(row[self._place[Field.STATUS]]) == "unconfirmed":
+        states = {values.status(row[place]) for place in self._states}
+        if "unconfirmed" in states:
             return (), NotMailable.NOT_AGREED
+        if states - {"subscribed", ""}:
+            return (), NotMailable.UNKNOWN_STATUS
         evidence = self._evidence(row, opted_in, confirmed)
         agreed = [consent for consent in self._plan.map.consent if self._agreed(row, consent)]
         proofs = tuple(

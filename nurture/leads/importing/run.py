@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
+from consent import ledger
 from nurture.leads import register
 from nurture.leads.importing.mapping import Map, fingerprint, plan, zone_of
 from nurture.leads.importing.problems import FileProblem, ImportFileError, RowProblem
@@ -77,6 +78,8 @@ def import_file(
         barred = run.barred()
         target = workspace.home / "reports" / f"import-{mark[:12]}.csv"
         with workspace.store.write() as conn:
+            # First of all locks, as everywhere: a sign-up that holds it asks for the persons we make.
+            ledger.lock(conn)
             batch_id = _batch(conn, mark, chosen.preset.name, at)
             if batch_id is None:
                 return _known(conn, mark, report)

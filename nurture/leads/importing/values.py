@@ -61,7 +61,9 @@ def is_formula(text: str) -> bool:
 
 
 _YES = {"yes", "ja", "true", "1", "x", "y", "j", "wahr", "t", "oui", "on"}
-_NO = {"", "no", "nein", "false", "0", "n", "falsch", "f", "non", "off", "null", "none", "-", "00000000"}
+_NO = {
+    "", "no", "nein", "false", "0", "n", "falsch", "f", "non", "off", "null", "none", "-", "00000000", "00000000000000",
+}  # fmt: skip
 
 
 def says_yes(text: str) -> bool:
@@ -85,9 +87,38 @@ _STATUS = {
 _STATUS_OF = {word: status for status, words in _STATUS.items() for word in words.split()}
 
 
+_NO_STEMS = {
+    "complained": "spam beschwer complain abus missbrauch",
+    "unsubscribed": "abgemeldet abmeld unsub optout optedout austrag ausgetragen widerruf widersproch widerspruch"
+    " zurueckgezogen withdr revok blockiert blocked gesperrt sperre blacklist blocklist geloescht deleted removed"
+    " entfernt suppress gekuendigt deactivat deaktiviert donot nichtkontakt nichtanschreib keinewerbung keinnewsletter"
+    " keinemail keineemail",
+    "bounced": "bounce gebounc unzustellbar undeliver invalid ungueltig cleaned bereinigt",
+}
+"""What a no of the person is recognised by in a longer wording; before a bounce, which says less."""
+_NEGATED = re.compile(r"\b(?:nicht|kein\w*|nie|not|never|no|non)\b")
+UNKNOWN = "unknown"
+
+
+@lru_cache(maxsize=4096)
 def status(text: str) -> str:
-    """Give subscribed, unconfirmed, unsubscribed, bounced, complained, or nothing for an unknown word."""
-    return _STATUS_OF.get(normal(text), "")
+    """Give subscribed, unconfirmed, unsubscribed, bounced, complained, `unknown`, or nothing for an empty cell.
+
+    Only whole words that are known mean subscribed; a no is also found within a longer wording.
+    """
+    name = normal(text)
+    if name in _STATUS_OF:
+        return _STATUS_OF[name]
+    for kind, stems in _NO_STEMS.items():
+        # "Nicht abgemeldet" is no no, but nothing to write to somebody on either.
+        outright = [stem for stem in stems.split() if stem in name]
+        if any(stem.startswith(_OUTRIGHT) for stem in outright) or (outright and not _NEGATED.search(text.casefold())):
+            return kind
+    return UNKNOWN if text.strip() else ""
+
+
+_OUTRIGHT = ("donot", "nicht", "kein")
+"""Stems that hold their own negation."""
 
 
 _SALUTATIONS = {
