@@ -15,6 +15,8 @@ from nurture import NurtureError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlalchemy.engine import ExceptionContext
+
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "fuse.sshfs", "ncpfs", "glusterfs", "ceph"}
 BUSY_SECONDS = 30
 WRITES = "nurture_writes"
@@ -35,7 +37,9 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view; whatever is written through it is rolled back."""
-        with self.engine.connect() as connection, connection.begin() as transaction:
+        # PostgreSQL's default gives every statement a view of its own; SQLite's WAL holds one per transaction.
+        options = {} if self.dialect == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with self.engine.connect().execution_options(**options) as connection, connection.begin() as transaction:
             yield connection
             transaction.rollback()
 
@@ -66,12 +70,15 @@ def open_store(url: str) -> Store:
             path = Path(parsed.database).resolve()
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             refuse_network_file_system(path.parent)
-        engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+        engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return Store(engine)
     if name == "postgresql":
-        engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=5, pool_pre_ping=True)
+        engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"), pool_size=5, pool_pre_ping=True, hide_parameters=True
+        )
+        event.listen(engine, "handle_error", _drop_detail)
         return Store(engine)
     message = f"database {name!r} is not supported; use sqlite:///FILE or postgresql://..."
     raise StoreError(message)
@@ -96,6 +103,15 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _drop_detail(context: ExceptionContext) -> None:
+    """Keep only the first line of a PostgreSQL error: its DETAIL quotes the key or the whole row."""
+    raised, error = context.sqlalchemy_exception, context.original_exception
+    primary = getattr(getattr(error, "diag", None), "message_primary", None)
+    if raised is not None and primary:
+        raised.args = (f"({type(error).__name__}) {primary}",)
+        error.args = (primary,)
 
 
 def refuse_network_file_system(folder: Path, mounts: str = "/proc/mounts") -> None:

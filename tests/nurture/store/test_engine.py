@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -84,6 +85,40 @@ def test_read_never_writes(store: Store, at: datetime) -> None:
 
     with store.read() as connection:
         assert connection.execute(select(kill_switch)).all() == []
+
+
+def test_read_keeps_one_view(store: Store, at: datetime) -> None:
+    """What others commit meanwhile is not seen, by no statement of the block."""
+    with store.read() as connection:
+        assert connection.execute(select(kill_switch)).all() == []
+        stop(store, "all", at)
+        assert connection.execute(select(kill_switch)).all() == []
+
+    with store.read() as connection:
+        assert len(connection.execute(select(kill_switch)).all()) == 1
+
+
+def test_write_still_sees_what_others_commit(store: Store) -> None:
+    """The reading door's view does not stick to the connection it gives back."""
+    with store.read() as connection:
+        connection.execute(select(kill_switch)).all()
+    with store.write() as connection:
+        level = connection.get_isolation_level()
+
+    assert level == {"sqlite": "SERIALIZABLE", "postgresql": "READ COMMITTED"}[store.dialect]
+
+
+@pytest.mark.parametrize("reason", ["Kim Muster", None])
+def test_errors_show_no_values(store: Store, at: datetime, reason: str | None) -> None:
+    """An unexpected error may reach a log; values of its statement or of the row it failed on may not."""
+    row = {"scope": "kim@firma.example", "stopped_at": at, "actor": "Kim", "reason": reason}
+    with pytest.raises(IntegrityError) as caught, store.write() as connection:
+        connection.execute(insert(kill_switch), [row, row])
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "@firma.example" not in shown
+    assert "Muster" not in str(caught.value) + str(caught.value.orig)
+    assert "constraint" in str(caught.value)
 
 
 def test_two_writers_wait_for_each_other(store: Store, at: datetime) -> None:
