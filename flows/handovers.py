@@ -13,27 +13,40 @@ from tasks.sending import recover
 
 @flow(name="hand-over", log_prints=False, persist_result=False, on_failure=[alarm], on_crashed=[alarm])
 def hand_over(at: datetime | None = None) -> dict[str, int]:
-    """Tell who withdrew, what sales answered or did not, and deliver every open handover; give counts.
+    """Deliver every open handover, tell what sales answered or did not and who withdrew; give counts.
 
     It looks into the outbox and not at the event that woke it, so a burst is one run.
     at: act as if it were this moment; empty for now.
     """
     with told("hand_over", at) as story:
         story.add(recover())
-        _tell(announce_withdrawals(), story)
+        # First, so that trouble with anything else never delays a new lead.
+        _drain(story)
         for handover in expire_deadlines():
             story.add({"expired": 1})
             tell("handover.expired", f"handover.{handover}", handover=handover)
         for handover, answer in read_answers():
             story.add({answer: 1})
             tell(f"handover.{answer}", f"handover.{handover}", handover=handover)
+        notices = announce_withdrawals()
+        story.add({"withdrawn": len(notices.withdrawn), "notices_failed": len(notices.failed),
+                   "notices_dead": len(notices.dead)})  # fmt: skip
+        for handover in notices.withdrawn:
+            tell("handover.withdrawn", f"handover.{handover}", handover=handover)
+        for handover in notices.dead:
+            tell("alarm.notice_dead", f"handover.{handover}", handover=handover)
         # Last and until it is empty: a wake-up that comes while we run is dropped, and this serves it.
-        for _ in range(MOST_TASKS // 2):
-            reached = drain_chunk()
-            _tell(reached, story)
-            if not reached.count:
-                break
+        _drain(story)
     return story.counts()
+
+
+def _drain(story: Story) -> None:
+    """Deliver until nothing is due."""
+    for _ in range(MOST_TASKS // 4):
+        reached = drain_chunk()
+        _tell(reached, story)
+        if not reached.count:
+            return
 
 
 def _tell(reached: Reached, story: Story) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from nurture.handover import answers, deliver, settled
+from nurture.handover import answers, deliver, notices, settled
 from nurture.store import summaries
 from tasks.unit import MINUTE, unit
 from tasks.workplace import here
@@ -35,16 +35,18 @@ class Reached:
 def drain_chunk() -> Reached:
     """Deliver one chunk of the outbox. A failed delivery has its own next time; the task is not repeated."""
     place = here()
-    done = deliver.drain(place.workspace, place.handover, place.target, at=place.now, limit=HANDOVERS)
+    done = deliver.drain(
+        place.workspace, place.handover, place.target, at=place.now, clock=place.clock, limit=HANDOVERS
+    )
     return Reached(tuple(done.delivered), tuple(done.failed), tuple(done.dead), tuple(done.withdrawn))
 
 
 @unit(timeout=20 * MINUTE, retries=0)
 def announce_withdrawals() -> Reached:
-    """Tell sales who withdrew after the handover."""
+    """Tell sales who withdrew after the handover, one chunk of notices."""
     place = here()
-    told = deliver.announce_withdrawals(place.workspace, place.target, at=place.now, limit=HANDOVERS)
-    return Reached(withdrawn=tuple(told))
+    done = notices.announce(place.workspace, place.target, at=place.now, clock=place.clock, limit=HANDOVERS)
+    return Reached((), tuple(done.failed), tuple(done.dead), tuple(done.withdrawn))
 
 
 @unit(timeout=2 * MINUTE)

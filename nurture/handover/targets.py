@@ -38,6 +38,14 @@ class Delivery:
     event: str
     body: bytes
     at: datetime
+    part: str = ""
+    """Tells several things of one event about one key apart, such as two withdrawals."""
+
+    @property
+    def id(self) -> str:
+        """What a receiver recognises a repetition by."""
+        name = f"{self.key}.{self.event.rpartition('.')[2]}"
+        return f"{name}.{self.part}" if self.part else name
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,7 @@ class Folder:
 
     def hand_over(self, delivery: Delivery) -> Answer:
         """Write whole or not at all; the same handover again replaces its file."""
-        suffix = delivery.event.rpartition(".")[2]
-        target = self.folder / f"{delivery.key}.{suffix}.json"
+        target = self.folder / f"{delivery.id}.json"
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle, name = tempfile.mkstemp(dir=self.folder, prefix=".new-")
@@ -122,7 +129,7 @@ class SignedCall:
         headers = {
             "host": self.url.netloc.decode(),
             "content-type": "application/json",
-            "webhook-id": f"{delivery.key}.{delivery.event.rpartition('.')[2]}",
+            "webhook-id": delivery.id,
             "webhook-timestamp": str(int(moment.timestamp())),
         }
         headers["webhook-signature"] = self.signer.sign(headers["webhook-id"], moment, delivery.body.decode())

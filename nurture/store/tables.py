@@ -468,6 +468,25 @@ handover_attempt = Table(
     Column("detail", String(200)),
 )
 
+handover_notice = Table(
+    "handover_notice",
+    metadata,
+    Column("handover_id", ForeignKey("handover.id"), primary_key=True),
+    Column("seq", ForeignKey("ledger_entry.seq"), primary_key=True, comment="the withdrawal or erasure to tell of"),
+    Column("state", String(8), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcTime),
+    one_of("state", "open", "taken", "dead", "moot"),
+    comment="outbox: what sales is to be told about a lead they got; moot where only tracking ended",
+)
+OPEN_NOTICE = handover_notice.c.state == "open"
+Index(
+    "ix_handover_notice_open",
+    handover_notice.c.next_attempt_at,
+    sqlite_where=OPEN_NOTICE,
+    postgresql_where=OPEN_NOTICE,
+)
+
 # --- the rest --------------------------------------------------------------------------------
 
 flow_summary = Table(

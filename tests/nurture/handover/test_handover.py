@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select, update
 
 from consent import identity, withdrawal
-from nurture.handover import answers, deliver, payload, policy, qualify
+from nurture.handover import answers, deliver, notices, payload, policy, qualify
 from nurture.handover.answers import ReturnReason
 from nurture.handover.policy import HandoverError, WorkingHours
 from nurture.handover.targets import Answer, Delivery, Folder
@@ -239,7 +239,7 @@ def test_a_crash_after_the_call_repeats_the_id(
 
     with pytest.raises(KeyboardInterrupt):
         deliver.drain(workspace, rules, Crashing(), at=at)
-    deliver.drain(workspace, rules, target, at=at + timedelta(minutes=1))
+    deliver.drain(workspace, rules, target, at=at + timedelta(minutes=2))
 
     assert (len(target.seen), rows(workspace)[0].state) == (1, "delivered")
 
@@ -293,8 +293,8 @@ def test_a_withdrawal_reaches_sales_once(
         withdrawal.withdraw(
             connection, subject=subject, controller="default", purposes=None, route="page", actor="lead", at=later
         )
-    deliver.announce_withdrawals(workspace, target, at=later)
-    deliver.announce_withdrawals(workspace, target, at=later)
+    notices.announce(workspace, target, at=later)
+    notices.announce(workspace, target, at=later)
 
     assert [one.event for one in target.seen] == [payload.CREATED, payload.WITHDRAWN]
 
