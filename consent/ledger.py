@@ -122,7 +122,9 @@ def lock(conn: Connection) -> Head:
     """Become the one writer until the transaction ends, and give the head.
 
     Everything that reads a state and then appends calls this first: two of them never decide on the
-    same past. PostgreSQL locks the head row; SQLite's writers hold the file since BEGIN IMMEDIATE.
+    same past. It comes before the first identity or lead that the transaction writes, even where only
+    its end appends: two that meet a person and the head in different orders wait for each other for
+    ever. PostgreSQL locks the head row; SQLite's writers hold the file since BEGIN IMMEDIATE.
     """
     row = conn.execute(select(ledger_head).where(ledger_head.c.id == 1).with_for_update()).one_or_none()
     if row is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, select, update
 
-from consent import gate
+from consent import gate, ledger
 from consent.sealing import SealError
 from nurture.store.inserting import chunks, insert_new
 from nurture.store.tables import delivery_fact, event, raw_event
@@ -64,11 +64,13 @@ class Ingested:
 def ingest(conn: Connection, ws: Workspace, *, at: datetime, limit: int) -> Ingested:
     """Apply up to `limit` raw bodies at `at` (UTC). The caller commits, and calls again while `more`.
 
-    Two calls at once share the work (PostgreSQL skips locked rows, SQLite has one writer). Raises
-    DefinitionError when policies/ holds a mistake; never for what stands in a body.
+    Two calls at once follow one another: the second judges what the first stored together with its own.
+    Raises DefinitionError when policies/ holds a mistake; never for what stands in a body.
     """
     rules = bots.load(ws.settings.policies)
     meaning = signals.load(ws.settings.policies)
+    # First of all locks, as everywhere: persons and leads are written below, before consents end.
+    ledger.lock(conn)
     raws, items, refused = _take(conn, ws, meaning, limit)
     found = len(items)
     people.attach(conn, ws, items, at=at)
@@ -121,7 +123,7 @@ def _take(
     items: list[Item] = []
     refused: dict[int, reading.Contents] = {}
     while len(raws) < limit and len(items) < ENOUGH:
-        page = _new(raws[-1].id if raws else 0).limit(min(PAGE, limit - len(raws))).with_for_update(skip_locked=True)
+        page = _new(raws[-1].id if raws else 0).limit(min(PAGE, limit - len(raws)))
         rows = conn.execute(page).all()
         if not rows:
             break
