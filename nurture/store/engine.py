@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import ExceptionContext
 
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "fuse.sshfs", "ncpfs", "glusterfs", "ceph"}
-BUSY_SECONDS = 30
+BUSY_SECONDS = 120
+"""How long a SQLite writer waits for another: one big import holds the database for 20 to 28 seconds on two busy
+cores, and must not make the web or a flow fail, also not on a slower machine or when two imports queue up."""
 WRITES = "nurture_writes"
 
 

@@ -179,6 +179,14 @@ def test_sqlite_is_set_for_power_loss(tmp_path: Path, pragma: str, value: object
     store.close()
 
 
+def test_a_writer_outwaits_a_big_import(tmp_path: Path) -> None:
+    """An import may hold the database for 28 seconds; who writes meanwhile waits far longer than that."""
+    store = open_store(f"sqlite:///{tmp_path / 'n.db'}")
+    with store.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 120_000
+    store.close()
+
+
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
 def test_network_file_systems_are_refused(tmp_path: Path, kind: str) -> None:
     """SQLite's locks do not hold there."""
