@@ -71,6 +71,8 @@ class RowProblem(StrEnum):
     """Letters were broken by an earlier conversion (two odd characters for one umlaut)."""
     TOO_LONG = "too_long"
     """A name or another cell we keep has more than 200 characters."""
+    UNREADABLE_NO = "unreadable_no"
+    """The row says no, but whose no it is cannot be read; the file proves no consent until it is mended."""
     DUPLICATE = "duplicate_in_file"
     """The same address stands in an earlier row, which was taken."""
 
@@ -89,6 +91,10 @@ ROW_REMEDIES: dict[RowProblem, tuple[str, str]] = {
     RowProblem.FORMULA: ("Formel durch ihren Text ersetzen", "replace the formula by its text"),
     RowProblem.MOJIBAKE: ("Datei neu als UTF-8 exportieren", "export the file anew as UTF-8"),
     RowProblem.TOO_LONG: ("Zelle auf 200 Zeichen kürzen", "shorten the cell to 200 characters"),
+    RowProblem.UNREADABLE_NO: (
+        "Adresse berichtigen oder Zeile löschen, Datei neu importieren; bis dahin belegt sie keine Einwilligung",
+        "mend the address or delete the row and import the file again; until then it proves nobody's consent",
+    ),
     RowProblem.DUPLICATE: (
         "nichts zu tun: die frühere Zeile wurde übernommen",
         "nothing to do: the earlier row was taken",
@@ -138,5 +144,7 @@ class NotMailable(StrEnum):
     """The column that says yes or no says no, or the status is not an active one."""
     UNKNOWN_STATUS = "unknown_status"
     """The status is a word we do not know: it may mean no."""
+    UNREADABLE_NO = "unreadable_no"
+    """Another row says no for an address that cannot be read; it may be this person's."""
     WITHDRAWN_BEFORE = "withdrawn_before"
     """This person withdrew here; only a new double opt-in can change that."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from consent.addresses import Address, InvalidAddress
 from nurture.leads import hygiene
-from nurture.leads.importing import values
+from nurture.leads.importing import salvage, values
 from nurture.leads.importing.columns import PERSON, Field
 from nurture.leads.importing.dates import AmbiguousTime, UnreadableTime, read_moment
 from nurture.leads.importing.problems import NotMailable, RowProblem
@@ -100,24 +100,31 @@ class Reader:
         """Can a row of this file say no?"""
         return bool(self._plan.suppressing or self._whole)
 
-    def bar(self, line: int, cells: Sequence[str]) -> Barred | None:
-        """Give the no of a row, if it says one and has an address; everything else is not looked at."""
+    def bar(self, line: int, cells: Sequence[str]) -> tuple[Barred, ...] | Refused:
+        """Give the no of a row, if it says one, for each address it names; everything else is not looked at.
+
+        Refused is a no of somebody whose address cannot be read, not even for barring.
+        """
         row = self._filled(cells)
         reason = self._reason(row)
         if not reason:
-            return None
-        address = _address(row[self._place[Field.EMAIL]])
-        return None if isinstance(address, str) else Barred(line, address, reason)
+            return ()
+        cell = row[self._place[Field.EMAIL]]
+        address = _address(cell)
+        found = salvage.addresses(cell) if isinstance(address, str) else (address,)
+        if found is None:
+            return Refused(line, RowProblem.UNREADABLE_NO)
+        return tuple(Barred(line, one, reason) for one in found)
 
     def read(self, line: int, cells: Sequence[str]) -> Contact | Refused | Barred:
         """Give what a row says."""
         if len(cells) > self._plan.width and any(cell.strip() for cell in cells[self._plan.width :]):
             # Which cell is one too many cannot be told: every value behind it may stand in the wrong column.
-            return Refused(line, RowProblem.TOO_MANY_CELLS)
+            return self._bad(line, cells, RowProblem.TOO_MANY_CELLS)
         row = self._filled(cells)
         address = _address(row[self._place[Field.EMAIL]])
         if isinstance(address, str):
-            return Refused(line, address)
+            return self._bad(line, cells, address)
         reason = self._reason(row)
         if reason:
             return Barred(line, address, reason)
@@ -131,6 +138,13 @@ class Reader:
                     return Refused(line, problem)
             kept[name] = text
         return self._contact(line, row, address, hygiene.facts(address.delivery), kept)
+
+    def _bad(self, line: int, cells: Sequence[str], code: str) -> Refused | Barred:
+        """Give the no of a row that is otherwise refused, or why it is refused."""
+        no = self.bar(line, cells)
+        if isinstance(no, Refused):
+            return no
+        return no[0] if no and code.startswith(RowProblem.BAD_ADDRESS) else Refused(line, code)
 
     def _contact(
         self,

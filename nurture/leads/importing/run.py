@@ -2,8 +2,8 @@
 
 First everything is read once for what says no, then that enters the suppression list, then contacts
 follow chunk by chunk. The price of one transaction is that other writers wait on SQLite: measured on
-two busy cores, 50,000 rows with 25,000 consents take 14 seconds of CPU, and twice that by the clock,
-close to the 30 seconds a writer waits. The gain is that nobody has to find out which half came in.
+two busy cores, 50,000 rows with 25,000 consents take 14 seconds of CPU, and twice that by the clock;
+writers wait longer than that (`BUSY_SECONDS` of the store). The gain is that nobody has to find out which half came in.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 from consent import ledger
 from nurture.leads import register
 from nurture.leads.importing.mapping import Map, fingerprint, plan, zone_of
-from nurture.leads.importing.problems import FileProblem, ImportFileError, RowProblem
+from nurture.leads.importing.problems import FileProblem, ImportFileError, NotMailable, RowProblem
 from nurture.leads.importing.report import (
     MOST_LISTED,
     Counts,
@@ -137,6 +137,8 @@ class _Run:
         self._workspace, self._source, self._plan, self._at = workspace, source, chosen, at
         self._progress = progress or (lambda _: None)
         self._met: set[bytes] = set()
+        # Somebody said no whose address cannot be read: any row of the file may be that person's.
+        self._proves = True
         self.counts = Counts()
         self.refused: list[Refused] = []
         self.shown: list[dict[str, str]] = []
@@ -145,8 +147,14 @@ class _Run:
         """Read the whole file for what says no, before any contact is taken."""
         if not self._reader.may_bar:
             return []
-        said = (self._reader.bar(line, cells) for line, cells in self._source.rows())
-        return [no for no in said if no]
+        found: list[Barred] = []
+        for line, cells in self._source.rows():
+            said = self._reader.bar(line, cells)
+            if isinstance(said, Refused):
+                self._proves = False
+            else:
+                found.extend(said)
+        return found
 
     def import_into(self, conn: Connection, barred: list[Barred], batch_id: int) -> None:
         """Take the file: first what says no, then contacts."""
@@ -190,7 +198,7 @@ class _Run:
             elif isinstance(said, Barred):
                 self.counts.suppressed += 1
             else:
-                contacts.append(said)
+                contacts.append(said if self._proves else _unproven(said))
             if self.counts.rows % CHUNK == 0:
                 yield contacts
                 contacts = []
@@ -242,6 +250,10 @@ class _Run:
                 self.counts.not_mailable[reason.value] += 1
             if one.contact.facts.named:
                 self.counts.facts.update(one.contact.facts.named)
+
+
+def _unproven(contact: Contact) -> Contact:
+    return replace(contact, proofs=(), not_mailable=contact.not_mailable or NotMailable.UNREADABLE_NO)
 
 
 def _batch(conn: Connection, mark: str, preset: str, at: datetime) -> int | None:

@@ -110,3 +110,61 @@ def test_a_consent_column_holds_no_status(desk: Desk) -> None:
 def test_nothing_proven_needs_no_word(desk: Desk) -> None:
     """A list that proves no consent comes in whatever its columns are called."""
     assert desk.take("Email,Kundenstatus\nvera@firma.example,x\n", WORDED).imported == 1
+
+
+NOES = f"{GENERIC},unsubscribed\n"
+CLEAN = f"vera@firma.example,{TIMES},\n"
+
+
+def dirty(cell: str) -> str:
+    """Write a no with this address cell above a clean yes of Vera."""
+    quoted = cell.replace('"', '""')
+    return f'{NOES}"{quoted}",,,yes\n{CLEAN}'
+
+
+@pytest.mark.requirement(95)
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "<vera@firma.example>", "vera@firma.example;", "'vera@firma.example'", "mailto:vera@firma.example",
+        "vera@firma.example.", "vera@firma.example\u200b", "\ufeffvera@firma.example", '"vera@firma.example"',
+        "Vera Beispiel <VERA@firma.example>", "Vera <mailto:vera@firma.example?subject=Nein>", "(vera@firma.example)",
+        "udo@firma.example, vera@firma.example", "„vera@firma.example“", "vera\uff20firma.example",
+        '="vera@firma.example"',
+    ],
+)  # fmt: skip
+def test_an_untidy_no_bars_its_address(desk: Desk, cell: str) -> None:
+    """Marks around an address do not lose the no: the clean row of the same person is barred."""
+    report = desk.take(dirty(cell), WORDED)
+    assert (report.imported, report.counts.consents, report.counts.suppressed) == (0, 0, 2)
+
+
+@pytest.mark.requirement(95)
+@pytest.mark.parametrize(
+    "cell", ["vera beispiel@firma.example", "vera(at)firma.example", "vera@@firma.example", "véra@firma.example"]
+)
+def test_an_unreadable_no_voids_the_proofs(desk: Desk, cell: str) -> None:
+    """Where it cannot be told who said no, no row of the file proves a consent, and the report names the row."""
+    report = desk.take(dirty(cell), WORDED)
+    assert (report.counts.consents, report.counts.not_mailable) == (0, {"unreadable_no": 1})
+    assert report.counts.refused == {"unreadable_no": 1}
+    assert report.report is not None
+    assert '"2";"unreadable_no"' in report.report.read_text("utf-8-sig")
+
+
+def test_a_mended_no_gives_the_proofs_back(desk: Desk) -> None:
+    """Once the row is mended the same list proves its consents."""
+    desk.take(dirty("udo@@firma.example"), WORDED)
+    report = desk.take(dirty("udo@firma.example"), WORDED)
+    assert (report.counts.mailable, report.counts.suppressions_added, desk.leads()[0].stage) == (1, 1, "confirmed")
+
+
+@pytest.mark.parametrize("cell", ["", "-", "n/a", "unbekannt"])
+def test_a_no_of_nobody_changes_nothing(desk: Desk, cell: str) -> None:
+    """An address cell that names nobody leaves the other rows as they are."""
+    assert desk.take(dirty(cell), WORDED).counts.mailable == 1
+
+
+def test_looking_finds_an_unreadable_no(desk: Desk) -> None:
+    """The dry run says what the import would."""
+    assert desk.look(dirty("vera@@firma.example"), WORDED).counts.not_mailable == {"unreadable_no": 1}
