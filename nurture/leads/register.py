@@ -66,10 +66,11 @@ def register(
 ) -> dict[str, int]:
     """Make or complete the leads of these subjects; give subject -> lead id.
 
-    New leads enter at their stage with a first stage change. Known leads get their gaps filled, and
-    from `anonymous` or `unconfirmed` they move up to `confirmed` when that is what they come as; no
-    lead is ever moved back. With a keyring, `freemail` and `role_address` are read off the address
-    where the caller does not know them (reads identity, one statement a chunk).
+    New leads enter at their stage with a first stage change. Known leads get their gaps filled; from
+    `anonymous` or `unconfirmed` they move up to what they come as, and to `customer` from wherever
+    they stand, because nobody nurtures a customer. No lead is ever moved back. With a keyring,
+    `freemail` and `role_address` are read off the address where the caller does not know them (reads
+    identity, one statement a chunk).
     """
     wanted = {new.subject: new for new in subjects}
     found: dict[str, int] = {}
@@ -202,7 +203,7 @@ def _text_of(address: object) -> str:
 
 
 def _complete(conn: Connection, pairs: Sequence[tuple[Mapping[str, Any], NewLead]], *, at: datetime) -> None:
-    """Fill gaps (or overwrite what the caller names), then move up those that are confirmed now."""
+    """Fill gaps (or overwrite what the caller names), then move up those that are confirmed now or have bought."""
     changes = []
     for row, new in pairs:
         merged = {name: _merged(row[name], getattr(new, name), overwrite=name in new.overwrite) for name in FACTS}
@@ -211,14 +212,18 @@ def _complete(conn: Connection, pairs: Sequence[tuple[Mapping[str, Any], NewLead
     if changes:
         statement = update(lead).where(lead.c.id == bindparam("the_id"))
         conn.execute(statement.values({name: bindparam(f"new_{name}") for name in FACTS}), changes)
-    early = {Stage.ANONYMOUS.value, Stage.UNCONFIRMED.value}
     for cause in {_cause(new) for _, new in pairs}:
         up = {
             row["id"]: new.stage.value
             for row, new in pairs
-            if row["stage"] in early and new.stage not in early and _cause(new) == cause
+            if _moves_up(row["stage"], new.stage) and _cause(new) == cause
         }
         move(conn, up, cause=cause, at=at)
+
+
+def _moves_up(known: str, new: Stage) -> bool:
+    early = {Stage.ANONYMOUS.value, Stage.UNCONFIRMED.value}
+    return new is Stage.CUSTOMER or (known in early and new not in early)
 
 
 def _merged(known: object, new: object, *, overwrite: bool) -> object:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from consent import identity, imported, withdrawal
 from consent.addresses import Address
 from consent.schema import consent_state, suppression
+from nurture.leads import stages
 from nurture.leads.importing.mapping import Consent, Map, load_map
 from nurture.store.definitions import DefinitionError
 from nurture.store.tables import lead, stage_change
@@ -245,6 +246,34 @@ def test_a_customer_is_no_lead_to_nurture(desk: Desk) -> None:
     """A lifecycle that means somebody else cares is kept as the stage."""
     desk.take("Email,Lifecycle Stage\nvera@firma.example,customer\nudo@firma.example,lead\n")
     assert [row.stage for row in desk.leads()] == ["customer", "unconfirmed"]
+
+
+@pytest.mark.requirement(33)
+@pytest.mark.parametrize("rule", ["keep", "fill"])
+@pytest.mark.parametrize("before", ["confirmed", "mql", "handed_over", "recycled"])
+def test_a_known_lead_becomes_a_customer(desk: Desk, before: str, rule: str) -> None:
+    """A list that says customer moves a lead from wherever it stands, once, by the import."""
+    desk.take(PROVEN.format(confirmed=CONFIRMED), WORDED)
+    with desk.workspace.store.write() as conn:
+        stages.move(conn, {desk.leads()[0].id: before}, cause="score", at=desk.at)
+    said = Map.model_validate({"collision": rule})
+    report = desk.take("Email,Lifecycle Stage\nvera@firma.example,customer\n", said)
+    desk.take("Email,Lifecycle Stage,Land\nvera@firma.example,customer,DE\n", said)
+    row = desk.leads()[0]
+    with desk.workspace.store.read() as conn:
+        steps = conn.execute(select(stage_change.c.stage, stage_change.c.cause).order_by(stage_change.c.id)).all()
+    assert (row.stage, row.owner, report.counts.changed) == ("customer", "sales", 1)
+    assert [tuple(step) for step in steps if step.stage == "customer"] == [("customer", "import")]
+
+
+def test_another_phase_moves_nobody_back(desk: Desk) -> None:
+    """What the list calls an opportunity stays with us once it is confirmed, and a customer stays one."""
+    desk.take(PROVEN.format(confirmed=CONFIRMED), WORDED)
+    desk.take("Email,Lifecycle Stage\nvera@firma.example,opportunity\n")
+    assert desk.leads()[0].stage == "confirmed"
+    desk.take("Email,Lifecycle Stage\nvera@firma.example,customer\n")
+    desk.take("Email,Lifecycle Stage\nvera@firma.example,lead\n")
+    assert desk.leads()[0].stage == "customer"
 
 
 TEXT = 'E-Mail{s}Vorname{s}Notiz\r\nvera@firma.example{s}Jürgen{s}"a\r\nb"\r\nudo@firma.example{s}Udo{s}\r\n'
