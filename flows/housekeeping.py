@@ -15,7 +15,8 @@ from tasks.sending import lapse_requests, recover
 def keep_house(at: datetime | None = None) -> dict[str, int]:
     """Resolve doubts with what the provider reported, let requests lapse, verify the ledger, forget; give counts.
 
-    A ledger that does not verify raises an alarm; nothing is repaired by itself.
+    A ledger that does not verify, or holds an authorisation without a living consent, raises an alarm;
+    nothing is repaired by itself.
     at: act as if it were this moment; empty for now.
     """
     with told("keep_house", at) as story:
@@ -24,7 +25,8 @@ def keep_house(at: datetime | None = None) -> dict[str, int]:
         story.repeat(lapse_requests, until_no="lapsed")
         checked = verify_ledger()
         story.add(checked)
-        if checked["ledger_broken"]:
-            tell("alarm.ledger_broken", "ledger", entries=checked["ledger_entries"])
+        if checked["ledger_broken"] or checked["unconsented"]:
+            entries, unconsented = checked["ledger_entries"], checked["unconsented"]
+            tell("alarm.ledger_broken", "ledger", entries=entries, unconsented=unconsented)
         story.add(forget())
     return story.counts()

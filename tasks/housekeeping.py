@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from consent import ledger
+from consent.replay import replay
 from nurture.delivery import facts
 from nurture.delivery.outbox import Outbox
 from nurture.store import summaries
@@ -33,11 +34,16 @@ def reconcile() -> Tally:
 
 @unit(timeout=60 * MINUTE)
 def verify_ledger() -> Tally:
-    """Recompute the ledger's chain; `ledger_broken` is 1 when an entry is not what it was."""
+    """Recompute the ledger's chain, then ask of every authorisation whether a living consent carried it.
+
+    `ledger_broken` is 1 when an entry is not what it was, or else `unconsented` counts what was sent without.
+    """
     place = here()
     with place.store.read() as connection:
         found = ledger.verify(connection)
-    return {"ledger_entries": found.size, "ledger_broken": int(not found.ok)}
+        # A replay of changed entries would say nothing.
+        breaches = replay(connection).breaches if found.ok else 0
+    return {"ledger_entries": found.size, "ledger_broken": int(not found.ok), "unconsented": breaches}
 
 
 @unit(timeout=10 * MINUTE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select, update
 
-from consent import opt_in, withdrawal
+from consent import ledger, opt_in, withdrawal
 from consent.addresses import Address
 from consent.schema import ledger_entry
 from nurture.handover import answers
@@ -125,6 +125,36 @@ def test_unanswered_handovers_expire(flows: Any, workspace: Workspace, at: datet
     assert count(workspace, handover, handover.c.state == "escalated") == 1
 
 
+def test_undelivered_handovers_raise_an_alarm(
+    flows: Any, workspace: Workspace, at: datetime, prefect_here: Server
+) -> None:
+    mailboxes = people.addresses("stuck", 1)
+    people.make_leads(workspace, mailboxes, at=at)
+    people.request_demo(workspace, mailboxes, at=at)
+    (workspace.settings.home / "handovers").write_text("a file where the folder should be", "utf-8")
+    flows.ingest_events(at=at)
+    flows.hand_over(at=at)
+    assert flows.hand_over(at=at + timedelta(days=9))["overdue"] == 1
+    assert "overdue" not in flows.hand_over(at=at + timedelta(days=9, minutes=5))
+    wait_for(lambda: prefect_here.events("nurture.alarm.handover_overdue"))
+
+
+def test_a_withdrawal_is_told_after_a_handover(flows: Any, workspace: Workspace, at: datetime) -> None:
+    mailboxes = people.addresses("farewell", 1)
+    [lead_id] = people.make_leads(workspace, mailboxes, at=at).values()
+    people.request_demo(workspace, mailboxes, at=at)
+    flows.ingest_events(at=at)
+    flows.hand_over(at=at)
+    with workspace.store.write() as conn:
+        subject = conn.execute(select(lead.c.subject).where(lead.c.id == lead_id)).scalar_one()
+        withdrawal.withdraw(
+            conn, subject=subject, controller="default", purposes=None, route="one_click", actor="person",
+            at=at + timedelta(minutes=1),
+        )  # fmt: skip
+    assert flows.hand_over(at=at + timedelta(minutes=5)) == {"withdrawn": 1}
+    assert flows.hand_over(at=at + timedelta(minutes=10)) == {}
+
+
 def test_an_answer_of_sales_is_told_once(flows: Any, workspace: Workspace, at: datetime) -> None:
     mailboxes = people.addresses("answer", 1)
     people.make_leads(workspace, mailboxes, at=at)
@@ -190,6 +220,24 @@ def test_a_failed_run_raises_an_alarm(flows: Any, workspace: Workspace, at: date
     with pytest.raises(UnitError):
         flows.run_sequences("spam", at=at)
     wait_for(lambda: len(prefect_here.events("nurture.alarm.run_failed")) > before)
+
+
+def test_a_send_without_consent_raises_an_alarm(
+    flows: Any, workspace: Workspace, at: datetime, prefect_here: Server
+) -> None:
+    people.make_leads(workspace, people.addresses("unasked", 2), at=at)
+    body = {
+        "controller": "default",
+        "channel": "email",
+        "purpose": "newsletter.product",
+        "lease_until": "2026-11-23T08:00:30.000000Z",
+        "permits": [["m" * 26, "s" * 26, 0, None]],
+    }
+    with workspace.store.write() as conn:
+        ledger.append(conn, [ledger.Entry(ledger.EntryType.AUTHORISED, body, at)])
+    before = len(prefect_here.events("nurture.alarm.ledger_broken"))
+    assert flows.keep_house(at=at) == {"ledger_entries": 3, "unconsented": 1}
+    wait_for(lambda: len(prefect_here.events("nurture.alarm.ledger_broken")) > before)
 
 
 def test_a_changed_ledger_raises_an_alarm(flows: Any, workspace: Workspace, at: datetime, prefect_here: Server) -> None:
