@@ -18,7 +18,7 @@ from nurture.sequences.definition import (
     TemperatureCondition,
     WaitStep,
 )
-from nurture.sequences.window import next_open
+from nurture.sequences.window import closing, next_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +36,7 @@ NO_TEXT_FOR = timedelta(days=1)
 
 _opening = lru_cache(maxsize=4096)(next_open)
 """Most leads of a tick share window, zone and country."""
+_closing = lru_cache(maxsize=4096)(closing)
 
 
 class Reason(StrEnum):
@@ -68,9 +69,11 @@ class Then(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """The mail goes into the queue."""
+    """The mail goes into the queue, and out of it before the lead's window closes, or not at all."""
 
     temperature: Temperature
+    closes: datetime
+    """When the present send window ends (UTC)."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,7 @@ def _mail(
 
     closed = next((gate.name for gate in gates if not gate.passed), None)
     if closed is None:
-        return Planned(facts.temperature), gates
+        return Planned(facts.temperature, _closing(window, facts.zone, at, country=facts.country)), gates
     if closed == "consent":
         return Withheld(str(facts.consent), Then.LEAVES), gates
     if closed == "late":

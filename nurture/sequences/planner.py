@@ -154,8 +154,8 @@ class _Batch:
     """What one chunk writes."""
 
     decisions: list[dict[str, Any]] = field(default_factory=list)
-    messages: dict[str, list[PlannedMessage]] = field(default_factory=dict)
-    """By sequence: each has its own time to expire."""
+    messages: dict[datetime, list[PlannedMessage]] = field(default_factory=dict)
+    """By the time they expire: leads of one zone share it."""
     places: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -206,7 +206,7 @@ class Planner:
                 mails[row.lead_id] += 1
                 planned = self._message(row, facts, sequence, verdict.decision)
                 template = planned.mail.sha256
-                batch.messages.setdefault(sequence.name, []).append(planned)
+                batch.messages.setdefault(self._expires(sequence, verdict.decision), []).append(planned)
             batch.decisions.append(self._decision(row, facts, sequence, verdict, place, template))
         batch.places.append(
             {
@@ -218,6 +218,10 @@ class Planner:
                 "left_at": self.at if place.state in {"finished", "exited"} else None,
             }
         )
+
+    def _expires(self, sequence: Sequence, planned: Planned) -> datetime:
+        """Until when may a mail leave? After an outage it must not come at night, nor out of the blue."""
+        return min(planned.closes, self.at + min(KEEPS, sequence.late.after.span))
 
     def _message(self, row: Row[Any], facts: Facts, sequence: Sequence, planned: Planned) -> PlannedMessage:
         mail = self.mails.mail(MailKey(sequence.name, facts.step, planned.temperature, row.language))
@@ -331,8 +335,7 @@ def plan(  # noqa: PLR0913  the contract with flows and tasks
         after = rows[-1].due_at, rows[-1].id
         batch = planner.chunk(rows)
         conn.execute(insert(decision_table), batch.decisions)
-        for name, planned in batch.messages.items():
-            expires = at + min(KEEPS, definitions[name].late.after.span)
+        for expires, planned in batch.messages.items():
             queue(
                 conn, planned, provider_name=provider_name, batch_limit=batch_limit, environment=here,
                 not_before=at, not_after=expires, at=at,

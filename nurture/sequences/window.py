@@ -94,10 +94,30 @@ def next_open(window: Window, zone: ZoneInfo, at: datetime, *, country: str | No
     raise ValueError("the send window never opens; every day of it is a holiday or lost in a clock change")
 
 
-def _edges(zone: ZoneInfo, day: date, opens: time) -> list[datetime]:
-    """Give the moments of a local day at which an opening may begin: both readings of `opens`, and a clock change."""
+def closing(window: Window, zone: ZoneInfo, at: datetime, *, country: str | None = None) -> datetime:
+    """Give the first moment (UTC) after `at` at which a window that is open at `at` is closed.
+
+    Looks a day ahead: an opening that goes on over midnight ends, for the caller, within two days.
+    """
+    there, end = zone_of(window, zone), at.astimezone(UTC)
+    for _ in range(2):
+        day = end.astimezone(there).date()
+        ends = [
+            m for m in _edges(there, day, window.closes) if m > end and not is_open(window, zone, m, country=country)
+        ]
+        end = min(ends, default=end + timedelta(days=1))
+        if window.closes != time.max:
+            return end
+        end += timedelta(microseconds=1)
+        if not is_open(window, zone, end, country=country):
+            return end
+    return end
+
+
+def _edges(zone: ZoneInfo, day: date, clock: time) -> list[datetime]:
+    """Give the moments of a local day at which a window may open or close: both readings of `clock`, a clock change."""
     # Samoa had no 30 December 2011: both readings of a time on it fall on other days.
-    edges = [datetime.combine(day, opens, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
+    edges = [datetime.combine(day, clock, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
     start = datetime.combine(day, time(0), zone).astimezone(UTC) - timedelta(hours=2)
     end = start + timedelta(hours=28)
     if start.astimezone(zone).utcoffset() != end.astimezone(zone).utcoffset():

@@ -31,7 +31,8 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "stale": ("the consent was unused for too long", "die Einwilligung blieb zu lange ungenutzt"),
     "suppressed": ("the address is on the suppression list", "die Adresse steht auf der Sperrliste"),
     "erased": ("the person was erased", "die Person wurde gelöscht"),
-    "expired": ("the mail could not be handed over in time", "die E-Mail konnte nicht rechtzeitig übergeben werden"),
+    "expired": ("the mail could not be handed over before its send window closed",
+                "die E-Mail konnte nicht vor dem Ende ihres Versandfensters übergeben werden"),
     "wait": ("the sequence waits here", "die Sequenz wartet hier"),
     "cold": ("every gate is open; text for cold", "nichts spricht dagegen; Text für kalt"),
     "warm": ("every gate is open; text for warm", "nichts spricht dagegen; Text für warm"),
@@ -60,7 +61,8 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
     "suppressed": ("removal from the suppression list, if its reason is gone",
                    "die Streichung von der Sperrliste, wenn ihr Grund entfallen ist"),
     "erased": ("nothing: erasure is final", "nichts: die Löschung ist endgültig"),
-    "expired": ("a provider that answers in time", "ein Versanddienst, der rechtzeitig antwortet"),
+    "expired": ("a provider that answers and no stop while the window is open, or a longer window in sequence.yaml",
+                "ein Versanddienst, der antwortet, und kein Stopp im Versandfenster; oder ein längeres Fenster"),
 }  # fmt: skip
 
 SKIPPED = (

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from consent import suppression
 from nurture.cli import sequence as cli
 from nurture.delivery import withheld
+from nurture.delivery.claiming import recover
 from nurture.delivery.content.library import Library
 from nurture.delivery.provider import Unknown
 from nurture.sequences import explain as explaining
@@ -170,6 +171,19 @@ def test_a_mail_lost_to_the_cap_is_not_planned_again(world: World, at: datetime)
     assert len(world.rows(message)) == 1
 
 
+def test_a_mail_that_missed_its_window_is_no_secret(world: World) -> None:
+    """What an outage cost is told with its reason, what would have helped, and what comes next."""
+    friday = datetime(2026, 11, 27, 16, 25, tzinfo=UTC)
+    [lead_id] = world.people(1, friday)
+    world.tick(friday)
+    with world.ws.store.write() as conn:
+        recover(conn, at=friday + timedelta(hours=9))
+    last = [one for one in told(world, lead_id).as_dict()["timeline"] if one["kind"] == "decision"][-1]
+    assert (last["step"], last["outcome"], last["reason"]) == ("hello", "withheld", "expired")
+    assert last["would_have_changed_it"].startswith("a provider that answers")
+    assert last["what_follows"].startswith("the mail is left out")
+
+
 class Silent:
     """A provider that never answers."""
 
@@ -199,7 +213,9 @@ def test_the_fate_of_a_message_goes_before_its_batch(world: World, at: datetime)
         own = {"message_id": world.rows(message)[0].id, "state": "expired", "reason": "expired", "at": at}
         conn.execute(insert(message_exception).values(**own))
     shown = text(told(world, lead_id), language="en", zone=BERLIN)
-    assert "mail welcome/hello/cold/de: expired: the mail could not be handed over in time" in shown
+    assert (
+        "mail welcome/hello/cold/de: expired: the mail could not be handed over before its send window closed" in shown
+    )
 
 
 def test_events_and_points_bear_verdict_and_cause(world: World, at: datetime) -> None:

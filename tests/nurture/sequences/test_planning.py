@@ -11,6 +11,7 @@ from sqlalchemy import text, update
 from sqlalchemy.event import listens_for
 
 from nurture.delivery import switch
+from nurture.delivery.claiming import claim
 from nurture.sequences.facts import due
 from nurture.store.tables import decision, enrolment, lead, message, send_batch, send_slot
 from tests.nurture.sequences.conftest import SHORT, World
@@ -123,6 +124,27 @@ def test_outside_the_window_the_mail_waits(world: World, at: datetime) -> None:
     assert (row.outcome, row.reason, row.next_at) == (
         "deferred", "window", datetime(2026, 11, 24, 7, 30, tzinfo=UTC),
     )  # fmt: skip
+
+
+@pytest.mark.requirement(85)
+def test_no_mail_leaves_after_its_window(world: World) -> None:
+    """After an outage a mail planned on Friday at 17:25 stays: nobody gets it on Saturday night."""
+    friday = datetime(2026, 11, 27, 16, 25, tzinfo=UTC)
+    world.people(1, friday)
+    world.tick(friday)
+    with world.ws.store.write() as conn:
+        assert claim(conn, owner="w", kind="marketing", at=friday + timedelta(hours=9, minutes=35)) is None
+        assert claim(conn, owner="w", kind="marketing", at=friday + timedelta(minutes=4)) is not None
+
+
+def test_each_zone_has_its_own_end_of_the_window(world: World) -> None:
+    """Leads west of Berlin lose no minute, and those in Berlin gain none."""
+    friday = datetime(2026, 11, 27, 16, 25, tzinfo=UTC)
+    world.people(2, friday)
+    world.people(1, friday, start=2, zone="Europe/London")
+    world.tick(friday)
+    ends = Counter({row.not_after: row.count for row in world.rows(send_batch)})
+    assert ends == {friday + timedelta(minutes=5): 2, friday + timedelta(minutes=65): 1}
 
 
 def test_a_mail_that_waited_is_not_late(world: World, at: datetime) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
-from nurture.sequences.window import ALWAYS, Calendar, Window, calendar_for, holiday_name, is_open, next_open
+from nurture.sequences.window import ALWAYS, Calendar, Window, calendar_for, closing, holiday_name, is_open, next_open
 
 BERLIN = ZoneInfo("Europe/Berlin")
 OFFICE = Window(frozenset(range(5)), time(8, 30), time(17, 30), calendar=Calendar("DE"))
@@ -39,6 +39,23 @@ def test_the_opening_is_inside_and_never_earlier(window: Window, name: str, at: 
     assert opens >= at
     assert is_open(window, zone, opens)
     assert next_open(window, zone, opens) == opens
+
+
+@settings(max_examples=200, deadline=None)
+@given(windows, some.sampled_from(ZONES), moments, some.floats(0, 0.99))
+def test_all_moments_before_the_end_are_open(window: Window, name: str, at: datetime, share: float) -> None:
+    """All moments before the end are open, and the end itself is not."""
+    zone = ZoneInfo(name)
+    opens = next_open(window, zone, at)
+    closes = closing(window, zone, opens)
+    assert opens < closes
+    assert is_open(window, zone, opens + (closes - opens) * share)
+    assert not is_open(window, zone, closes)
+
+
+def test_a_window_to_midnight_goes_on_over_it() -> None:
+    """A window without a gap has no end today."""
+    assert closing(ALWAYS, BERLIN, berlin("2026-11-24 20:00")) > berlin("2026-11-25 20:00")
 
 
 @settings(max_examples=200, deadline=None)
