@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, insert, select
 
+from consent.schema import consent_state
+from consent.states import TRACKING, State
 from consent.tokens import random_id
 from nurture.handover.policy import ANY, HandoverPolicy, Rule
 from nurture.leads import stages
@@ -35,6 +37,10 @@ class Facts:
     """How often this lead was handed over before."""
     answered_at: datetime | None
     """When sales settled the last handover; older evidence does not count again."""
+    withdrew_at: datetime | None = None
+    """When the last mail consent was withdrawn, where none is given any more."""
+    requests: frozenset[str] = frozenset()
+    """Kinds among the signals that ask for something: the strong ones."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,10 @@ class Qualified:
 
 
 def decide(facts: Facts, policy: HandoverPolicy, at: datetime) -> Qualified | None:
-    """Give the first rule whose every condition holds at `at`, or None: keep nurturing."""
+    """Give the first rule whose every condition holds at `at`, or None: keep nurturing.
+
+    Who withdrew every mail consent wants to be left alone: only a request made after that speaks for them.
+    """
     for rule in policy.rules:
         when = rule.when
         wanted = [
@@ -55,8 +64,9 @@ def decide(facts: Facts, policy: HandoverPolicy, at: datetime) -> Qualified | No
             if (ANY in when.signal or kind in when.signal)
             and at - happened <= when.within
             and (facts.answered_at is None or happened > facts.answered_at)
+            and (facts.withdrew_at is None or (happened > facts.withdrew_at and kind in facts.requests))
         ]
-        if when.signal and not wanted:
+        if not wanted and (when.signal or facts.withdrew_at is not None):
             continue
         if when.temperature and not _is(when.temperature, facts):
             continue
@@ -94,9 +104,14 @@ def facts_of(connection: Connection, lead_ids: Sequence[int]) -> list[Facts]:
         .order_by(lead.c.id)
     ).all()
     signals: dict[int, list[tuple[str, datetime]]] = {}
-    found = select(signal.c.lead_id, signal.c.kind, signal.c.at).where(signal.c.lead_id.in_(lead_ids))
-    for lead_id, kind, happened in connection.execute(found.order_by(signal.c.at.desc(), signal.c.id.desc())):
+    requests: dict[int, set[str]] = {}
+    found = select(signal.c.lead_id, signal.c.kind, signal.c.at, signal.c.strength)
+    found = found.where(signal.c.lead_id.in_(lead_ids)).order_by(signal.c.at.desc(), signal.c.id.desc())
+    for lead_id, kind, happened, strength in connection.execute(found):
         signals.setdefault(lead_id, []).append((kind, happened))
+        if strength == "strong":
+            requests.setdefault(lead_id, set()).add(kind)
+    withdrew = _withdrew(connection, lead_ids)
     return [
         Facts(
             row.id,
@@ -105,9 +120,26 @@ def facts_of(connection: Connection, lead_ids: Sequence[int]) -> list[Facts]:
             tuple(signals.get(row.id, ())),
             row.epoch or 0,
             row.answered,
+            withdrew.get(row.id),
+            frozenset(requests.get(row.id, ())),
         )
         for row in rows
     ]
+
+
+def _withdrew(connection: Connection, lead_ids: Sequence[int]) -> dict[int, datetime]:
+    """Who withdrew, and holds no mail consent that is given? With the time of the last withdrawal."""
+    given = func.count().filter(consent_state.c.state == State.GIVEN)
+    ended = func.max(consent_state.c.since).filter(consent_state.c.state == State.WITHDRAWN)
+    # The primary key of consent_state begins with the subject.
+    found = connection.execute(
+        select(lead.c.id, ended)
+        .join(consent_state, consent_state.c.subject == lead.c.subject)
+        .where(lead.c.id.in_(lead_ids), consent_state.c.purpose != TRACKING)
+        .group_by(lead.c.id)
+        .having(given == 0, ended.is_not(None))
+    )
+    return {row[0]: row[1] for row in found}
 
 
 def qualify(
