@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, func, not_, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, not_, or_, select, update
 
 from nurture.delivery import circuit, switch, withheld
 from nurture.delivery.queue import environment
@@ -45,10 +45,14 @@ class Claim:
     owner: str
 
 
-def claim(conn: Connection, *, owner: str, kind: str, at: datetime, provider: str | None = None) -> Claim | None:
+def claim(
+    conn: Connection, *, owner: str, kind: str, at: datetime, provider: str | None = None, batch_limit: int = 0
+) -> Claim | None:
     """Take the next due batch of a kind for `owner`, or None when there is nothing (or nothing allowed) to do.
 
-    `provider` limits to batches planned for it. `at` must be the present: the lease counts from it.
+    `provider` limits to batches planned for it, and to those of at most `batch_limit` messages that were
+    planned for another and never handed over: after a change of provider they would wait for ever.
+    `at` must be the present: the lease counts from it.
     """
     scopes = switch.stopped(conn)
     if switch.ALL in scopes:
@@ -66,20 +70,28 @@ def claim(conn: Connection, *, owner: str, kind: str, at: datetime, provider: st
     if provider is not None:
         if not circuit.look(conn, provider, at).admits(kind, at):
             return None
-        due.append(send_batch.c.provider == provider)
+        due.append(or_(send_batch.c.provider == provider, _untried(batch_limit)))
     # Served by ix_send_batch_open; SKIP LOCKED lets PostgreSQL workers pass one another (SQLite has one writer).
     query = select(send_batch).where(*due).order_by(send_batch.c.not_before, send_batch.c.id)
     row = conn.execute(query.limit(1).with_for_update(skip_locked=True)).first()
     if row is None:
         return None
+    by = provider or row.provider
+    lease = {"lease_owner": owner, "lease_until": at + CLAIM_LEASE}
     changed = conn.execute(
         update(send_batch)
         .where(send_batch.c.id == row.id, send_batch.c.state == State.PLANNED, send_batch.c.attempt == row.attempt)
-        .values(state=State.CLAIMED, attempt=row.attempt + 1, lease_owner=owner, lease_until=at + CLAIM_LEASE)
+        .values(state=State.CLAIMED, attempt=row.attempt + 1, provider=by, **lease)
     )
     if changed.rowcount != 1:
         return None
-    return Claim(row.id, row.attempt + 1, Kind(row.kind), row.provider, row.sequence, row.purpose, row.not_after, owner)
+    return Claim(row.id, row.attempt + 1, Kind(row.kind), by, row.sequence, row.purpose, row.not_after, owner)
+
+
+def _untried(batch_limit: int) -> ColumnElement[bool]:
+    """Was a batch never handed over to anybody, and is it small enough? Messages never change their batch."""
+    tried = select(delivery_attempt.c.n).where(delivery_attempt.c.batch_id == send_batch.c.id).exists()
+    return and_(send_batch.c.count <= batch_limit, not_(tried))
 
 
 def recover(conn: Connection, *, at: datetime) -> Counts:

@@ -53,7 +53,7 @@ def send_next(
     Call it until it gives None. `at` must be the present of the caller's clock: leases count from it.
     """
     with ws.store.write() as conn:
-        held = claim(conn, owner=owner, kind=kind, at=at, provider=provider.name)
+        held = claim(conn, owner=owner, kind=kind, at=at, provider=provider.name, batch_limit=provider.batch_limit)
     if held is None:
         return None
     composed = compose(ws, library, held, at=at)

@@ -87,6 +87,12 @@ def test_a_damaged_link_fails_its_mail_alone(world: World) -> None:
     assert send(world, Scripted()).withheld == {"unreadable_identity": 1}  # type: ignore[union-attr]
 
 
+def test_a_new_provider_asks_who_waits_to_confirm(world: World) -> None:
+    world.sign_up()
+    queue(world)
+    assert send(world, Scripted(name="sendgrid", batch_limit=1)).accepted == 1  # type: ignore[union-attr]
+
+
 def test_a_declined_request_gets_no_mail(world: World) -> None:
     provider = Scripted()
     request_id = world.sign_up()

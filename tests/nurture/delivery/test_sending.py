@@ -358,6 +358,25 @@ def test_five_doubts_in_a_row_open_the_circuit(world: World) -> None:
     assert [counts is not None for counts in results] == [True] * 5 + [False]
 
 
+def test_a_new_provider_takes_what_waits(world: World) -> None:
+    """Nothing queued for the former provider is lost when another is set."""
+    world.plan(world.person())
+    assert send(world, Scripted(name="sendgrid", batch_limit=1)).accepted == 1  # type: ignore[union-attr]
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(send_batch.c.provider)).scalar_one() == "sendgrid"
+
+
+def test_a_new_provider_leaves_what_was_handed_over(world: World) -> None:
+    world.plan(world.person())
+    send(world, Scripted([Refused("http 429")]))
+    assert send(world.later(hours=1), Scripted(name="sendgrid")) is None
+
+
+def test_a_new_provider_leaves_what_is_too_large(world: World) -> None:
+    world.plan(world.person(), world.person())
+    assert send(world, Scripted(name="sendgrid", batch_limit=1)) is None
+
+
 def test_another_environment_claims_nothing(world: World) -> None:
     world.plan(world.person())
     with world.ws.store.write() as conn:
