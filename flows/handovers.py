@@ -7,7 +7,7 @@ from datetime import datetime  # noqa: TC003  Prefect reads the signature when i
 from prefect import flow
 
 from flows.telling import MOST_TASKS, Story, alarm, tell, told
-from tasks.handing_over import Reached, announce_withdrawals, drain_chunk, expire_deadlines, read_answers
+from tasks.handing_over import Reached, announce_withdrawals, drain_chunk, expire_deadlines, find_overdue, read_answers
 from tasks.sending import recover
 
 
@@ -25,6 +25,9 @@ def hand_over(at: datetime | None = None) -> dict[str, int]:
         for handover in expire_deadlines():
             story.add({"expired": 1})
             tell("handover.expired", f"handover.{handover}", handover=handover)
+        for handover in find_overdue():
+            story.add({"overdue": 1})
+            tell("alarm.handover_overdue", f"handover.{handover}", handover=handover)
         for handover, answer in read_answers():
             story.add({answer: 1})
             tell(f"handover.{answer}", f"handover.{handover}", handover=handover)

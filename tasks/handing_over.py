@@ -58,6 +58,15 @@ def expire_deadlines() -> list[str]:
 
 
 @unit(timeout=2 * MINUTE)
+def find_overdue() -> list[str]:
+    """Give the handovers that passed their deadline undelivered since the last run; public ids."""
+    place = here()
+    with place.store.read() as connection:
+        after = summaries.last_start(connection, "hand_over") or place.now - FIRST_LOOK
+        return answers.overdue(connection, after=after, until=place.now)
+
+
+@unit(timeout=2 * MINUTE)
 def read_answers() -> list[tuple[str, str]]:
     """Give what sales answered since the last run: public ids with "accepted" or "returned"."""
     place = here()

@@ -45,20 +45,23 @@ def list_(state: Annotated[str, typer.Option(help="Only this state.")] = "", jso
     """List handovers, newest first. Example: nurture handover list --state delivered."""
     from sqlalchemy import select
 
+    from nurture.handover.answers import UNDELIVERED
     from nurture.store.tables import handover
     from nurture.store.workspace import open_workspace
 
     wanted = select(*(handover.c[name] for name in SHOWN)).order_by(handover.c.id.desc())
     with open_workspace() as workspace, workspace.store.read() as connection:
         rows = connection.execute(wanted.where(handover.c.state == state) if state else wanted).mappings().all()
+    now = moment(None)
+    overdue = {row["public_id"] for row in rows if row["state"] in UNDELIVERED and row["deadline_at"] <= now}
     if json:
-        print_json([dict(row) for row in rows])
+        print_json([{**row, "overdue": row["public_id"] in overdue} for row in rows])
     elif not rows:
         note("No handovers yet. They appear when a lead asks for a demo or turns hot (policies/handover.yaml).")
     else:
         zone = workspace.settings.tz
         table("", ["handover", "lead", "state", "reason", "created", "answer until"], [
-            (r["public_id"], r["lead_id"], r["state"], r["reason"],
+            (r["public_id"], r["lead_id"], r["state"] + (", overdue" if r["public_id"] in overdue else ""), r["reason"],
              f"{r['created_at'].astimezone(zone):%d.%m.%Y %H:%M}",
              f"{r['deadline_at'].astimezone(zone):%d.%m.%Y %H:%M}") for r in rows
         ])  # fmt: skip

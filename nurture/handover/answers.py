@@ -14,7 +14,9 @@ from nurture.store.tables import handover
 if TYPE_CHECKING:
     from datetime import datetime
 
-OPEN = ("created", "delivered", "expired", "escalated")
+OPEN = ("created", "delivered", "expired", "escalated", "dead")
+"""States in which sales may answer. They may know of a lead that no call ever reached them about."""
+UNDELIVERED = ("created", "dead")
 
 
 class ReturnReason(StrEnum):
@@ -81,6 +83,17 @@ def expire(connection: Connection, *, at: datetime) -> list[str]:
     if ids:
         connection.execute(update(handover).where(late).values(state="escalated"))
     return list(ids)
+
+
+def overdue(connection: Connection, *, after: datetime, until: datetime) -> list[str]:
+    """Which handovers passed their deadline in a span of time (UTC) while undelivered or dead? Give their ids.
+
+    They belong to sales, who may not know; a person has to act. Delivery goes on where it is not dead.
+    """
+    late = select(handover.c.public_id).where(
+        handover.c.state.in_(UNDELIVERED), handover.c.deadline_at > after, handover.c.deadline_at <= until
+    )
+    return list(connection.execute(late.order_by(handover.c.id)).scalars())
 
 
 def _open(connection: Connection, public_id: str, *, repeated: str) -> tuple[int, int] | None:

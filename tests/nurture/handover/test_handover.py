@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any
@@ -392,6 +393,39 @@ def test_a_missed_deadline_escalates(
         late = answers.expire(connection, at=at + timedelta(hours=5))
 
     assert (early, late) == ([], [rows(workspace)[0].public_id])
+
+
+@pytest.mark.parametrize("refusal", [NOT_NOW, Answer(taken=False, final=True, detail="410")])
+def test_undelivered_deadlines_are_overdue_once(
+    workspace: Workspace, make_lead: MakeLead, rules: HandoverPolicy, at: datetime, refusal: Answer
+) -> None:
+    """Nobody in sales knows of the lead, so a person here has to."""
+    run(workspace, rules, [make_lead("hot", (("demo_requested", 0),))], at)
+    deliver.drain(workspace, rules, Refusing(refusal), at=at)
+    hours = [at + timedelta(hours=hours) for hours in (0, 3, 5, 7)]
+    with workspace.store.write() as connection:
+        escalated = answers.expire(connection, at=hours[-1])
+        late = [answers.overdue(connection, after=a, until=b) for a, b in pairwise(hours)]
+
+    assert (escalated, late) == ([], [[], [rows(workspace)[0].public_id], []])
+
+
+@pytest.mark.parametrize("answer", ["accepted", "returned"])
+def test_dead_handovers_can_be_answered(
+    workspace: Workspace, make_lead: MakeLead, rules: HandoverPolicy, at: datetime, answer: str
+) -> None:
+    """A lead whose handover never arrived is not stuck with sales."""
+    made = make_lead("hot")
+    run(workspace, rules, [made], at)
+    deliver.drain(workspace, rules, Refusing(Answer(taken=False, final=True, detail="410")), at=at)
+    name = rows(workspace)[0].public_id
+    with workspace.store.write() as connection:
+        if answer == "accepted":
+            answers.accept(connection, name, actor="vera", at=at)
+        else:
+            answers.give_back(connection, name, reason=ReturnReason.TOO_EARLY, actor="vera", at=at)
+
+    assert stage(workspace, made) == {"accepted": ("sal", "sales"), "returned": ("recycled", "marketing")}[answer]
 
 
 def test_resending_keeps_the_id(workspace: Workspace, make_lead: MakeLead, rules: HandoverPolicy, at: datetime) -> None:
