@@ -10,7 +10,7 @@ from sqlalchemy import and_, case, exists, func, insert, literal, or_, select, u
 from consent.schema import UtcTime, consent_state
 from nurture.leads.stages import AT_SALES, GONE, Bar
 from nurture.sequences.definition import ConsentConfirmed, SequenceFinished, register
-from nurture.store.marks import mark, set_mark, text_mark
+from nurture.store.marks import hold, mark, set_mark, text_mark
 from nurture.store.tables import enrolment, lead, lead_score, stage_change, temperature_change
 
 if TYPE_CHECKING:
@@ -38,8 +38,10 @@ def enrol(
     consent ends it; leads who come back from sales go on where they stood. Then new ones, at most about
     `limit` for each sequence; a later call goes on from there. Cost grows with what is new, not with all leads.
     Without `controller` consent to any of this installation's controllers counts (the gate looks again).
+    Of two calls at once the second waits for the first: both would find the same people new.
     Raises SequenceError when a version was changed after it was applied.
     """
+    hold(conn, "enrol")
     ids = register(conn, definitions, at=at)
     follow_stages(conn, at=at)
     follow_consent(conn, definitions, at=at)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from nurture.store.inserting import insert_or_update
+from nurture.store.inserting import insert_new, insert_or_update
 from nurture.store.tables import setting
 
 if TYPE_CHECKING:
@@ -21,6 +21,17 @@ def text_mark(conn: Connection, name: str) -> str:
 def mark(conn: Connection, name: str) -> int:
     """Give a mark that is a number, 0 before the first."""
     return int(text_mark(conn, name) or 0)
+
+
+def hold(conn: Connection, name: str) -> None:
+    """Wait until no other transaction holds this name, and hold it until the end of this one.
+
+    On SQLite a writing transaction is alone anyway.
+    """
+    row = select(setting.c.value).where(setting.c.name == name).with_for_update()
+    if conn.execute(row).first() is None:
+        insert_new(conn, setting, [{"name": name, "value": ""}])
+        conn.execute(row)
 
 
 def set_mark(conn: Connection, name: str, value: int | str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from threading import Barrier
 
 import pytest
 from sqlalchemy import event, update
 
 from nurture.sequences.definition import SequenceError
+from nurture.sequences.planner import enrol
 from nurture.store.tables import enrolment, sequence_version
 from tests.nurture.sequences.conftest import SHORT, World
 
@@ -210,3 +213,20 @@ def test_a_tick_without_news_is_the_same_for_many_leads(world: World, at: dateti
         event.remove(world.ws.store.engine, "before_cursor_execute", note)
         counts.append([line for line in statements if line.startswith(("INSERT", "UPDATE"))])
     assert counts == [[], []]
+
+
+def test_two_enrolments_at_once_are_one(world: World, at: datetime, database_kind: str) -> None:
+    """Every deployment enrols for all sequences: the one that comes second waits and finds nothing new."""
+    if database_kind == "sqlite":
+        pytest.skip("SQLite has one writer")
+    world.people(30, at)
+    definitions, together = world.definitions, Barrier(2)
+
+    def run(_: int) -> int:
+        with world.ws.store.write() as conn:
+            together.wait(timeout=20)
+            return enrol(conn, definitions, at=at, limit=100)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(run, range(2))) == [0, 30]
+    assert len(names(world)) == 30
