@@ -24,7 +24,7 @@ from consent.suppression import EVERYONE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Column, Connection
 
 STALE_MONTHS = 24
 """A consent unused for this long no longer carries a send (half-open: exactly 24 months is stale)."""
@@ -102,6 +102,15 @@ def check(
 def tracking(conn: Connection, subjects: Iterable[str], *, controller: str) -> set[str]:
     """Who of these agreed that opens and clicks are measured, and did not take it back?"""
     return set(_tracking(conn, subjects, controller))
+
+
+def tracked_since(conn: Connection, subjects: Iterable[str], *, controller: str) -> dict[str, datetime]:
+    """Give the moment (UTC) from which on opens and clicks may be measured of those who agreed to it."""
+    found: dict[str, datetime] = {}
+    for chunk in chunks(subjects):
+        query = _tracking_given(consent_state.c.since, chunk, controller)
+        found.update((row.subject, row.since) for row in conn.execute(query))
+    return found
 
 
 def authorise(conn: Connection, asks: Sequence[Ask], *, at: datetime) -> list[Permit | Refusal]:
@@ -225,15 +234,20 @@ def _tracking(conn: Connection, subjects: Iterable[str], controller: str) -> dic
     """Give the tracking consent entry of each subject who gave it."""
     found: dict[str, int] = {}
     for chunk in chunks(subjects):
-        query = select(consent_state.c.subject, consent_state.c.seq).where(
-            consent_state.c.subject.in_(chunk),
-            consent_state.c.controller == controller,
-            consent_state.c.channel == EMAIL,
-            consent_state.c.purpose == TRACKING,
-            consent_state.c.state == State.GIVEN,
-        )
+        query = _tracking_given(consent_state.c.seq, chunk, controller)
         found.update((row.subject, row.seq) for row in conn.execute(query))
     return found
+
+
+def _tracking_given(column: Column[Any], subjects: Sequence[str], controller: str) -> Any:  # noqa: ANN401  a select of two columns
+    """Read a column of the tracking consents that stand."""
+    return select(consent_state.c.subject, column).where(
+        consent_state.c.subject.in_(subjects),
+        consent_state.c.controller == controller,
+        consent_state.c.channel == EMAIL,
+        consent_state.c.purpose == TRACKING,
+        consent_state.c.state == State.GIVEN,
+    )
 
 
 def _use(conn: Connection, subjects: Iterable[str], controller: str, purpose: str, at: datetime) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
+    from consent.keys import Keyring
     from nurture.store.workspace import Workspace
 
 PAGE = 50
@@ -77,7 +78,7 @@ def ingest(conn: Connection, ws: Workspace, *, at: datetime, limit: int) -> Inge
     once = list({item.key: item for item in reversed(items)}.values())[::-1]
     ours = [item for item in once if _ours(item)]
     kept = _with_consent(conn, ws, ours)
-    _describe(rules, kept)
+    _describe(rules, kept, ws.keyring)
     revised = _judge(conn, rules, kept)
     ids = _insert(conn, kept)
     new = [item for item in kept if item.key in ids]
@@ -158,13 +159,21 @@ def _ours(item: Item) -> bool:
 
 
 def _with_consent(conn: Connection, ws: Workspace, items: Sequence[Item]) -> list[Item]:
-    """Leave out what was measured of people who did not agree to it (R29: no row, only a count)."""
+    """Leave out what was measured of people who had not agreed to it (R29: no row, only a count).
+
+    Consent counts from its moment on, and a mail that went out untracked stays so when consent follows.
+    """
     measured = {item.subject for item in items if item.event.kind in MEASURED and item.subject}
-    agreed = gate.tracking(conn, sorted(measured), controller=ws.settings.controller) if measured else set()
-    return [item for item in items if item.event.kind not in MEASURED or item.subject in agreed]
+    since = gate.tracked_since(conn, sorted(measured), controller=ws.settings.controller) if measured else {}
+    return [item for item in items if item.event.kind not in MEASURED or _agreed(item, since.get(item.subject or ""))]
 
 
-def _describe(rules: bots.BotPolicy, items: Iterable[Item]) -> None:
+def _agreed(item: Item, since: datetime | None) -> bool:
+    # Providers tell whole seconds: who agrees and clicks in the same one has agreed.
+    return since is not None and item.at >= since.replace(microsecond=0) and (item.mail is None or item.mail.tracked)
+
+
+def _describe(rules: bots.BotPolicy, items: Iterable[Item], keyring: Keyring) -> None:
     """Replace what is personal or long by what is needed of it: link and class of user agent."""
     for item in items:
         agent = bots.agent_class(rules, item.event.agent)
@@ -175,6 +184,9 @@ def _describe(rules: bots.BotPolicy, items: Iterable[Item]) -> None:
         if item.event.kind is EventKind.UNKNOWN:
             # It may be behaviour that nobody agreed to have measured: kept without the person.
             item.lead_id = item.subject = item.mail = None
+            moment, _, rest = item.key.partition(":")
+            # The key names the mail, and so its reader: known again, but not read, without the link key.
+            item.key = f"{moment}:{keyring.mac('unknown event', rest.encode()).hex()}:{EventKind.UNKNOWN}"
         if item.event.kind not in DELIVERY and item.event.kind is not EventKind.ACCOUNT_CHANGED:
             item.verdict, item.verdict_reason = Verdict.HUMAN, "declared"
         if item.event.kind in MEASURED and agent is not None:

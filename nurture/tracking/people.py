@@ -143,7 +143,7 @@ def _attach_by_address(conn: Connection, ws: Workspace, items: Sequence[Item]) -
 
 
 def _attach_forms(conn: Connection, ws: Workspace, items: Sequence[Item], *, at: datetime) -> None:
-    """Make or complete the person behind each form.
+    """Make or complete the person behind each form; anybody can type anybody's address, so it only fills gaps.
 
     Whoever asks for something is a lead at once, but an unmailable one: stage `unconfirmed`, no consent.
     """
@@ -151,6 +151,7 @@ def _attach_forms(conn: Connection, ws: Workspace, items: Sequence[Item], *, at:
     given = [address for _, address in forms.values() if address is not None]
     subjects = identity.ensure_many(conn, ws.keyring, given, at=at) if given else {}
     news: dict[str, register.NewLead] = {}
+    known = {who: person.details for who, person in identity.reveal(conn, ws.keyring, subjects.values()).items()}
     details: dict[str, dict[str, str]] = {}
     for item, address in forms.values():
         if address is None:
@@ -158,8 +159,9 @@ def _attach_forms(conn: Connection, ws: Workspace, items: Sequence[Item], *, at:
         item.subject = subjects[address]
         item.key = item.key.replace(":?:", f":{item.subject}:")
         news[item.subject] = _new_lead(item, ws, address)
-        details.setdefault(item.subject, {}).update(_personal(item.event.fields))
-    identity.describe(conn, ws.keyring, {subject: known for subject, known in details.items() if known})
+        mine = details.setdefault(item.subject, {})
+        mine |= _unverified(known.get(item.subject, {}) | mine, _personal(item.event.fields))
+    identity.describe(conn, ws.keyring, {subject: news for subject, news in details.items() if news})
     leads = register.register(conn, list(news.values()), at=at, keyring=ws.keyring)
     for item in items:
         item.lead_id = leads.get(item.subject or "")
@@ -186,6 +188,15 @@ def _new_lead(item: Item, ws: Workspace, address: Address) -> register.NewLead:
 
 def _personal(fields: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name in PERSONAL if (text := _text(fields, name))}
+
+
+def _unverified(known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Give what fills a gap; what contradicts stands below the message, where only people read it."""
+    news = {name: text for name, text in given.items() if not known.get(name)}
+    lines = [given.get("message", "")]
+    lines += [f"{name}: {text}" for name, text in given.items() if name != "message" and known.get(name, text) != text]
+    message = "\n".join(filter(None, lines))
+    return {**news, "message": message} if message else news
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

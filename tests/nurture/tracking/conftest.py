@@ -57,7 +57,7 @@ class World:
             subject = identity.ensure(conn, self.ws.keyring, Address.of(address), at=self.at)
             purposes = (["newsletter.product"] if mailable else []) + (["email.tracking"] if tracked else [])
             given = [
-                imported.ImportedConsent(subject, purpose, "default", "Ja", self.at - timedelta(days=9), {"url": "x"})
+                imported.ImportedConsent(subject, purpose, "default", "Ja", self.at - timedelta(days=90), {"url": "x"})
                 for purpose in purposes
             ]
             imported.record(conn, self.ws.keyring, given, at=self.at)

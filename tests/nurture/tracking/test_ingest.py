@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from consent import gate
+from consent import gate, identity, imported
 from consent.schema import consent_state, suppression
 from nurture.store.tables import delivery_fact, event, kill_switch, lead, raw_event, signal
 from nurture.tracking.ingest import waiting
@@ -87,6 +87,25 @@ def test_opens_without_tracking_leave_no_row(world: World, told: Callable[..., d
     world.receive("click", click(world, person))
     done = world.sendgrid(told("open", person, world.at))
     assert (world.events(), done.untracked, done.leads) == ([], 2, ())
+
+
+@pytest.mark.requirement(44)
+def test_a_click_from_before_the_consent_leaves_no_row(world: World) -> None:
+    world.receive("click", click(world, world.person(), at=world.at - timedelta(days=100)))
+    done = world.ingest()
+    assert (world.events(), done.untracked, done.leads) == ([], 1, ())
+
+
+@pytest.mark.requirement(44)
+def test_a_click_in_an_untracked_mail_leaves_no_row(world: World) -> None:
+    person = world.person(tracked=False)
+    with world.ws.store.write() as conn:
+        agreed = imported.ImportedConsent(person.subject, "email.tracking", "default", "Ja", world.at, {"url": "x"})
+        imported.record(conn, world.ws.keyring, [agreed], at=world.at)
+    later = world.at + timedelta(minutes=5)
+    world.receive("click", click(world, person, at=later), at=later)
+    done = world.ingest(at=later)
+    assert (world.events(), done.untracked, done.leads) == ([], 1, ())
 
 
 def test_delivery_needs_no_tracking_consent(world: World, told: Callable[..., dict[str, Any]]) -> None:
@@ -183,6 +202,18 @@ def test_an_unknown_event_is_kept_without_its_person(world: World, told: Callabl
     assert (row.lead_id, row.message_id, row.attributes["name"]) == (None, None, "some_future_event")
 
 
+def test_the_key_of_an_unknown_event_names_nobody(world: World, told: Callable[..., dict[str, Any]]) -> None:
+    person = world.person()
+    world.sendgrid(told("some_future_event", person, world.at))
+    assert person.public_id not in world.events("unknown")[0].key
+
+
+def test_an_unknown_event_counts_once(world: World, told: Callable[..., dict[str, Any]]) -> None:
+    one = told("some_future_event", world.person(), world.at)
+    world.sendgrid(one)
+    assert (world.sendgrid(one, {}).duplicates, len(world.events("unknown"))) == (1, 1)
+
+
 def test_other_senders_messages_are_dropped(world: World, told: Callable[..., dict[str, Any]]) -> None:
     done = world.sendgrid(told("open", None, world.at), told("delivered", None, world.at, response=""))
     assert (done.foreign, world.events()) == (2, [])
@@ -196,6 +227,32 @@ def test_a_demo_request_is_a_strong_signal(world: World) -> None:
     [row] = world.rows(select(signal))
     assert (row.lead_id, row.kind, row.strength) == (person.lead_id, "demo_requested", "strong")
     assert done.leads == (person.lead_id,)
+
+
+def known_by_form(world: World, held: dict[str, str], **fields: str) -> dict[str, str]:
+    """Send a form with the address of somebody of whom something is held; give what is held then."""
+    person = world.person(address="vera@musterfirma.example")
+    with world.ws.store.write() as conn:
+        identity.describe(conn, world.ws.keyring, {person.subject: held})
+    world.receive("form", form(world, "VERA@musterfirma.example", **fields))
+    world.ingest()
+    with world.ws.store.read() as conn:
+        return identity.reveal(conn, world.ws.keyring, [person.subject])[person.subject].details
+
+
+def test_a_form_overwrites_nobodys_name(world: World) -> None:
+    held = {"first_name": "Vera", "phone": "+49301234"}
+    now = known_by_form(world, held, first_name="GEWINN", phone="+49900666")
+    assert {name: now[name] for name in held} == held
+
+
+def test_a_form_fills_gaps(world: World) -> None:
+    assert known_by_form(world, {"first_name": "Vera"}, last_name="Muster")["last_name"] == "Muster"
+
+
+def test_what_a_form_contradicts_stands_with_its_message(world: World) -> None:
+    now = known_by_form(world, {"phone": "+49301234"}, phone="+49305678", message="Neue Nummer")
+    assert now["message"] == "Neue Nummer\nphone: +49305678"
 
 
 @pytest.mark.requirement(13, 117)
