@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from consent import opt_in
+from nurture import clock
 from nurture.delivery import sending
 from nurture.delivery.confirmations import queue_confirmations as queue_due
 from nurture.delivery.states import Counts
@@ -40,6 +41,7 @@ def send_chunk(kind: str) -> Tally:
     Never retried as a whole: what is doubtful stays in doubt until facts resolve it.
     """
     place = here()
+    sending.refuse_ahead(place.provider, at=place.now, now=clock.now())
     total, batches = Counts(), 0
     while batches < BATCHES:
         done = sending.send_next(

@@ -22,6 +22,8 @@ CLAIM_LEASE = timedelta(minutes=5)
 """For reading and writing the mails; a claim that outlives it is simply made again by somebody else."""
 SUBMIT_LEASE = timedelta(minutes=5)
 """For the provider's answer; ten times what a request may take."""
+LONGEST_LEASE = 2 * max(CLAIM_LEASE, SUBMIT_LEASE)
+"""Farther ahead than this no honest lease ends, with room for clocks that differ."""
 MOST_LAPSES = 3
 """A batch whose workers died this often while it was claimed is set aside: it may be what kills them."""
 
@@ -98,9 +100,12 @@ def recover(conn: Connection, *, at: datetime) -> Counts:
     """Put right what dead workers left, and expire what is too late. Run first in every flow; safe at any time.
 
     A lapsed claim goes back into the queue (nothing can have left), a lapsed submission becomes
-    doubtful (everything may have left).
+    doubtful (everything may have left). A lease that ends later than any made at `at` could, was made by a
+    clock that ran ahead (`--at`): it counts as lapsed, else the batch would wait for that future. Its worker,
+    should it live, is fenced off by the attempt.
     """
-    lapsed = (OPEN, send_batch.c.lease_until <= at)
+    ahead = at + LONGEST_LEASE
+    lapsed = (OPEN, or_(send_batch.c.lease_until <= at, send_batch.c.lease_until > ahead))
     doubtful = _ids(conn, State.SUBMITTING, *lapsed)
     counts = Counts(in_doubt=size_of(conn, doubtful))
     if doubtful:

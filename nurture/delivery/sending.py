@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from consent.gate import LEASE
 from nurture.delivery.claiming import Claim, claim, recover
 from nurture.delivery.composing import Composed, compose
+from nurture.delivery.errors import DeliveryError
 from nurture.delivery.intent import Submission, intend
+from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Outcome, Provider, Refused, Unknown
 from nurture.delivery.settling import settle
 from nurture.delivery.states import Counts, Kind, State
@@ -40,6 +42,7 @@ __all__ = [
     "compose",
     "intend",
     "recover",
+    "refuse_ahead",
     "send_next",
     "settle",
 ]
@@ -65,6 +68,17 @@ def send_next(
     outcome = _submit(provider, submission, asked)
     with ws.store.write() as conn:
         return submission.counts + settle(conn, submission, outcome, at=at)
+
+
+def refuse_ahead(provider: Provider, *, at: datetime, now: datetime) -> None:
+    """Raise DeliveryError where mails would really leave at a time that is still to come.
+
+    Only the outbox, which reaches nobody, may be sent to ahead of time (demo, trial).
+    """
+    if provider.name != Outbox.name and at > now:
+        raise DeliveryError(
+            f"{provider.name} delivers to people and {at:%Y-%m-%d %H:%M} UTC is to come; leave out the time"
+        )
 
 
 def _submit(provider: Provider, submission: Submission, asked: float) -> Outcome:

@@ -11,9 +11,10 @@ from sqlalchemy import func, insert, select, update
 from consent import identity, suppression, withdrawal
 from consent.schema import identity as identities
 from nurture.delivery import circuit, switch
+from nurture.delivery.errors import DeliveryError
 from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Accepted, Refused, Rejected, Sender, Unknown
-from nurture.delivery.sending import claim, compose, intend, recover, send_next, settle
+from nurture.delivery.sending import claim, compose, intend, recover, refuse_ahead, send_next, settle
 from nurture.store.tables import (
     authorisation,
     decision,
@@ -392,6 +393,27 @@ def test_a_lapsed_claim_goes_back(world: World) -> None:
     with world.ws.store.write() as conn:
         assert recover(conn, at=later.at).released == 1
     assert send(later, Scripted()).accepted == 1  # type: ignore[union-attr]
+
+
+def test_a_claim_from_the_future_goes_back(world: World) -> None:
+    """A worker told to act at a later time died: its lease does not hold the batch until then."""
+    world.plan(world.person())
+    with world.ws.store.write() as conn:
+        claim(conn, owner="ahead", kind="marketing", at=world.at + timedelta(days=1))
+        assert recover(conn, at=world.at).released == 1
+    assert send(world, Scripted()).accepted == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["smtp", "sendgrid"])
+def test_real_mail_is_never_sent_ahead(world: World, name: str) -> None:
+    provider = Scripted(name=name)
+    refuse_ahead(provider, at=world.at, now=world.at)
+    with pytest.raises(DeliveryError, match="is to come"):
+        refuse_ahead(provider, at=world.later(hours=1).at, now=world.at)
+
+
+def test_the_outbox_may_be_sent_to_ahead(world: World) -> None:
+    refuse_ahead(Scripted(), at=world.later(hours=1).at, now=world.at)
 
 
 def test_a_late_worker_is_fenced_off(world: World) -> None:
