@@ -216,6 +216,20 @@ class SequenceFinished(Part):
     again: Literal["never"]
 
 
+class StageReached(Part):
+    """Everybody who comes to a stage while in no sequence; the first step is due `after` that long."""
+
+    when: Literal["stage"]
+    stage: Literal["confirmed", "engaged", "mql", "recycled"]
+    after: Span
+    again: Literal["never", "each_time"] = Field(
+        description="each_time: also who was in this sequence before they came to the stage"
+    )
+
+
+Enrol = Annotated[ConsentConfirmed | SequenceFinished | StageReached, Field(discriminator="when")]
+
+
 class OnChange(Part):
     """What a new version does to those who are under way."""
 
@@ -229,11 +243,17 @@ class Sequence(Part):
     version: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
     purpose: str = Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$", description="consent that every send is checked against")
     goal: Condition = Field(description="who reaches it leaves the sequence")
-    enrol: Annotated[ConsentConfirmed | SequenceFinished, Field(discriminator="when")]
+    enrol: Enrol
+    also_enrol: list[Enrol] = Field([], description="other ways into the sequence")
     window: SendWindow = SendWindow()
     late: Late = Field(Late(after=read_duration("48h"), then="skip"))
     steps: list[Annotated[Step, Field(discriminator="kind")]] = Field(min_length=1, max_length=200)
     on_change: OnChange = OnChange(running="pin")
+
+    @property
+    def ways_in(self) -> tuple[Enrol, ...]:
+        """All ways into the sequence."""
+        return (self.enrol, *self.also_enrol)
 
     @cached_property
     def by_id(self) -> Mapping[str, Step]:
@@ -336,10 +356,13 @@ def _load(templates: Path, _state: tuple[tuple[Path, int, int, int], ...]) -> di
         sources[sequence.name] = (name, data)
     known = {path.parent.name for path in templates.glob("*/sequence.yaml")}
     for sequence in loaded.values():
-        if isinstance(sequence.enrol, SequenceFinished) and sequence.enrol.sequence not in known - {sequence.name}:
-            name, data = sources[sequence.name]
-            line = line_of(data, ("enrol", "sequence"))
-            found.append(Finding(name, line, "enrol.sequence", f"{sequence.enrol.sequence} is no other sequence here"))
+        name, data = sources[sequence.name]
+        for number, form in enumerate(sequence.ways_in):
+            if isinstance(form, SequenceFinished) and form.sequence not in known - {sequence.name}:
+                keys: tuple[str | int, ...] = ("enrol",) if number == 0 else ("also_enrol", number - 1)
+                written = "enrol" if number == 0 else f"also_enrol[{number - 1}]"
+                line = line_of(data, (*keys, "sequence"))
+                found.append(Finding(name, line, f"{written}.sequence", f"{form.sequence} is no other sequence here"))
     if found:
         raise DefinitionError(found)
     return loaded

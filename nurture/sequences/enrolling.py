@@ -9,7 +9,7 @@ from sqlalchemy import and_, case, exists, func, insert, literal, or_, select, u
 
 from consent.schema import UtcTime, consent_state
 from nurture.leads.stages import AT_SALES, GONE, Bar
-from nurture.sequences.definition import ConsentConfirmed, SequenceFinished, register
+from nurture.sequences.definition import ConsentConfirmed, SequenceFinished, StageReached, register
 from nurture.store.marks import hold, mark, set_mark, text_mark
 from nurture.store.tables import enrolment, lead, lead_score, stage_change, temperature_change
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, ColumnElement, Connection
 
-    from nurture.sequences.definition import Sequence
+    from nurture.sequences.definition import Enrol, Sequence
 
 CHUNK = 5000
 """New facts looked at in one statement."""
@@ -45,9 +45,11 @@ def enrol(
     ids = register(conn, definitions, at=at)
     follow_stages(conn, at=at)
     follow_consent(conn, definitions, at=at)
+    ways = [(name, form) for name, sequence in definitions.items() for form in sequence.ways_in]
+    # Who comes to a stage is taken in only if no other sequence has them: the others go first.
+    ways.sort(key=lambda way: isinstance(way[1], StageReached))
     return sum(
-        _Entry(conn, sequence, ids[name], at=at, controller=controller).run(limit)
-        for name, sequence in definitions.items()
+        _Entry(conn, definitions[name], ids[name], at=at, controller=controller).run(form, limit) for name, form in ways
     )
 
 
@@ -134,13 +136,15 @@ class _Entry:
         self.conn, self.sequence, self.version_id, self.at = conn, sequence, version_id, at
         self.controller = controller
 
-    def run(self, limit: int) -> int:
-        """Enrol who is new, and give their number."""
-        match self.sequence.enrol:
+    def run(self, way: Enrol, limit: int) -> int:
+        """Enrol who is new by one way in, and give their number."""
+        match way:
             case ConsentConfirmed():
                 return self._consented(limit)
             case SequenceFinished() as form:
                 return self._finished(form, limit)
+            case StageReached() as form:
+                return self._staged(form, limit)
 
     def _consented(self, limit: int) -> int:
         """Everybody with new consent, and every new lead: the two may be written in either order."""
@@ -192,20 +196,42 @@ class _Entry:
             count += self._insert(lead.c.id.in_(leads), fits)
         return count
 
-    def _insert(self, *conditions: ColumnElement[bool]) -> int:
-        """Enrol leads of marketing's with consent to the purpose who never were in this sequence."""
+    def _staged(self, form: StageReached, limit: int) -> int:
+        """Everybody who came to a stage, is still there, and is in no sequence at all."""
+        e = enrolment.alias("elsewhere")
+        conditions = [lead.c.stage == form.stage, ~exists().where(e.c.lead_id == lead.c.id, e.c.state.in_(RUNNING))]
+        since = lead.c.stage_since if form.again == "each_time" else None
+        changed, count = stage_change.c, 0
+        name = f"enrol:{self.sequence.name}:stage:{form.stage}"
+        for low, high in _pages(self.conn, name, changed.id, changed.at, self.at):
+            new = select(changed.lead_id).where(changed.id > low, changed.id <= high, changed.stage == form.stage)
+            first_due = self.at + form.after.span
+            count += self._insert(lead.c.id.in_(new), *conditions, since=since, first_due=first_due)
+            if count >= limit:
+                break
+        return count
+
+    def _insert(
+        self,
+        *conditions: ColumnElement[bool],
+        since: ColumnElement[datetime] | None = None,
+        first_due: datetime | None = None,
+    ) -> int:
+        """Enrol leads of marketing's with consent to the purpose who never were in this sequence, or not `since`."""
         state, sequence = consent_state.c, self.sequence
         given = [state.purpose == sequence.purpose, state.state == "given", state.channel == "email"]
         if self.controller is not None:
             given.append(state.controller == self.controller)
         before = exists().where(enrolment.c.lead_id == lead.c.id, enrolment.c.sequence == sequence.name)
+        if since is not None:
+            before = before.where(enrolment.c.entered_at >= since)
         values = {
             "sequence": literal(sequence.name),
             "sequence_version_id": literal(self.version_id),
             "state": literal("active"),
             "step": literal(sequence.first),
             "occurrence": literal(1),
-            "due_at": literal(self.at, UtcTime()),
+            "due_at": literal(first_due or self.at, UtcTime()),
             "entered_at": literal(self.at, UtcTime()),
         }
         found = (

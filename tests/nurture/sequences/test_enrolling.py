@@ -9,6 +9,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import event, update
 
+from nurture.leads.stages import Stage
 from nurture.sequences.definition import SequenceError
 from nurture.sequences.planner import enrol
 from nurture.store.tables import enrolment, sequence_version
@@ -23,6 +24,10 @@ enrol: {when: sequence_finished, sequence: welcome, temperature: [cold], after: 
 steps:
   - {kind: mail, id: worksheet}
 """
+
+RETURNED = AGAIN.replace(
+    "steps:", "also_enrol:\n  - {when: stage, stage: recycled, after: 14d, again: each_time}\nsteps:"
+)
 
 
 def names(world: World) -> list[str]:
@@ -230,3 +235,85 @@ def test_two_enrolments_at_once_are_one(world: World, at: datetime, database_kin
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(run, range(2))) == [0, 30]
     assert len(names(world)) == 30
+
+
+@pytest.fixture
+def returning(world: World) -> World:
+    """A world that takes up whom sales gives back."""
+    world.write(RETURNED)
+    return world
+
+
+def give_back(world: World, lead_id: int, at: datetime) -> None:
+    """Let sales have a lead for a day."""
+    world.move(lead_id, "handed_over", at)
+    world.enrol(at + timedelta(hours=1))
+    world.move(lead_id, "recycled", at + timedelta(days=1))
+
+
+@pytest.mark.requirement(99)
+def test_who_left_by_the_goal_and_came_back_is_taken_up(returning: World, at: datetime) -> None:
+    """A demo that led to nothing ends no care: the first mail is due two weeks after the return."""
+    [lead_id] = returning.people(1, at)
+    returning.tick(at)
+    returning.happen(lead_id, "demo_requested", at + timedelta(days=3), signalled=True)
+    returning.tick(at + timedelta(days=3))
+    give_back(returning, lead_id, at + timedelta(days=4))
+    back = at + timedelta(days=5)
+    assert [returning.enrol(back), returning.enrol(back)] == [1, 0]
+    last = returning.rows(enrolment)[-1]
+    assert (last.sequence, last.state, last.due_at) == ("reengage", "active", back + timedelta(days=14))
+
+
+@pytest.mark.requirement(99)
+def test_who_confirmed_while_at_sales_is_taken_up(returning: World, at: datetime) -> None:
+    """The mark of consent has passed them by then."""
+    [lead_id] = returning.known(1, at, stage=Stage.UNCONFIRMED)
+    returning.move(lead_id, "handed_over", at)
+    returning.consenting([lead_id], at + timedelta(hours=1))
+    assert returning.enrol(at + timedelta(hours=2)) == 0
+    returning.move(lead_id, "recycled", at + timedelta(days=2))
+    assert (returning.enrol(at + timedelta(days=2)), names(returning)) == (1, ["reengage"])
+
+
+def test_a_rested_sequence_goes_on_alone(returning: World, at: datetime) -> None:
+    """Who comes back into the middle of a sequence gets no second one beside it."""
+    [lead_id] = returning.people(1, at)
+    returning.enrol(at)
+    give_back(returning, lead_id, at)
+    assert (returning.enrol(at + timedelta(days=1)), names(returning)) == (0, ["welcome"])
+
+
+@pytest.mark.requirement(95)
+def test_a_return_is_no_consent(returning: World, at: datetime) -> None:
+    """A return is no consent."""
+    [lead_id] = returning.known(1, at)
+    give_back(returning, lead_id, at)
+    assert returning.enrol(at + timedelta(days=1)) == 0
+
+
+@pytest.mark.parametrize(("again", "number"), [("each_time", 2), ("never", 1)])
+def test_a_second_return_counts_where_the_file_says_so(world: World, at: datetime, again: str, number: int) -> None:
+    """A second return counts where the file says so, and each return once."""
+    world.write(RETURNED.replace("each_time", again))
+    [lead_id] = world.people(1, at)
+    world.enrol(at)
+    finish(world, at)
+    for day in (1, 20):
+        give_back(world, lead_id, at + timedelta(days=day))
+        for hours in (24, 25):
+            world.enrol(at + timedelta(days=day, hours=hours))
+            finish(world, at + timedelta(days=day, hours=hours))
+    assert names(world).count("reengage") == number
+
+
+def test_a_return_from_before_the_rule_counts(world: World, at: datetime) -> None:
+    """Who was lost until now is found when the definition learns this way in."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    with world.ws.store.write() as conn:
+        conn.execute(update(enrolment).values(state="exited", exit_reason="goal", left_at=at))
+    give_back(world, lead_id, at)
+    world.enrol(at + timedelta(days=2))
+    world.write(RETURNED)
+    assert world.enrol(at + timedelta(days=30)) == 1
