@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from consent import ledger
 from nurture.handover.qualify import qualify
 from nurture.scoring import project
 from nurture.tracking.ingest import ingest
@@ -50,12 +51,14 @@ def ingest_chunk() -> Heard:
 
 @unit(timeout=5 * MINUTE)
 def cool_chunk() -> Heard:
-    """Score leads anew of whom no event tells: whose points faded with time, and whose consent changed.
+    """Score leads anew of whom no event tells: whose points faded with time, whose facts or consent changed.
 
     A withdrawal on our own page or by one click is no event; it reaches the score here.
     """
     place = here()
     with place.store.write() as connection:
+        # As everywhere before leads are written: an import that completes the same leads holds it, too.
+        ledger.lock(connection)
         cooled = project.cooling(connection, at=place.now, limit=LEADS)
         reconsidered = project.reconsidered(connection, limit=LEADS)
         changes, handovers = _follow(place, connection, [*cooled, *reconsidered])

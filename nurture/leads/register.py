@@ -14,7 +14,7 @@ from consent.addresses import Address, InvalidAddress
 from consent.bulk import write_many
 from nurture.leads import hygiene
 from nurture.leads.stages import CHUNK, OWNERS, Stage, move
-from nurture.store.tables import lead, stage_change
+from nurture.store.tables import lead, lead_score, stage_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -99,7 +99,19 @@ def begin_histories(conn: Connection, batch_id: int, *, cause: str) -> int:
     without = ~exists().where(stage_change.c.lead_id == lead.c.id)
     first = select(lead.c.id, lead.c.stage, lead.c.stage_since, literal(cause[:64]))
     first = first.where(lead.c.import_batch_id == batch_id, without).order_by(lead.c.id)
+    _score_newcomers(conn, batch_id)
     return conn.execute(insert(stage_change).from_select(["lead_id", "stage", "at", "cause"], first)).rowcount
+
+
+def _score_newcomers(conn: Connection, batch_id: int) -> None:
+    """Ask for a first score of the leads of an import batch: a row that is due, under no version of the rules."""
+    without = ~exists().where(lead_score.c.lead_id == lead.c.id)
+    zero, none = literal(0.0), literal(0)
+    names = ["lead_id", "score", "engagement", "fit", "temperature", "temperature_since", "rules_version"]
+    since = lead.c.stage_since
+    rows = select(lead.c.id, zero, zero, zero, literal("cold"), since, none, since, since)
+    rows = rows.where(lead.c.import_batch_id == batch_id, without).order_by(lead.c.id)
+    conn.execute(insert(lead_score).from_select([*names, "scored_at", "cools_at"], rows))
 
 
 def of_subject(conn: Connection, subjects: Sequence[str]) -> dict[str, int]:
@@ -212,6 +224,9 @@ def _complete(conn: Connection, pairs: Sequence[tuple[Mapping[str, Any], NewLead
     if changes:
         statement = update(lead).where(lead.c.id == bindparam("the_id"))
         conn.execute(statement.values({name: bindparam(f"new_{name}") for name in FACTS}), changes)
+        # Facts are half of a score: it is due now, as if it had cooled.
+        for ids in _chunks([change["the_id"] for change in changes]):
+            conn.execute(update(lead_score).where(lead_score.c.lead_id.in_(ids)).values(cools_at=at))
     for cause in {_cause(new) for _, new in pairs}:
         up = {
             row["id"]: new.stage.value

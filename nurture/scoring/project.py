@@ -70,7 +70,10 @@ def scores(conn: Connection, policy: ScoringPolicy, lead_ids: Sequence[int], *, 
 
 
 def cooling(conn: Connection, *, at: datetime, limit: int) -> list[int]:
-    """Which leads change their temperature by the passing of time alone? Index: ix_lead_score_cools_at."""
+    """Which leads change their temperature by the passing of time alone, or got new facts (register marks them due)?
+
+    Index: ix_lead_score_cools_at.
+    """
     due = select(lead_score.c.lead_id).where(lead_score.c.cools_at <= at).order_by(lead_score.c.cools_at).limit(limit)
     return list(conn.execute(due).scalars())
 
@@ -79,8 +82,8 @@ def reconsidered(conn: Connection, *, limit: int) -> list[int]:
     """Which leads' consent changed since the last call, in a way that may change their score?
 
     At most `limit`, oldest change first; a full list means that a later call may have more. Whoever takes
-    consent back counts, on whatever way; who gives it only where a score is there to change, so that an
-    import of many is not scored for nothing. Index: ix_consent_state_seq.
+    consent back counts, on whatever way; who gives it only where a score is there to change: those whom an
+    import brought are due already. Index: ix_consent_state_seq.
     """
     table = consent_state.c
     low = mark(conn, RECONSIDERED)
@@ -88,7 +91,7 @@ def reconsidered(conn: Connection, *, limit: int) -> list[int]:
     high = conn.execute(select(func.max(table.seq))).scalar() or 0
     if high <= low:
         return []
-    scored = exists().where(lead_score.c.lead_id == lead.c.id)
+    scored = exists().where(lead_score.c.lead_id == lead.c.id, lead_score.c.rules_version > 0)
     changed = (
         select(table.seq, lead.c.id)
         .join(lead, lead.c.subject == table.subject)
