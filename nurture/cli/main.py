@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,6 +73,8 @@ handover. Everything lies in one folder, NURTURE_HOME (default: .nurture).
 
 
 TYPER_USAGE = 2
+READING = {"explain", "audit", "consent", "delivery", "handover", "lead", "outbox", "score"}
+"""Verbs that ask about a workspace and never begin one."""
 
 
 class Ordered(TyperGroup):
@@ -131,20 +135,34 @@ def _root(
     """Hold the options that stand before a verb."""
 
 
+def _need_workspace(words: list[str]) -> None:
+    """Refuse a reading verb where there is no workspace: a mistyped home must not look like an empty one."""
+    if not words or words[0] not in READING or {"--help", "schema", "check"} & set(words):
+        return
+    home = Path(os.environ.get("NURTURE_HOME", ".nurture")).resolve()
+    if not (home / "keys.json").exists():
+        note(f"nurture: there is no workspace in {home}; set NURTURE_HOME to one, or begin with 'nurture import'")
+        sys.exit(Exit.ERROR)
+
+
 def run() -> None:
     """Run the command line; usage errors end with 64, ours with the exit codes of `Exit`."""
     from consent import ConsentError
     from nurture import NurtureError
 
     try:
+        _need_workspace(sys.argv[1:])
         code = build()(standalone_mode=False)
     except (NurtureError, ConsentError) as error:
         note(f"nurture: {error}")
         sys.exit(Exit.ERROR)
     except TyperException as error:
         # Typer ends wrong usage with 2, which `plan` needs for "found changes".
-        note(f"nurture: {error.format_message()} Try 'nurture --help'.")
+        note(f"nurture: {error.format_message().rstrip('.')}. Try 'nurture {' '.join(sys.argv[1:2])} --help'.")
         sys.exit(Exit.USAGE if error.exit_code == TYPER_USAGE else Exit.ERROR)
+    except OverflowError:
+        note("nurture: a number is larger than any we keep; look at it again")
+        sys.exit(Exit.USAGE)
     except (Abort, KeyboardInterrupt):
         note("nurture: stopped")
         sys.exit(130)

@@ -40,7 +40,9 @@ def show(
     if as_json:
         print_json({"lead": lead} | described(score))
         return
-    print(f"lead {lead}: {score.shown} points, {score.temperature} (rules version {score.rules_version})")
+    # Points fade: the same lead has another score at another time, and the time is half of the answer.
+    print(f"lead {lead}, {score.at:%Y-%m-%d %H:%M} UTC: {score.shown} points, {score.temperature}"
+          f" (rules version {score.rules_version})")  # fmt: skip
     print(f"engagement {score.engagement:.1f}, fit {score.fit:.0f}")
     if score.changes_at is not None:
         print(f"changes by time alone at {score.changes_at:%Y-%m-%d %H:%M} UTC")

@@ -25,7 +25,8 @@ def run(
     sequence: SequenceArgument = "", at: AtOption = None, dry_run: DryOption = False, as_json: JsonOption = False
 ) -> None:
     """Do one tick: enrol, plan, send. Doing it again at once changes nothing."""
-    from nurture.cli.output import Exit, fail, moment, print_json, table
+    from nurture.cli.output import Exit, fail, moment, note, print_json, table
+    from nurture.delivery import switch
     from nurture.delivery.content.library import Library
     from nurture.delivery.provider import open_provider
     from nurture.sequences.definition import load
@@ -43,10 +44,14 @@ def run(
             ws, definitions, library, open_provider(ws.settings), sequence=sequence or None, at=moment(at)
         )  # fmt: skip
         done = tick.foresee() if dry_run else tick.run()
+        with ws.store.read() as conn:
+            halted = sorted(switch.stopped(conn))
     counts = {"dry_run": dry_run, "at": tick.at, **done.as_dict()}
     if as_json:
         print_json(counts)
         return
+    if halted:
+        note(f"Sending is stopped ({', '.join(halted)}); nothing leaves before 'nurture resume'.")
     plans, sent = done.plans, done.sent
     rows: list[tuple[str, int]] = [("enrolled", done.enrolled), ("due", plans.due), ("mails planned", plans.planned)]
     rows += [(f"withheld: {reason}", number) for reason, number in sorted(plans.withheld.items())]

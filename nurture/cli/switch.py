@@ -20,6 +20,15 @@ def register(app: typer.Typer) -> None:
     app.command()(resume)
 
 
+def _said(reason: str) -> str:
+    """Give the reason; a blank one helps nobody who asks later."""
+    from nurture.cli.output import Exit, fail
+
+    if not reason.strip():
+        fail("--reason is empty; say in a few words why", Exit.USAGE)
+    return reason.strip()
+
+
 def stop(reason: ReasonOption, everything: AllOption = False, sequence: SequenceOption = "") -> None:
     """Stop sending now. What was handed to the provider before cannot be called back; it is listed."""
     from nurture import clock
@@ -29,7 +38,7 @@ def stop(reason: ReasonOption, everything: AllOption = False, sequence: Sequence
 
     scope = _scope(everything, sequence)
     with open_workspace() as ws, ws.store.write() as conn:
-        new = switch.stop(conn, scope, _actor(), reason, clock.now())
+        new = switch.stop(conn, scope, _actor(), _said(reason), clock.now())
         under_way = status.under_way(conn, sequence or None)
         known = _sequences(conn)
     print(f"{'stopped' if new else 'already stopped'}: {scope}")
@@ -48,7 +57,7 @@ def resume(reason: ReasonOption, everything: AllOption = False, sequence: Sequen
 
     scope = _scope(everything, sequence)
     with open_workspace() as ws, ws.store.write() as conn:
-        lifted = switch.resume(conn, scope, _actor(), reason, clock.now())
+        lifted = switch.resume(conn, scope, _actor(), _said(reason), clock.now())
         left = sorted(switch.stopped(conn))
     print(f"{'resumed' if lifted else 'was not stopped'}: {scope}")
     if left:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, select
 
+from consent.keys import Keyring
 from nurture.cli.main import run
 from nurture.delivery import circuit
 from nurture.delivery.outbox import Outbox
@@ -51,6 +52,7 @@ def home(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch,
     """A workspace in which nothing has happened yet."""
     monkeypatch.setenv("NURTURE_HOME", str(settings.home))
     shutil.copyfile(sqlite_template, tmp_path / "nurture.db")
+    Keyring.load_or_create(tmp_path / "keys.json")
     return tmp_path
 
 
@@ -297,3 +299,29 @@ def test_an_unknown_mail_is_an_error(nurture: Callable[..., Ended], home: Path, 
     done = nurture("outbox", "show", public_id)
     assert (done.code, done.out) == (1, "")
     assert "`nurture outbox list` gives the ids" in done.err
+
+
+def test_a_mistyped_home_is_no_empty_one(nurture: Callable[..., Ended], home: Path) -> None:
+    """A reading verb makes no workspace and says where there is none."""
+    (home / "keys.json").unlink()
+    ended = nurture("delivery", "status")
+
+    assert (ended.code, "no workspace in" in ended.err, (home / "keys.json").exists()) == (1, True, False)
+
+
+@pytest.mark.parametrize("verb", ["stop", "resume"])
+def test_a_blank_reason_is_refused(nurture: Callable[..., Ended], verb: str) -> None:
+    """A reason is for those who ask later."""
+    assert nurture(verb, "--all", "--reason", "  ").code == USAGE
+
+
+def test_a_number_beyond_all_is_an_error(nurture: Callable[..., Ended]) -> None:
+    """No traceback for a slip of the keyboard."""
+    assert nurture("explain", "60000000000000000000").code == USAGE
+
+
+def test_a_run_says_that_sending_is_stopped(nurture: Callable[..., Ended]) -> None:
+    """Nobody should wonder why nothing leaves."""
+    nurture("stop", "--all", "--reason", "test")
+
+    assert "Sending is stopped (all)" in nurture("run", "--dry-run").err
