@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as properties
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 TEMPLATE = "nurture_template"
+
+# How fast a machine is decides no test.
+properties.register_profile("nurture", deadline=None)
+properties.load_profile("nurture")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
