@@ -10,6 +10,7 @@ from consent.replay import replay
 from nurture.delivery import facts
 from nurture.delivery.outbox import Outbox
 from nurture.store import summaries
+from nurture.tracking.intake import forget_refused
 from tasks.counting import Tally, tally
 from tasks.unit import MINUTE, unit
 from tasks.workplace import here
@@ -51,8 +52,12 @@ def forget() -> Tally:
     """Drop what is older than it may be."""
     place = here()
     with place.store.write() as connection:
-        dropped = summaries.forget(connection, at=place.now, summaries=SUMMARIES_KEPT, quarantined=QUARANTINE_KEPT)
-    return tally(dropped)
+        return tally(
+            {
+                "summaries_dropped": summaries.forget(connection, before=place.now - SUMMARIES_KEPT),
+                "raw_bodies_dropped": forget_refused(connection, before=place.now - QUARANTINE_KEPT),
+            }
+        )
 
 
 @unit(timeout=2 * MINUTE)

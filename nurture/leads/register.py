@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -140,12 +139,6 @@ def by_address(conn: Connection, keyring: Keyring, address: str | Address) -> in
         return None
     subject = identity.find(conn, keyring, asked)
     return None if subject is None else of_subject(conn, [subject]).get(subject)
-
-
-def count_by_stage(conn: Connection) -> dict[str, int]:
-    """How many leads stand at each stage? All stages, in canonical order."""
-    counts = Counter(conn.execute(select(lead.c.stage)).scalars())
-    return {stage.value: counts.get(stage.value, 0) for stage in Stage}
 
 
 def _known(conn: Connection, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select
 
-from nurture.store.tables import flow_summary, raw_event
+from nurture.store.tables import flow_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -27,11 +27,6 @@ def last_start(conn: Connection, flow: str) -> datetime | None:
     return conn.execute(newest.order_by(flow_summary.c.id.desc()).limit(1)).scalar()
 
 
-def forget(conn: Connection, *, at: datetime, summaries: timedelta, quarantined: timedelta) -> dict[str, int]:
-    """Drop summaries older than one span, and the sealed bodies of events nobody could read older than another."""
-    old = conn.execute(delete(flow_summary).where(flow_summary.c.started_at < at - summaries))
-    unread = (raw_event.c.state == "quarantined") & (raw_event.c.received_at < at - quarantined)
-    emptied = conn.execute(
-        update(raw_event).where(unread, raw_event.c.sealed_body.is_not(None)).values(sealed_body=None)
-    )
-    return {"summaries_dropped": old.rowcount, "raw_bodies_dropped": emptied.rowcount}
+def forget(conn: Connection, *, before: datetime) -> int:
+    """Drop the summaries of runs that began before a time (UTC); give how many."""
+    return conn.execute(delete(flow_summary).where(flow_summary.c.started_at < before)).rowcount

@@ -68,7 +68,7 @@ def store_raw(conn: Connection, keyring: Keyring, *, source: str, body: bytes, a
 def forget_refused(conn: Connection, *, before: datetime) -> int:
     """Drop the kept parts of bodies put aside before a time (UTC): they may hold addresses; give how many.
 
-    The row stays with its reason. Call it from housekeeping once nobody will look at them any more.
+    The row stays with its reason.
     """
     kept = raw_event.c
     statement = (
