@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 UNAUTHORISED = frozenset({401, 403})
-PASSING = frozenset({403, 503})
+PASSING = frozenset({403, 500, 503})
 """A CSRF token that is over, and a SQLite file that is busy."""
-PAUSES = (0.1, 1.0, 2.0, 4.0)
-"""Seconds before another try."""
+PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before another try; the last one again until PATIENCE is over."""
+PATIENCE = 120.0
+"""Seconds. A server that has just started answers long before it can write on a saturated machine."""
 
 
 class PrefectApi:
@@ -47,6 +49,10 @@ class PrefectApi:
         answer = httpx.post(f"{self._client.base_url}flows/filter", json={}, trust_env=False, timeout=10)
         return answer.status_code in UNAUTHORISED
 
+    def is_ours(self) -> bool:
+        """Tell whether the server accepts our login: another installation's may have come first to the port."""
+        return self._client.get("/admin/version").status_code not in UNAUTHORISED
+
     def get(self, path: str) -> Any:  # noqa: ANN401  JSON
         """Read."""
         return self._ask("GET", path, None)
@@ -69,27 +75,27 @@ class PrefectApi:
         self.post("/events", [{**made, "resource": {"prefect.resource.id": resource}}])
 
     def _ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401  JSON
+        deadline, pauses = time.monotonic() + PATIENCE, iter(PAUSES)
         try:
-            answer = self._client.request(method, path, json=body, headers=self._token(method))
-            for pause in PAUSES:
-                if answer.status_code not in PASSING:
-                    break
+            answer = self._once(method, path, body)
+            while answer.status_code in PASSING and time.monotonic() < deadline:
                 if answer.status_code == httpx.codes.FORBIDDEN:
                     self._csrf = {}
-                time.sleep(pause)
-                answer = self._client.request(method, path, json=body, headers=self._token(method))
+                time.sleep(next(pauses, PAUSES[-1]))
+                answer = self._once(method, path, body)
         except httpx.HTTPError as error:
             raise LauncherError(f"the Prefect server does not answer ({type(error).__name__} at {path})") from error
         if answer.is_error:
-            raise LauncherError(f"the Prefect server refused {method} {path}: status {answer.status_code}")
+            asked = f"{answer.request.method} {answer.request.url.path}"
+            raise LauncherError(f"the Prefect server refused {asked}: status {answer.status_code}")
         return answer.json() if answer.content else None
 
-    def _token(self, method: str) -> dict[str, str]:
-        if method == "GET":
-            return {}
-        if not self._csrf:
+    def _once(self, method: str, path: str, body: object) -> httpx.Response:
+        """Ask once; where the token that a change needs is refused, that refusal is the answer."""
+        if method != "GET" and not self._csrf:
             client = secrets.token_hex(16)
-            answer = self._client.get("/csrf-token", params={"client": client})
-            if answer.is_success:
-                self._csrf = {"Prefect-Csrf-Token": answer.json()["token"], "Prefect-Csrf-Client": client}
-        return self._csrf
+            given = self._client.get("/csrf-token", params={"client": client})
+            if given.is_error:
+                return given
+            self._csrf = {"Prefect-Csrf-Token": given.json()["token"], "Prefect-Csrf-Client": client}
+        return self._client.request(method, path, json=body, headers={} if method == "GET" else self._csrf)

@@ -120,6 +120,11 @@ class Children:
         self.family.remove(child)
         self._tell_guard(f"-{child.process.pid}")
 
+    def drop(self, child: Child) -> None:
+        """End one child, if it still runs, and leave it out."""
+        end(child.process, GRACE_SECONDS)
+        self.forget(child)
+
     def stop(self, grace: float = GRACE_SECONDS) -> None:
         """End all children, the last started first, and whatever they started that still runs."""
         while self.family:

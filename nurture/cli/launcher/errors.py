@@ -7,3 +7,7 @@ from nurture import NurtureError
 
 class LauncherError(NurtureError):
     """Something could not be started, or died; the message says which, why, and what to do."""
+
+
+class PortTakenError(LauncherError):
+    """Between our look and our server's start, another program came to the port; another one will do."""

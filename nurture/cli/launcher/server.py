@@ -13,7 +13,7 @@ from nurture.cli.launcher import ports, seed
 from nurture.cli.launcher.api import PrefectApi
 from nurture.cli.launcher.children import Child, Children
 from nurture.cli.launcher.environment import hardened, prefect_home
-from nurture.cli.launcher.errors import LauncherError
+from nurture.cli.launcher.errors import LauncherError, PortTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +48,7 @@ def wait_ready(
     """Wait until the server answers, reaches its database and refuses strangers; give the seconds it took.
 
     Calls `tick` about four times a second. Raises LauncherError when a child dies, the time is over,
-    or what answers there is open.
+    or what answers there is open; PortTakenError when it is a server that does not know our login.
     """
     begun = time.monotonic()
     while not api.ready():
@@ -64,6 +64,8 @@ def wait_ready(
         children.check()
     if not api.is_closed():
         raise LauncherError("the Prefect server answers without login; it is not ours. Choose another port")
+    if not api.is_ours():
+        raise PortTakenError("another installation's Prefect server came first to our port; start again")
     return time.monotonic() - begun
 
 

@@ -18,11 +18,11 @@ import httpx
 from nurture.cli.launcher import automations, deployments, ports
 from nurture.cli.launcher.children import Children
 from nurture.cli.launcher.environment import LOOPBACK, hardened, prefect_home, refuse_open_profile, scratch
-from nurture.cli.launcher.errors import LauncherError
+from nurture.cli.launcher.errors import LauncherError, PortTakenError
 from nurture.cli.launcher.server import connect, start_server, wait_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from nurture.cli.launcher.api import PrefectApi
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 300.0
 DEPLOY_SECONDS = 600
+PORTS_TRIED = 3
 
 
 @dataclass
@@ -69,17 +70,14 @@ def up(settings: Settings, *, version: str, say: Callable[[str], None], with_web
     with _only_one(home), Children(home / "logs") as children:
         # What killed runs left; nobody else works here now.
         shutil.rmtree(scratch(home), ignore_errors=True)
-        port = ports.near(settings.prefect_port)
-        if port != settings.prefect_port:
-            say(f"port {settings.prefect_port} is taken by another program; Prefect gets {port}")
         web_url, web_env = _web_address(settings)
-        env = {**hardened(home, port, os.environ), **web_env, "NURTURE_VERSION": version}
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(settings.project), os.environ.get("PYTHONPATH", "")]))
-        api = connect(env)
+        path = os.pathsep.join(filter(None, [str(settings.project), os.environ.get("PYTHONPATH", "")]))
+        begun = time.monotonic()
+        env, api = _serve(settings, children, {**web_env, "NURTURE_VERSION": version, "PYTHONPATH": path}, say)
         try:
             running = Up(settings, children, env, api, web_url)
             _remember_addresses(running)
-            _start(running, version=version, say=say, with_web=with_web)
+            _start(running, begun, version=version, say=say, with_web=with_web)
             yield running
         finally:
             say("stopping ...")
@@ -117,20 +115,49 @@ def stop_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _start(running: Up, *, version: str, say: Callable[[str], None], with_web: bool) -> None:
+def _serve(
+    settings: Settings, children: Children, ours: Mapping[str, str], say: Callable[[str], None]
+) -> tuple[dict[str, str], PrefectApi]:
+    """Start the Prefect server and wait until it is ready; give its environment and a client.
+
+    Another installation that starts at the same moment may come first to the port that both saw free; then
+    the next one is tried.
+    """
+    say("starting the Prefect server ...")
+    wanted = settings.prefect_port
+    for left in reversed(range(PORTS_TRIED)):
+        port = ports.near(wanted)
+        if port != settings.prefect_port:
+            say(f"port {settings.prefect_port} is taken by another program; Prefect gets {port}")
+        env = {**hardened(settings.home, port, os.environ), **ours}
+        api = connect(env)
+        child = start_server(children, env)
+        try:
+            wait_ready(api, children)
+        except BaseException as error:
+            api.close()
+            lost_race = isinstance(error, PortTakenError) or (
+                child.process.poll() is not None and not ports.is_free(port)
+            )
+            if not (left and lost_race):
+                raise
+            children.drop(child)
+            wanted = port + 1
+        else:
+            return env, api
+    raise AssertionError  # the last round returns or raises
+
+
+def _start(running: Up, begun: float, *, version: str, say: Callable[[str], None], with_web: bool) -> None:
     settings, children, env = running.settings, running.children, running.env
-    begun = time.monotonic()
 
     def done(what: str) -> None:
         running.seconds[what] = round(time.monotonic() - begun, 1)
         say(f"{what} after {running.seconds[what]:.1f} s")
 
-    say("starting the Prefect server ...")
-    start_server(children, env)
+    done("Prefect server ready")
     if with_web:
         children.start("web", [sys.executable, "-m", "nurture.web"], env, settings.project)
-    wait_ready(running.api, children)
-    done("Prefect server ready")
     deployments.make_pool(running.api)
     start_worker(running)
     _deploy(running, version)
