@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import LargeBinary
-from sqlalchemy.exc import StatementError
+from sqlalchemy import LargeBinary, insert
+from sqlalchemy.exc import DBAPIError, StatementError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Insert, Update
+    from sqlalchemy import Connection, Insert, Table, Update
     from sqlalchemy.sql.compiler import SQLCompiler
 
 
@@ -36,6 +36,25 @@ def write_many(conn: Connection, statement: Insert | Update, rows: Sequence[dict
         values = [dict(zip(names, row, strict=True)) for row in values]
     sql = compiled.string
     return conn.exec_driver_sql(sql, values).rowcount
+
+
+def insert_all(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows as one statement: COPY on PostgreSQL, else `write_many`. Every row names the same columns.
+
+    What the database refuses is raised as by any other statement.
+    """
+    if not rows or conn.dialect.name != "postgresql":
+        write_many(conn, insert(table), rows)
+        return
+    statement = f"COPY {table.name} ({', '.join(rows[0])}) FROM STDIN"
+    dbapi: Any = conn.dialect.dbapi
+    driver: Any = conn.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(tuple(row.values()))
+    except dbapi.Error as error:
+        raise DBAPIError.instance(statement, None, error, dbapi.Error, hide_parameters=True) from error
 
 
 def _converted(conn: Connection, compiled: SQLCompiler, name: str, column: list[Any]) -> list[Any]:

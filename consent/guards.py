@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Literal
 
 SQLITE = """
-insert into ledger_head (id, size, chain_hash) select 1, 0, zeroblob(32)
+insert into ledger_head (id, size, root, frontier)
+select 1, 0, x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', x''
 where not exists (select 1 from ledger_head)
 ;;
 create trigger ledger_entry_no_update before update on ledger_entry
@@ -33,8 +34,28 @@ create trigger ledger_head_forward before update on ledger_head
 when new.id is not old.id
   or new.size <= old.size
   or new.size is not (select max(seq) + 1 from ledger_entry)
-  or new.chain_hash is not (select chain_hash from ledger_entry where seq = new.size - 1)
 begin select raise(abort, 'append-only: the ledger head moves to the last entry, and only forward'); end
+;;
+create trigger ledger_tile_no_update before update on ledger_tile
+begin select raise(abort, 'append-only: a tile of the ledger may not be changed'); end
+;;
+create trigger ledger_tile_no_delete before delete on ledger_tile
+begin select raise(abort, 'append-only: a tile of the ledger may not be removed'); end
+;;
+create trigger ledger_tile_no_replace before insert on ledger_tile
+when exists (select 1 from ledger_tile where level = new.level and idx = new.idx)
+begin select raise(abort, 'append-only: a tile of the ledger may not be replaced'); end
+;;
+create trigger checkpoint_no_update before update on checkpoint
+begin select raise(abort, 'append-only: a checkpoint may not be changed'); end
+;;
+create trigger checkpoint_no_delete before delete on checkpoint
+begin select raise(abort, 'append-only: a checkpoint may not be removed'); end
+;;
+create trigger checkpoint_in_order before insert on checkpoint
+when new.size <= (select coalesce(max(size), 0) from checkpoint)
+  or new.size > (select size from ledger_head where id = 1)
+begin select raise(abort, 'append-only: a checkpoint comes after the last one and within the ledger'); end
 ;;
 create trigger consent_text_no_update before update on consent_text
 begin select raise(abort, 'append-only: a published text may not be edited; publish a new version'); end
@@ -62,7 +83,8 @@ begin select raise(abort, 'append-only: evidence may be erased, not replaced'); 
 
 # search_path is fixed with pg_temp last: a temporary table named ledger_head may not speak for the real one.
 POSTGRESQL = """
-insert into ledger_head (id, size, chain_hash) select 1, 0, decode(repeat('00', 32), 'hex')
+insert into ledger_head (id, size, root, frontier)
+select 1, 0, decode('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'hex'), ''
 where not exists (select 1 from ledger_head)
 ;;
 create function consent_refuse() returns trigger language plpgsql set search_path = public, pg_temp as $$
@@ -94,7 +116,6 @@ begin
   if new.id is distinct from old.id
     or new.size <= old.size
     or new.size is distinct from (select max(seq) + 1 from ledger_entry)
-    or new.chain_hash is distinct from (select chain_hash from ledger_entry where seq = new.size - 1)
   then
     raise exception using
       message = 'append-only: the ledger head moves to the last entry, and only forward',
@@ -115,6 +136,27 @@ for each statement execute function consent_refuse()
 create trigger ledger_head_forward before update on ledger_head
 for each row execute function ledger_head_forward()
 ;;
+create function checkpoint_in_order() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
+  if new.size <= (select coalesce(max(size), 0) from checkpoint)
+    or new.size > (select size from ledger_head where id = 1)
+  then
+    raise exception using
+      message = 'append-only: a checkpoint comes after the last one and within the ledger',
+      errcode = 'integrity_constraint_violation';
+  end if;
+  return new;
+end $$
+;;
+create trigger ledger_tile_no_change before update or delete or truncate on ledger_tile
+for each statement execute function consent_refuse()
+;;
+create trigger checkpoint_no_change before update or delete or truncate on checkpoint
+for each statement execute function consent_refuse()
+;;
+create trigger checkpoint_in_order before insert on checkpoint
+for each row execute function checkpoint_in_order()
+;;
 create trigger consent_text_no_change before update or delete or truncate on consent_text
 for each statement execute function consent_refuse()
 ;;
@@ -129,19 +171,27 @@ alter table ledger_head enable always trigger ledger_head_no_change
 ;;
 alter table ledger_head enable always trigger ledger_head_forward
 ;;
+alter table ledger_tile enable always trigger ledger_tile_no_change
+;;
+alter table checkpoint enable always trigger checkpoint_no_change
+;;
+alter table checkpoint enable always trigger checkpoint_in_order
+;;
 alter table consent_text enable always trigger consent_text_no_change
 ;;
 alter table proof_vault enable always trigger proof_vault_no_change
 """
 
 GRANTS = """
-grant select, insert on ledger_entry, consent_text to {role}
+grant select, insert on ledger_entry, ledger_tile, checkpoint, checkpoint_delivery, consent_text to {role}
 ;;
 grant select, update on ledger_head to {role}
 ;;
 grant select, insert, delete on proof_vault to {role}
 ;;
 grant select, insert, update, delete on identity, opt_in_request, opt_in_purpose, consent_state, suppression to {role}
+;;
+grant select, insert, update, delete on rights_request to {role}
 ;;
 grant usage on all sequences in schema public to {role}
 """

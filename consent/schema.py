@@ -76,7 +76,11 @@ identity = Table(
     Column("wrapped_key", LargeBinary, comment="this subject's key, wrapped by the master key; erasure removes it"),
     Column("sealed_address", LargeBinary, comment="the address as given"),
     Column("sealed_person", LargeBinary, comment="names, phone, company as JSON"),
+    Column(
+        "wrap_key", SmallInteger, nullable=False, server_default="1", comment="version of the master key that wraps"
+    ),
     Column("created_at", UtcTime, nullable=False),
+    Column("restricted_at", UtcTime, comment="Art. 18 GDPR: kept, but used for nothing"),
     Column("erased_at", UtcTime),
 )
 
@@ -113,6 +117,8 @@ opt_in_request = Table(
     Column("sealed_token", LargeBinary, comment="so that the mail can be written later; empty once settled"),
     Column("queued_at", UtcTime, comment="when its confirmation mail was queued; empty while it waits for that"),
     Column("abuse_index", LargeBinary(32), comment="keyed HMAC of the abuse form, for caps; emptied after 30 days"),
+    Column("network_index", LargeBinary(32), comment="keyed HMAC of the caller's /24 or /64; emptied after 30 days"),
+    Column("domain_index", LargeBinary(32), comment="keyed HMAC of the address's domain; emptied after 30 days"),
     CheckConstraint("state in ('requested','confirmed','lapsed','declined','bounced','void')", name="state"),
 )
 Index(
@@ -123,7 +129,11 @@ Index(
     postgresql_where=opt_in_request.c.state == "requested",
 )
 
+# The caps count by these.
 Index("ix_opt_in_request_abuse", opt_in_request.c.abuse_index, opt_in_request.c.requested_at)
+Index("ix_opt_in_request_network", opt_in_request.c.network_index, opt_in_request.c.requested_at)
+Index("ix_opt_in_request_domain", opt_in_request.c.domain_index, opt_in_request.c.requested_at)
+Index("ix_opt_in_request_time", opt_in_request.c.requested_at)
 
 opt_in_purpose = Table(
     "opt_in_purpose",
@@ -141,11 +151,19 @@ consent_state = Table(
     Column("channel", String(16), primary_key=True),
     Column("purpose", String(64), primary_key=True),
     Column("state", String(16), nullable=False, comment="given, withdrawn, stale, erased"),
+    Column(
+        "basis",
+        String(20),
+        nullable=False,
+        server_default="consent",
+        comment="consent, or existing_customer (s. 7(3) UWG)",
+    ),
     Column("seq", Id, nullable=False, comment="ledger entry that made it so"),
     Column("text_id", ForeignKey("consent_text.id"), comment="wording agreed to; empty for imported consent"),
     Column("since", UtcTime, nullable=False),
     Column("used_at", UtcTime, comment="last authorised send; consent unused for too long turns stale"),
     CheckConstraint("state in ('given','withdrawn','stale','erased')", name="state"),
+    CheckConstraint("basis in ('consent','existing_customer')", name="basis"),
     comment="projection of the ledger: the last word per subject and purpose",
 )
 Index("ix_consent_state_seq", consent_state.c.seq)
@@ -169,7 +187,6 @@ ledger_entry = Table(
     Column("subject", String(26), index=True),
     Column("leaf", LargeBinary, nullable=False, comment="canonical JSON, at most 16 KiB, no personal data"),
     Column("leaf_hash", LargeBinary(32), nullable=False, comment="SHA-256(0x00 || leaf), RFC 6962"),
-    Column("chain_hash", LargeBinary(32), nullable=False, comment="SHA-256(0x02 || chain_hash of seq-1 || leaf_hash)"),
 )
 
 ledger_head = Table(
@@ -177,8 +194,41 @@ ledger_head = Table(
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("size", Id, nullable=False),
-    Column("chain_hash", LargeBinary(32), nullable=False),
+    Column("root", LargeBinary(32), nullable=False, comment="Merkle tree hash of all entries, RFC 6962"),
+    Column("frontier", LargeBinary, nullable=False, comment="hashes of the complete subtrees, largest first"),
     CheckConstraint("id = 1", name="single"),
+)
+
+ledger_tile = Table(
+    "ledger_tile",
+    metadata,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("idx", Id, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary(8192), nullable=False, comment="256 hashes: of entries, or of tiles one level below"),
+    Column("root", LargeBinary(32), nullable=False, comment="of this tile: its hash in the tile above"),
+    comment="full tiles only (C2SP tlog-tiles); the partial ones follow from entries and tiles",
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("size", Id, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("note", Text, nullable=False, comment="C2SP signed note"),
+    Column("signed_at", UtcTime, nullable=False),
+)
+
+checkpoint_delivery = Table(
+    "checkpoint_delivery",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("size", ForeignKey("checkpoint.size"), nullable=False),
+    Column("target", String(200), nullable=False, comment="as configured, without secrets and addresses"),
+    Column("at", UtcTime, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("detail", String(200)),
+    CheckConstraint("outcome in ('delivered','failed')", name="outcome"),
+    Index("ix_checkpoint_delivery_target", "target", "size"),
 )
 
 proof_vault = Table(
@@ -189,3 +239,24 @@ proof_vault = Table(
     Column("salt", LargeBinary(32), nullable=False),
     Column("sealed_evidence", LargeBinary, nullable=False, comment="page, IP, user agent, form values; erasable"),
 )
+
+rights_request = Table(
+    "rights_request",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("subject", ForeignKey("identity.subject"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("due_at", UtcTime, nullable=False, comment="one calendar month later, Art. 12(3) GDPR"),
+    Column("settled_at", UtcTime),
+    Column("route", String(16), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("reason", String(64)),
+    Column("hold_until", UtcTime, comment="evidence is kept, restricted, until then"),
+    Column("step", String(32), comment="how far an erasure came; a killed one goes on there"),
+    CheckConstraint("kind in ('access','erase','restrict','unrestrict','merge')", name="kind"),
+    CheckConstraint("state in ('open','running','done','refused')", name="state"),
+)
+UNSETTLED = rights_request.c.settled_at.is_(None)
+Index("ix_rights_request_due", rights_request.c.due_at, sqlite_where=UNSETTLED, postgresql_where=UNSETTLED)

@@ -65,6 +65,8 @@ class Standing:
     since: datetime
     used_at: datetime | None
     """Last authorised send."""
+    basis: str = "consent"
+    """What permits: "consent", or "existing_customer"."""
 
 
 def standings(conn: Connection, subject: str, *, controller: str | None = None) -> list[Standing]:
@@ -79,7 +81,7 @@ def standings(conn: Connection, subject: str, *, controller: str | None = None) 
 def put(conn: Connection, rows: Sequence[Standing]) -> None:
     """Make these the last word; used_at starts anew, an older wording is replaced."""
     insert = postgresql.insert(consent_state) if conn.dialect.name == "postgresql" else sqlite.insert(consent_state)
-    changed = {name: insert.excluded[name] for name in ("state", "seq", "text_id", "since", "used_at")}
+    changed = {name: insert.excluded[name] for name in ("state", "basis", "seq", "text_id", "since", "used_at")}
     statement = insert.on_conflict_do_update(
         index_elements=["subject", "controller", "channel", "purpose"],
         set_=changed,

@@ -35,7 +35,7 @@ def reconcile() -> Tally:
 
 @unit(timeout=60 * MINUTE)
 def verify_ledger() -> Tally:
-    """Recompute the ledger's chain, then ask of every authorisation whether a living consent carried it.
+    """Recompute the ledger's tree, then ask of every authorisation whether a living consent carried it.
 
     `ledger_broken` is 1 when an entry is not what it was, or else `unconsented` counts what was sent without.
     """

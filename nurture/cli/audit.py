@@ -32,18 +32,18 @@ def verify(json: Json = False) -> None:
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as workspace, workspace.store.read() as connection:
-        chain = ledger.verify(connection)
+        tree = ledger.verify(connection)
         # What a changed ledger says about authorisations means nothing.
-        sends = replay.replay(connection) if chain.ok else None
-    fine = chain.ok and sends is not None and sends.ok
+        sends = replay.replay(connection) if tree.ok else None
+    fine = tree.ok and sends is not None and sends.ok
     breaches = sends.listed if sends else ()
     if json:
         print_json(
             {
-                "size": chain.size,
-                "root": chain.root,
+                "size": tree.size,
+                "root": tree.root,
                 "verified": fine,
-                "problem": chain.problem,
+                "problem": tree.problem,
                 "authorisations": sends.authorisations if sends else None,
                 "breaches": sends.breaches if sends else None,
                 "listed": [
@@ -53,9 +53,9 @@ def verify(json: Json = False) -> None:
             }
         )
     else:
-        print(f"entries         {chain.size}")
-        print(f"root            {chain.root}")
-        print(f"chain           {chain.problem or 'whole'}")
+        print(f"entries         {tree.size}")
+        print(f"root            {tree.root}")
+        print(f"tree            {tree.problem or 'whole'}")
         print(f"authorisations  {_judgement(sends)}")
         for one in breaches:
             print(f"  entry {one.seq}, message {one.message_id}: {one.fault}")
@@ -68,5 +68,5 @@ def _judgement(sends: object) -> str:
     from consent.replay import Replay
 
     if not isinstance(sends, Replay):
-        return "not checked: the chain is broken"
+        return "not checked: the ledger was changed"
     return f"{sends.authorisations} checked, {sends.breaches} without a consent that carries them"

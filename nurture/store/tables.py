@@ -67,6 +67,7 @@ lead = Table(
     Column("stage", String(16), nullable=False),
     Column("stage_since", UtcTime, nullable=False),
     Column("owner", String(16), nullable=False, comment="marketing or sales"),
+    Column("merged_into", ForeignKey("lead.id"), comment="the lead that stayed when two turned out to be one person"),
     one_of(
         "stage",
         "anonymous", "unconfirmed", "confirmed", "engaged", "mql", "handed_over", "sal", "sql", "customer",
@@ -74,6 +75,16 @@ lead = Table(
     ),
     one_of("owner", "marketing", "sales"),
 )  # fmt: skip
+
+mail_preference = Table(
+    "mail_preference",
+    metadata,
+    Column("subject", ForeignKey("identity.subject"), primary_key=True),
+    Column("paused_until", UtcTime, comment="no marketing mail before"),
+    Column("per_week", SmallInteger, comment="the most mails a week this person wants; only ever lowers the cap"),
+    Column("changed_at", UtcTime, nullable=False),
+    comment="what somebody chose on their preferences page; never widens a consent",
+)
 
 stage_change = Table(
     "stage_change",

@@ -51,7 +51,7 @@ def test_audit_verify_tells_all(person: str, people: People) -> None:
     assert done.exit_code == 0
     assert (shown["size"], shown["verified"], shown["authorisations"], shown["breaches"]) == (3, True, 1, 0)
     assert run("audit", "verify").stdout.splitlines()[2:] == [
-        "chain           whole",
+        "tree            whole",
         "authorisations  1 checked, 0 without a consent that carries them",
     ]
 
@@ -100,9 +100,10 @@ def test_consent_show_knows_standing_and_entries(person: str) -> None:
 
 def test_consent_withdraw_ends_it_once(person: str, people: People) -> None:
     """One purpose, then all, then nothing left."""
-    assert "ledger entry 3" in run("consent", "withdraw", "1", "--purpose", TRACKING, "--by", "kim").stdout
+    now = ("--at", people.at.isoformat())
+    assert "ledger entry 3" in run("consent", "withdraw", "1", "--purpose", TRACKING, "--by", "kim", *now).stdout
     assert people.reason(person) is None
-    assert "ledger entry 5" in run("consent", "withdraw", "1").stdout
+    assert "ledger entry 5" in run("consent", "withdraw", "1", *now).stdout
     assert people.reason(person) == "withdrawn"
     assert "nothing to withdraw" in run("consent", "withdraw", "1").stdout
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from consent import guards, ledger
+from consent.schema import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     from tests.consent.people import People
 
-ROW = "(seq, at, type, leaf, leaf_hash, chain_hash)"
-REST = "'2026-01-01', 'x', {z}, {z}, {z}"
+ROW = "(seq, at, type, leaf, leaf_hash)"
+REST = "'2026-01-01', 'x', {z}, {z}"
 ZERO = {"sqlite": "zeroblob(32)", "postgresql": "decode(repeat('00', 32), 'hex')"}
 
 BOTH = [
@@ -35,11 +36,11 @@ BOTH = [
     "update ledger_head set size = 1",
     "update ledger_head set size = 2",
     "update ledger_head set size = 99",
-    "update ledger_head set chain_hash = {z}",
-    "update ledger_head set id = 1, size = 3, chain_hash = {z}",
+    "update ledger_head set root = {z}",
+    "update ledger_head set id = 1, size = 3, root = {z}",
     "delete from ledger_head",
-    "insert into ledger_head values (1, 0, {z})",
-    "insert into ledger_head values (2, 0, {z})",
+    "insert into ledger_head values (1, 0, {z}, {z})",
+    "insert into ledger_head values (2, 0, {z}, {z})",
     "update consent_text set body = 'x'",
     "update consent_text set published_at = '2020-01-01'",
     "delete from consent_text",
@@ -50,13 +51,28 @@ SQLITE = [
     f"replace into ledger_entry {ROW} values (1, {REST})",
     f"insert or ignore into ledger_entry {ROW} values (5, {REST})",
     "update or replace ledger_entry set seq = 0 where seq = 1",
-    "replace into ledger_head values (1, 0, {z})",
+    "replace into ledger_head values (1, 0, {z}, {z})",
     (
         "replace into consent_text select id, controller, channel, purpose, version, language, 'x', sha256, "
         "published_at from consent_text"
     ),
     "replace into proof_vault select seq, subject, {z}, sealed_evidence from proof_vault",
 ]
+TREE = [
+    "update ledger_tile set root = {z}",
+    "delete from ledger_tile",
+    "update checkpoint set note = 'x'",
+    "delete from checkpoint",
+    "insert into checkpoint values (256, {z}, 'x', '2026-01-01')",
+    "insert into checkpoint values (999, {z}, 'x', '2026-01-01')",
+]
+TREE_ON = {
+    "sqlite": [
+        "replace into ledger_tile select level, idx, {z}, root from ledger_tile",
+        "replace into checkpoint select size, {z}, note, signed_at from checkpoint",
+    ],
+    "postgresql": ["truncate ledger_tile", "truncate checkpoint cascade"],
+}
 POSTGRESQL = [
     "truncate ledger_entry cascade",
     "truncate ledger_head",
@@ -71,6 +87,17 @@ def filled(people: People) -> People:
     """Two entries with their evidence."""
     people.confirmed()
     return people
+
+
+@pytest.fixture
+def tiled(filled: People) -> People:
+    """So many entries that a tile is full, and a checkpoint over them."""
+    entry = ledger.Entry("subject.erased", {"reason": "x"}, filled.at)
+    with filled.store.write() as conn:
+        ledger.append(conn, [entry] * 256)
+        values = {"size": 257, "root": bytes(32), "note": "n", "signed_at": filled.at}
+        conn.execute(insert(checkpoint).values(**values))
+    return filled
 
 
 def passed(engine: Engine, statements: list[str]) -> list[str]:
@@ -96,6 +123,11 @@ def test_t67_changes_are_refused(filled: People) -> None:
     with filled.store.read() as conn:
         assert ledger.head(conn) == before
         assert ledger.verify(conn).ok
+
+
+def test_t67_the_tree_is_guarded(tiled: People) -> None:
+    """T67: tiles and checkpoints may be added in order, never changed, replaced or removed."""
+    assert passed(tiled.store.engine, [*TREE, *TREE_ON[tiled.store.dialect]]) == []
 
 
 def test_guards_let_appends_through(filled: People) -> None:
@@ -182,7 +214,7 @@ def test_grants_never_give_change_of_the_record() -> None:
     given = [line for line in guards.grants("app") if "ledger" in line or "proof" in line]
 
     assert given == [
-        "grant select, insert on ledger_entry, consent_text to app",
+        "grant select, insert on ledger_entry, ledger_tile, checkpoint, checkpoint_delivery, consent_text to app",
         "grant select, update on ledger_head to app",
         "grant select, insert, delete on proof_vault to app",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,8 @@ from sqlalchemy import delete, event, insert, select, text, update
 
 from consent import canonical, ledger
 from consent.ledger import Entry
-from consent.schema import ledger_entry, ledger_head
+from consent.merkle import EMPTY_ROOT, Growth, root_of
+from consent.schema import checkpoint, ledger_entry, ledger_head, ledger_tile
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 GUARDS = {
     "ledger_entry": ("ledger_entry_no_update", "ledger_entry_no_delete", "ledger_entry_in_order"),
     "ledger_head": ("ledger_head_no_second", "ledger_head_no_delete", "ledger_head_forward"),
+    "ledger_tile": ("ledger_tile_no_update", "ledger_tile_no_delete", "ledger_tile_no_replace"),
+    "checkpoint": ("checkpoint_no_update", "checkpoint_no_delete", "checkpoint_in_order"),
 }
 
 
@@ -60,9 +64,9 @@ def filled(store: Store, at: datetime) -> Store:
 
 
 def test_empty_ledger_verifies(store: Store) -> None:
-    """Nothing happened, and nothing was changed: 32 zero bytes."""
+    """Nothing happened, and nothing was changed: the hash of nothing."""
     with store.read() as conn:
-        assert ledger.verify(conn) == ledger.Verification(True, 0, "00" * 32)
+        assert ledger.verify(conn) == ledger.Verification(True, 0, hashlib.sha256(b"").hexdigest())
 
 
 def test_root_is_what_the_readme_says(store: Store, at: datetime) -> None:
@@ -72,10 +76,8 @@ def test_root_is_what_the_readme_says(store: Store, at: datetime) -> None:
         leaves = conn.execute(select(ledger_entry.c.leaf).order_by(ledger_entry.c.seq)).scalars().all()
         root = ledger.head(conn)
 
-    chain = bytes(32)
-    for leaf in leaves:
-        chain = hashlib.sha256(b"\x02" + chain + hashlib.sha256(b"\x00" + leaf).digest()).digest()
-    assert root == ledger.Head(2, chain.hex())
+    left, right = (hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves)
+    assert root == ledger.Head(2, hashlib.sha256(b"\x01" + left + right).hexdigest())
     assert canonical.decode(leaves[1]) == {
         "v": 1, "seq": 1, "at": "2026-11-23T08:00:00.000000Z", "type": "subject.erased", "subject": "s" * 26,
         "body": {"reason": "r1"},
@@ -89,7 +91,7 @@ def test_appending_nothing_appends_nothing(store: Store) -> None:
 
 
 def test_large_append_is_few_statements(store: Store, at: datetime) -> None:
-    """2,500 entries go in three statements, with three moves of the head."""
+    """2,500 entries go in three statements, their tiles in three, with three moves of the head."""
     seen: list[str] = []
     event.listen(store.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
 
@@ -98,7 +100,10 @@ def test_large_append_is_few_statements(store: Store, at: datetime) -> None:
         assert ledger.verify(conn).ok
 
     assert seqs == list(range(2500))
-    assert sum(statement.lower().startswith("insert") for statement in seen) == 3
+    # COPY goes past SQLAlchemy's cursor.
+    if store.dialect == "sqlite":
+        assert sum(statement.lower().startswith("insert into ledger_entry") for statement in seen) == 3
+        assert sum(statement.lower().startswith("insert into ledger_tile") for statement in seen) == 3
     assert sum(statement.lower().startswith("update") for statement in seen) == 3
 
 
@@ -118,7 +123,7 @@ def test_rolled_back_append_leaves_no_gap(store: Store, at: datetime) -> None:
 
 
 def test_parallel_writers_take_turns(store: Store, at: datetime) -> None:
-    """Eight writers, 80 appends: every number once, one chain."""
+    """Eight writers, 80 appends: every number once, one tree."""
 
     def write(number: int) -> list[int]:
         with store.write() as conn:
@@ -160,10 +165,11 @@ def test_missing_head_is_named(filled: Store) -> None:
 def test_stale_head_is_refused(filled: Store, at: datetime) -> None:
     """A head moved by somebody else in between is noticed: compare, then set."""
     with filled.write() as conn:
-        rows = [row._asdict() for row in conn.execute(select(ledger_entry).where(ledger_entry.c.seq == 9))]
+        entry, growth = erased(at), Growth()
+        growth.add([bytes(32)] * 9)
         conn.execute(delete(ledger_entry).where(ledger_entry.c.seq == 9))
         with pytest.raises(ledger.LedgerError, match="another writer"):
-            ledger._write(conn, rows)  # noqa: SLF001  the race, forced
+            ledger._write(conn, growth, [entry], [b"{}"])  # noqa: SLF001  the race, forced
 
 
 def test_entries_are_found_by_subject_and_type(store: Store, at: datetime) -> None:
@@ -177,11 +183,10 @@ def test_entries_are_found_by_subject_and_type(store: Store, at: datetime) -> No
 
 
 CHANGES: list[tuple[str, object, str]] = [
-    ("leaf", b"{}", "columns say something else"),
-    ("leaf", b'"x"', "columns say something else"),
-    ("leaf", b"\x00", "no canonical JSON"),
+    ("leaf", b"{}", "no canonical JSON of an entry"),
+    ("leaf", b'"x"', "no canonical JSON of an entry"),
+    ("leaf", b"\x00", "no canonical JSON of an entry"),
     ("leaf_hash", b"\x00" * 32, "leaf was changed"),
-    ("chain_hash", b"\x00" * 32, "does not follow"),
     ("type", "consent.given", "columns say something else"),
     ("subject", "x" * 26, "columns say something else"),
 ]
@@ -211,15 +216,15 @@ def test_rewritten_leaf_is_found(filled: Store) -> None:
     assert problem(filled) == (3, "entry 3: its leaf was changed")
 
 
-def test_rehashed_leaf_breaks_the_chain(filled: Store) -> None:
-    """Whoever also recomputes the leaf hash breaks the link to the next."""
+def test_rehashed_leaf_changes_the_root(filled: Store) -> None:
+    """Whoever also recomputes the leaf hash no longer leads to the root."""
     with filled.write() as conn:
         leaf = conn.execute(select(ledger_entry.c.leaf).where(ledger_entry.c.seq == 3)).scalar_one()
         forged = leaf.replace(b'"r3"', b'"r4"')
         values = {"leaf": forged, "leaf_hash": ledger.leaf_hash(forged)}
         conn.execute(update(ledger_entry).where(ledger_entry.c.seq == 3).values(values))
 
-    assert problem(filled) == (3, "entry 3: it does not follow from the entry before")
+    assert problem(filled) == (9, "head: its hash is not that of the tree up to entry 9")
 
 
 def test_any_flipped_byte_is_found(filled: Store) -> None:
@@ -227,7 +232,7 @@ def test_any_flipped_byte_is_found(filled: Store) -> None:
     chance = random.Random(65)  # noqa: S311  a seed, to repeat a failure
     with filled.write() as conn:
         for _ in range(120):
-            seq, column = chance.randrange(10), chance.choice(["leaf", "leaf_hash", "chain_hash"])
+            seq, column = chance.randrange(10), chance.choice(["leaf", "leaf_hash"])
             where = ledger_entry.c.seq == seq
             good = conn.execute(select(ledger_entry.c[column]).where(where)).scalar_one()
             at = chance.randrange(len(good))
@@ -250,16 +255,25 @@ def test_missing_entry_is_named(filled: Store, seq: int) -> None:
 def test_moved_head_is_found(filled: Store) -> None:
     """A head that names another root."""
     with filled.write() as conn:
-        conn.execute(update(ledger_head).values(chain_hash=bytes(32)))
+        conn.execute(update(ledger_head).values(root=bytes(32)))
 
-    assert problem(filled) == (9, "head: its hash is not that of entry 9")
+    assert problem(filled) == (9, "head: its hash is not that of the tree up to entry 9")
+
+
+def test_moved_frontier_is_found(filled: Store) -> None:
+    """A head whose subtrees are not the tree's would let the next root go wrong."""
+    with filled.write() as conn:
+        conn.execute(update(ledger_head).values(frontier=bytes(64)))
+
+    assert problem(filled) == (9, "head: its hash is not that of the tree up to entry 9")
 
 
 def test_entry_behind_the_head_is_found(filled: Store) -> None:
     """A head set back would hide the last entries from every later check."""
     with filled.write() as conn:
-        chain = conn.execute(select(ledger_entry.c.chain_hash).where(ledger_entry.c.seq == 7)).scalar_one()
-        conn.execute(update(ledger_head).values(size=8, chain_hash=chain))
+        growth = Growth()
+        growth.add(conn.execute(select(ledger_entry.c.leaf_hash).order_by(ledger_entry.c.seq).limit(8)).scalars())
+        conn.execute(update(ledger_head).values(size=8, root=growth.root(), frontier=b"".join(growth.frontier)))
 
     assert problem(filled) == (8, "entry 8: it stands behind the head")
 
@@ -270,10 +284,107 @@ def test_replaced_history_changes_the_root(filled: Store, at: datetime) -> None:
         before = ledger.head(conn)
         conn.execute(delete(ledger_entry))
         conn.execute(delete(ledger_head))
-        conn.execute(insert(ledger_head).values(id=1, size=0, chain_hash=bytes(32)))
+        conn.execute(insert(ledger_head).values(id=1, size=0, root=EMPTY_ROOT, frontier=b""))
         ledger.append(conn, [erased(at, number + 1) for number in range(10)])
         after = ledger.head(conn)
 
     assert problem(filled) == (None, "")
     assert after.size == before.size
     assert after.root_hex != before.root_hex
+
+
+@pytest.fixture
+def tiled(store: Store, at: datetime) -> Store:
+    """A ledger of 700 entries whose guards were removed: two full tiles and a partial one."""
+    with store.write() as conn:
+        ledger.append(conn, [erased(at, number) for number in range(700)])
+        unguard(conn)
+    return store
+
+
+TILES: list[tuple[dict[str, Any], int, str]] = [
+    ({"hashes": bytes(8192)}, 256, "entry 256: its hash is not the one in tile 0/1"),
+    ({"root": bytes(32)}, 256, "entry 256: the root of its tile 0/1 was changed"),
+]
+
+
+@pytest.mark.parametrize(("change", "seq", "says"), TILES)
+def test_a_changed_tile_is_named(tiled: Store, change: dict[str, Any], seq: int, says: str) -> None:
+    """A tile that no longer holds the hashes of its entries."""
+    with tiled.write() as conn:
+        conn.execute(update(ledger_tile).where(ledger_tile.c.idx == 1).values(**change))
+
+    assert problem(tiled) == (seq, says)
+
+
+def test_a_missing_tile_is_named(tiled: Store) -> None:
+    """Without its tiles no proof can be built."""
+    with tiled.write() as conn:
+        conn.execute(delete(ledger_tile).where(ledger_tile.c.idx == 0))
+
+    assert problem(tiled) == (0, "entry 0: its tile 0/0 is missing")
+
+
+def test_a_rehashed_leaf_in_a_full_tile_is_named(tiled: Store) -> None:
+    """Whoever also recomputes the leaf hash is found by the tile, at the entry."""
+    with tiled.write() as conn:
+        forged = conn.execute(select(ledger_entry.c.leaf).where(ledger_entry.c.seq == 301)).scalar_one()
+        forged = forged.replace(b'"r301"', b'"r302"')
+        values = {"leaf": forged, "leaf_hash": ledger.leaf_hash(forged)}
+        conn.execute(update(ledger_entry).where(ledger_entry.c.seq == 301).values(values))
+
+    assert problem(tiled) == (301, "entry 301: its hash is not the one in tile 0/1")
+
+
+def test_a_surplus_tile_is_found(tiled: Store) -> None:
+    """A tile that the tree does not have."""
+    with tiled.write() as conn:
+        conn.execute(insert(ledger_tile).values(level=0, idx=2, hashes=bytes(8192), root=bytes(32)))
+
+    assert problem(tiled) == (None, "tiles: there are 3, a tree of 700 has 2")
+
+
+def test_a_tree_unlike_its_checkpoint_is_found(tiled: Store, at: datetime) -> None:
+    """A wholly rewritten ledger that kept an old checkpoint: the entries up to it are not the ones it signed."""
+    with tiled.write() as conn:
+        conn.execute(insert(checkpoint).values(size=300, root=bytes(32), note="n", signed_at=at))
+
+    assert problem(tiled) == (299, "entry 299: up to it the tree is not the one of checkpoint 300")
+
+
+def test_entries_that_a_checkpoint_counted_are_missed(tiled: Store, at: datetime) -> None:
+    """A ledger rolled back behind its own checkpoint."""
+    with tiled.write() as conn:
+        conn.execute(insert(checkpoint).values(size=800, root=bytes(32), note="n", signed_at=at))
+
+    assert problem(tiled) == (700, "entry 700: it is missing, for checkpoint 800 counts it")
+
+
+@pytest.mark.parametrize("step", [1, 100, 255, 256, 257, 699])
+def test_the_tree_is_the_same_however_it_grew(store: Store, at: datetime, step: int) -> None:
+    """One entry at a time or hundreds: the same root, tiles and frontier."""
+    listed = [erased(at, number) for number in range(700)]
+    with store.write() as conn:
+        for start in range(0, len(listed), step):
+            ledger.append(conn, listed[start : start + step])
+        root = root_of(conn.execute(select(ledger_entry.c.leaf_hash).order_by(ledger_entry.c.seq)).scalars())
+        assert ledger.head(conn) == ledger.Head(700, root.hex())
+        assert ledger.verify(conn).ok
+
+
+def test_a_clock_that_ran_back_is_noted(store: Store, at: datetime) -> None:
+    """Order is the number; the entry in front says that times around it mislead."""
+    earlier = at - timedelta(minutes=11)
+    with store.write() as conn:
+        assert ledger.append(conn, [erased(at)]) == [0]
+        assert ledger.append(conn, [erased(earlier), erased(earlier)]) == [2, 3]
+        [noted] = ledger.read(conn, types=["clock.anomaly"])
+        assert noted.seq == 1
+        assert noted.body == {"seen": canonical.utc_text(earlier), "last": canonical.utc_text(at)}
+
+
+def test_waiting_for_ones_turn_is_no_anomaly(store: Store, at: datetime) -> None:
+    """A writer looks at the clock, then waits for the others."""
+    with store.write() as conn:
+        assert ledger.append(conn, [erased(at)]) == [0]
+        assert ledger.append(conn, [erased(at - timedelta(minutes=10))]) == [1]

@@ -13,6 +13,14 @@ down_revision = None
 def upgrade() -> None:
     """Make every table, then the guards of ledger and delivery states."""
     op.create_table(
+        "checkpoint",
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False, comment="C2SP signed note"),
+        sa.Column("signed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("size", name=op.f("pk_checkpoint")),
+    )
+    op.create_table(
         "circuit",
         sa.Column("provider", sa.String(length=16), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
@@ -74,7 +82,20 @@ def upgrade() -> None:
         ),
         sa.Column("sealed_address", sa.LargeBinary(), nullable=True, comment="the address as given"),
         sa.Column("sealed_person", sa.LargeBinary(), nullable=True, comment="names, phone, company as JSON"),
+        sa.Column(
+            "wrap_key",
+            sa.SmallInteger(),
+            server_default="1",
+            nullable=False,
+            comment="version of the master key that wraps",
+        ),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "restricted_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Art. 18 GDPR: kept, but used for nothing",
+        ),
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_identity")),
         sa.UniqueConstraint("address_index", name=op.f("uq_identity_address_index")),
@@ -105,12 +126,6 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(length=26), nullable=True),
         sa.Column("leaf", sa.LargeBinary(), nullable=False, comment="canonical JSON, at most 16 KiB, no personal data"),
         sa.Column("leaf_hash", sa.LargeBinary(length=32), nullable=False, comment="SHA-256(0x00 || leaf), RFC 6962"),
-        sa.Column(
-            "chain_hash",
-            sa.LargeBinary(length=32),
-            nullable=False,
-            comment="SHA-256(0x02 || chain_hash of seq-1 || leaf_hash)",
-        ),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_ledger_entry")),
     )
     op.create_index(op.f("ix_ledger_entry_subject"), "ledger_entry", ["subject"], unique=False)
@@ -118,9 +133,30 @@ def upgrade() -> None:
         "ledger_head",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("chain_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column(
+            "root", sa.LargeBinary(length=32), nullable=False, comment="Merkle tree hash of all entries, RFC 6962"
+        ),
+        sa.Column(
+            "frontier", sa.LargeBinary(), nullable=False, comment="hashes of the complete subtrees, largest first"
+        ),
         sa.CheckConstraint("id = 1", name=op.f("ck_ledger_head_single")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_head")),
+    )
+    op.create_table(
+        "ledger_tile",
+        sa.Column("level", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("idx", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column(
+            "hashes",
+            sa.LargeBinary(length=8192),
+            nullable=False,
+            comment="256 hashes: of entries, or of tiles one level below",
+        ),
+        sa.Column(
+            "root", sa.LargeBinary(length=32), nullable=False, comment="of this tile: its hash in the tile above"
+        ),
+        sa.PrimaryKeyConstraint("level", "idx", name=op.f("pk_ledger_tile")),
+        comment="full tiles only (C2SP tlog-tiles); the partial ones follow from entries and tiles",
     )
     op.create_table(
         "raw_event",
@@ -246,12 +282,34 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", "sha256", name=op.f("uq_template_version_key_sha256")),
     )
     op.create_table(
+        "checkpoint_delivery",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "target", sa.String(length=200), nullable=False, comment="as configured, without secrets and addresses"
+        ),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("detail", sa.String(length=200), nullable=True),
+        sa.CheckConstraint("outcome in ('delivered','failed')", name=op.f("ck_checkpoint_delivery_outcome")),
+        sa.ForeignKeyConstraint(["size"], ["checkpoint.size"], name=op.f("fk_checkpoint_delivery_size_checkpoint")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_checkpoint_delivery")),
+    )
+    op.create_index("ix_checkpoint_delivery_target", "checkpoint_delivery", ["target", "size"], unique=False)
+    op.create_table(
         "consent_state",
         sa.Column("subject", sa.String(length=26), nullable=False),
         sa.Column("controller", sa.String(length=64), nullable=False),
         sa.Column("channel", sa.String(length=16), nullable=False),
         sa.Column("purpose", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False, comment="given, withdrawn, stale, erased"),
+        sa.Column(
+            "basis",
+            sa.String(length=20),
+            server_default="consent",
+            nullable=False,
+            comment="consent, or existing_customer (s. 7(3) UWG)",
+        ),
         sa.Column(
             "seq",
             sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
@@ -271,6 +329,7 @@ def upgrade() -> None:
             nullable=True,
             comment="last authorised send; consent unused for too long turns stale",
         ),
+        sa.CheckConstraint("basis in ('consent','existing_customer')", name=op.f("ck_consent_state_basis")),
         sa.CheckConstraint("state in ('given','withdrawn','stale','erased')", name=op.f("ck_consent_state_state")),
         sa.ForeignKeyConstraint(["subject"], ["identity.subject"], name=op.f("fk_consent_state_subject_identity")),
         sa.ForeignKeyConstraint(["text_id"], ["consent_text.id"], name=op.f("fk_consent_state_text_id_consent_text")),
@@ -325,6 +384,12 @@ def upgrade() -> None:
         sa.Column("stage", sa.String(length=16), nullable=False),
         sa.Column("stage_since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("owner", sa.String(length=16), nullable=False, comment="marketing or sales"),
+        sa.Column(
+            "merged_into",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=True,
+            comment="the lead that stayed when two turned out to be one person",
+        ),
         sa.CheckConstraint("owner in ('marketing','sales')", name=op.f("ck_lead_owner")),
         sa.CheckConstraint(
             "stage in ('anonymous','unconfirmed','confirmed','engaged','mql','handed_over','sal','sql','customer','recycled','disqualified')",
@@ -333,9 +398,25 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["import_batch_id"], ["import_batch.id"], name=op.f("fk_lead_import_batch_id_import_batch")
         ),
+        sa.ForeignKeyConstraint(["merged_into"], ["lead.id"], name=op.f("fk_lead_merged_into_lead")),
         sa.ForeignKeyConstraint(["subject"], ["identity.subject"], name=op.f("fk_lead_subject_identity")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lead")),
         sa.UniqueConstraint("subject", name=op.f("uq_lead_subject")),
+    )
+    op.create_table(
+        "mail_preference",
+        sa.Column("subject", sa.String(length=26), nullable=False),
+        sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True, comment="no marketing mail before"),
+        sa.Column(
+            "per_week",
+            sa.SmallInteger(),
+            nullable=True,
+            comment="the most mails a week this person wants; only ever lowers the cap",
+        ),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["subject"], ["identity.subject"], name=op.f("fk_mail_preference_subject_identity")),
+        sa.PrimaryKeyConstraint("subject", name=op.f("pk_mail_preference")),
+        comment="what somebody chose on their preferences page; never widens a consent",
     )
     op.create_table(
         "opt_in_request",
@@ -379,6 +460,18 @@ def upgrade() -> None:
             nullable=True,
             comment="keyed HMAC of the abuse form, for caps; emptied after 30 days",
         ),
+        sa.Column(
+            "network_index",
+            sa.LargeBinary(length=32),
+            nullable=True,
+            comment="keyed HMAC of the caller's /24 or /64; emptied after 30 days",
+        ),
+        sa.Column(
+            "domain_index",
+            sa.LargeBinary(length=32),
+            nullable=True,
+            comment="keyed HMAC of the address's domain; emptied after 30 days",
+        ),
         sa.CheckConstraint(
             "state in ('requested','confirmed','lapsed','declined','bounced','void')",
             name=op.f("ck_opt_in_request_state"),
@@ -388,6 +481,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_opt_in_request_token_hash")),
     )
     op.create_index("ix_opt_in_request_abuse", "opt_in_request", ["abuse_index", "requested_at"], unique=False)
+    op.create_index("ix_opt_in_request_domain", "opt_in_request", ["domain_index", "requested_at"], unique=False)
+    op.create_index("ix_opt_in_request_network", "opt_in_request", ["network_index", "requested_at"], unique=False)
     op.create_index(
         "ix_opt_in_request_open",
         "opt_in_request",
@@ -397,6 +492,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'requested'"),
     )
     op.create_index(op.f("ix_opt_in_request_subject"), "opt_in_request", ["subject"], unique=False)
+    op.create_index("ix_opt_in_request_time", "opt_in_request", ["requested_at"], unique=False)
     op.create_table(
         "proof_vault",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -410,6 +506,42 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_proof_vault")),
     )
     op.create_index(op.f("ix_proof_vault_subject"), "proof_vault", ["subject"], unique=False)
+    op.create_table(
+        "rights_request",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("subject", sa.String(length=26), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "due_at", sa.DateTime(timezone=True), nullable=False, comment="one calendar month later, Art. 12(3) GDPR"
+        ),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("route", sa.String(length=16), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=64), nullable=True),
+        sa.Column(
+            "hold_until", sa.DateTime(timezone=True), nullable=True, comment="evidence is kept, restricted, until then"
+        ),
+        sa.Column(
+            "step", sa.String(length=32), nullable=True, comment="how far an erasure came; a killed one goes on there"
+        ),
+        sa.CheckConstraint(
+            "kind in ('access','erase','restrict','unrestrict','merge')", name=op.f("ck_rights_request_kind")
+        ),
+        sa.CheckConstraint("state in ('open','running','done','refused')", name=op.f("ck_rights_request_state")),
+        sa.ForeignKeyConstraint(["subject"], ["identity.subject"], name=op.f("fk_rights_request_subject_identity")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rights_request")),
+    )
+    op.create_index(
+        "ix_rights_request_due",
+        "rights_request",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("settled_at IS NULL"),
+        postgresql_where=sa.text("settled_at IS NULL"),
+    )
+    op.create_index(op.f("ix_rights_request_subject"), "rights_request", ["subject"], unique=False)
     op.create_table(
         "enrolment",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -591,6 +723,32 @@ def upgrade() -> None:
             ["handover_id"], ["handover.id"], name=op.f("fk_handover_attempt_handover_id_handover")
         ),
         sa.PrimaryKeyConstraint("handover_id", "n", "event", name=op.f("pk_handover_attempt")),
+    )
+    op.create_table(
+        "handover_notice",
+        sa.Column("handover_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+            comment="the withdrawal or erasure to tell of",
+        ),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("state in ('open','taken','dead','moot')", name=op.f("ck_handover_notice_state")),
+        sa.ForeignKeyConstraint(["handover_id"], ["handover.id"], name=op.f("fk_handover_notice_handover_id_handover")),
+        sa.ForeignKeyConstraint(["seq"], ["ledger_entry.seq"], name=op.f("fk_handover_notice_seq_ledger_entry")),
+        sa.PrimaryKeyConstraint("handover_id", "seq", name=op.f("pk_handover_notice")),
+        comment="outbox: what sales is to be told about a lead they got; moot where only tracking ended",
+    )
+    op.create_index(
+        "ix_handover_notice_open",
+        "handover_notice",
+        ["next_attempt_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
     )
     op.create_table(
         "message",
