@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+EMAIL = "email"
+"""The one channel so far; consent for it unlocks no other."""
+NEWSLETTER = "newsletter.product"
+"""The mails this product sends unless a sequence says otherwise."""
+TRACKING = "email.tracking"
+"""Measuring opens and clicks: a consent of its own, which falls with any mail consent."""
+EVERYTHING = "*"
+"""In place of a purpose: a withdrawal of all of them, also of those nobody asked for yet."""
 LEAF_VERSION = 1
 LONGEST_LEAF = 16 * 1024
 

@@ -17,6 +17,7 @@ from sqlalchemy import and_, exists, or_, select, update
 
 from consent import canonical, ledger
 from consent.identity import chunks
+from consent.rules import stale_from
 from consent.schema import consent_state, identity, suppression
 from consent.states import EMAIL, TRACKING, State
 from consent.suppression import EVERYONE
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, Connection
 
-STALE_MONTHS = 24
-"""A consent unused for this long no longer carries a send (half-open: exactly 24 months is stale)."""
 LEASE = timedelta(seconds=30)
 """The provider's call must start this soon after the authorisation, else ask again."""
 PERMITS_PER_ENTRY = 200
@@ -125,18 +124,6 @@ def authorise(conn: Connection, asks: Sequence[Ask], *, at: datetime) -> list[Pe
     for (controller, purpose), group in groupby(numbered, key=lambda item: (item[1].controller, item[1].purpose)):
         answers |= _authorise(conn, dict(group), controller, purpose, at)
     return [answers[number] for number in range(len(asks))]
-
-
-def stale_from(last_use: datetime) -> datetime:
-    """When does a consent last used (or given) then turn stale? 24 calendar months later, UTC.
-
-    The 29th of February counts on to the 28th.
-    """
-    year = last_use.year + STALE_MONTHS // 12
-    try:
-        return last_use.replace(year=year)
-    except ValueError:
-        return last_use.replace(year=year, day=28)
 
 
 def _authorise(

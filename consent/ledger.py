@@ -16,9 +16,10 @@ from sqlalchemy import func, select, update
 from consent import canonical, entries
 from consent.bulk import insert_all
 from consent.entries import FIELDS, Entry, EntryType, LedgerError, Recorded
+from consent.layout import split
 from consent.merkle import TILE_HEIGHT, TILE_WIDTH, Growth, leaf_hash
 from consent.schema import checkpoint, ledger_entry, ledger_head, ledger_tile
-from consent.tiles import split, store
+from consent.tiles import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, update
 
-from consent import ConsentError, canonical, gate, identity, ledger, sealing, suppression, texts, tokens, vault
+from consent import ConsentError, canonical, identity, ledger, rules, sealing, suppression, texts, tokens, vault
 from consent.answers import (
     AlreadyConfirmed,
     Confirmed,
@@ -370,7 +370,7 @@ def _stands(conn: Connection, subject: str, controller: str, wordings: Sequence[
         one = held.get(text.purpose)
         if one is None or one.text_id not in {None, text.id}:
             return False
-        if at >= gate.stale_from(max(one.since, one.used_at or one.since)):
+        if at >= rules.stale_from(max(one.since, one.used_at or one.since)):
             return False
     return True
 

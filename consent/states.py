@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from consent.entries import EMAIL, EVERYTHING, NEWSLETTER, TRACKING
 from consent.schema import consent_state
 
 if TYPE_CHECKING:
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-EMAIL = "email"
-"""The one channel so far; consent for it unlocks no other."""
-NEWSLETTER = "newsletter.product"
-"""The mails this product sends unless a sequence says otherwise."""
-TRACKING = "email.tracking"
-"""Measuring opens and clicks: a consent of its own, which falls with any mail consent."""
-EVERYTHING = "*"
-"""In place of a purpose: a withdrawal of all of them, also of those nobody asked for yet."""
+__all__ = [
+    "ACTIVE",
+    "EMAIL",
+    "EVERYTHING",
+    "NEWSLETTER",
+    "TRACKING",
+    "Standing",
+    "State",
+    "put",
+    "standings",
+]
+
 CHUNK = 1000
 
 

@@ -12,12 +12,11 @@ from sqlalchemy import select
 
 from consent.bulk import insert_all
 from consent.entries import LedgerError
-from consent.merkle import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH, merged
+from consent.layout import split
+from consent.merkle import TILE_HEIGHT, TILE_WIDTH, merged
 from consent.schema import ledger_entry, ledger_tile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from sqlalchemy import Connection
 
 
@@ -88,29 +87,3 @@ def store(conn: Connection, before: int, finished: dict[int, list[bytes]]) -> No
             )
     if rows:
         insert_all(conn, ledger_tile, rows)
-
-
-def split(data: bytes) -> list[bytes]:
-    """Cut the bytes of a tile into hashes."""
-    return [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]
-
-
-def layout(size: int) -> Iterator[tuple[int, int, int]]:
-    """Name every tile of a tree of `size` leaves: level, index, hashes in it (256, fewer at the right edge)."""
-    level, count = 0, size
-    while count:
-        full, rest = divmod(count, TILE_WIDTH)
-        for index in range(full):
-            yield level, index, TILE_WIDTH
-        if rest:
-            yield level, full, rest
-        level, count = level + 1, full
-
-
-def path(level: int, index: int, width: int) -> str:
-    """Name the file of a tile as C2SP tlog-tiles does, such as tile/0/x001/234 or tile/1/000.p/17."""
-    parts: Sequence[str] = [f"{index % 1000:03}"]
-    while index := index // 1000:
-        parts = [f"x{index % 1000:03}", *parts]
-    partial = "" if width == TILE_WIDTH else f".p/{width}"
-    return f"tile/{level}/{'/'.join(parts)}{partial}"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from consent import gate, identity, imported, ledger, replay, suppression, tokens, withdrawal
+from consent import gate, identity, imported, ledger, replay, rules, suppression, tokens, withdrawal
 from consent.addresses import Address
 from consent.schema import consent_state
 from tests.consent.people import NEWSLETTER, OTHER, TRACKING, People
@@ -186,7 +186,7 @@ def test_late_clock_takes_no_use_back(people: People) -> None:
 
 def test_leap_day_turns_stale_on_the_28th() -> None:
     """24 months after the 29th of February there is none."""
-    assert gate.stale_from(datetime(2024, 2, 29, 8, tzinfo=UTC)) == datetime(2026, 2, 28, 8, tzinfo=UTC)
+    assert rules.stale_from(datetime(2024, 2, 29, 8, tzinfo=UTC)) == datetime(2026, 2, 28, 8, tzinfo=UTC)
 
 
 def test_answers_keep_the_order_of_asks(people: People) -> None:

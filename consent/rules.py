@@ -1,0 +1,170 @@
+"""Did every authorised message rest on a living consent? Answered from the entries alone, in their order.
+
+Keeps, per subject, what is given at this point of the ledger. Knows no database: an auditor's copy and our own
+nightly check come to the same answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from consent import canonical
+from consent.entries import EVERYTHING, TRACKING, EntryType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from consent.entries import Recorded
+
+STALE_MONTHS = 24
+"""A consent unused for this long no longer carries a send (half-open: exactly 24 months is stale)."""
+SHOWN = 100
+"""Breaches listed in a report; all are counted."""
+
+
+class Fault(StrEnum):
+    """What can be wrong with an authorisation."""
+
+    NO_CONSENT = "no active consent stands before it"
+    """Never given, or ended by withdrawal, lapse, denial or erasure."""
+    OTHER_CONSENT = "it names another entry than the active consent"
+    """A consent is active, but not the one the authorisation rests on."""
+    STALE = "the consent had been unused for too long"
+    """24 months without a send."""
+    RESTRICTED = "the person's data was restricted"
+    """Art. 18 GDPR: kept, and used for nothing."""
+    NO_TRACKING = "it allows tracking without an active tracking consent"
+    """The message's own consent may be fine."""
+
+
+@dataclass(frozen=True)
+class Breach:
+    """An authorisation that the ledger does not carry."""
+
+    seq: int
+    """The send.authorised entry."""
+    message_id: str
+    subject: str
+    fault: Fault
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What the replay found."""
+
+    entries: int
+    authorisations: int
+    """Messages permitted, not entries."""
+    breaches: int
+    listed: tuple[Breach, ...]
+    """The first 100 of them."""
+
+    @property
+    def ok(self) -> bool:
+        """Does every authorisation rest on a living consent?"""
+        return self.breaches == 0
+
+
+@dataclass
+class _Given:
+    """A consent that is active at this point of the replay."""
+
+    seq: int
+    last_use: datetime
+
+
+@dataclass
+class Ledger:
+    """What is given, per subject: {(controller, channel, purpose): consent}; memory grows with the people."""
+
+    given: dict[str, dict[tuple[str, str, str], _Given]] = field(default_factory=dict)
+    restricted: set[str] = field(default_factory=set)
+    entries: int = 0
+    authorisations: int = 0
+    breaches: int = 0
+    listed: list[Breach] = field(default_factory=list)
+
+    def follow(self, entry: Recorded) -> None:
+        """Take in the next entry; one that authorises is judged by what stands before it."""
+        self.entries += 1
+        if entry.type == EntryType.AUTHORISED:
+            self._judge(entry)
+        elif entry.subject is not None:
+            self._change(entry, entry.subject)
+
+    def result(self) -> Replay:
+        """Give what was found so far."""
+        return Replay(self.entries, self.authorisations, self.breaches, tuple(self.listed))
+
+    def _change(self, entry: Recorded, subject: str) -> None:
+        body = entry.body
+        if entry.type == EntryType.ERASED:
+            self.given.pop(subject, None)
+        elif entry.type == EntryType.RESTRICTED:
+            self.restricted.add(subject)
+        elif entry.type == EntryType.UNRESTRICTED:
+            self.restricted.discard(subject)
+        elif entry.type in {EntryType.CONFIRMED, EntryType.IMPORTED, EntryType.BASIS}:
+            since = canonical.utc_time(body["confirmed"]) if entry.type == EntryType.IMPORTED else entry.at
+            for item in body["purposes"]:
+                key = (body["controller"], body["channel"], item["purpose"])
+                self.given.setdefault(subject, {})[key] = _Given(entry.seq, since)
+        elif entry.type in {EntryType.WITHDRAWN, EntryType.LAPSED, EntryType.DECLINED}:
+            held = self.given.get(subject, {})
+            for key in list(held):
+                controller, channel, purpose = key
+                ended = purpose in body["purposes"] or EVERYTHING in body["purposes"]
+                if ended and (controller, channel) == (body["controller"], body["channel"]):
+                    del held[key]
+
+    def _judge(self, entry: Recorded) -> None:
+        for permit in entry.body["permits"]:
+            self.authorisations += 1
+            for fault in self._faults(entry, permit):
+                self.breaches += 1
+                if len(self.listed) < SHOWN:
+                    self.listed.append(Breach(entry.seq, permit[0], permit[1], fault))
+
+    def _faults(self, entry: Recorded, permit: list[Any]) -> list[Fault]:
+        """Judge one permit of a send.authorised entry, and count it as a use."""
+        _, subject, consent_seq, tracking_seq = permit
+        body, held = entry.body, self.given.get(subject, {})
+        found = [Fault.RESTRICTED] if subject in self.restricted else []
+        consent = held.get((body["controller"], body["channel"], body["purpose"]))
+        if consent is None:
+            found.append(Fault.NO_CONSENT)
+        else:
+            if consent.seq != consent_seq:
+                found.append(Fault.OTHER_CONSENT)
+            if entry.at >= stale_from(consent.last_use):
+                found.append(Fault.STALE)
+            consent.last_use = max(consent.last_use, entry.at)
+        tracked = held.get((body["controller"], body["channel"], TRACKING))
+        if tracking_seq is not None and (tracked is None or tracked.seq != tracking_seq):
+            found.append(Fault.NO_TRACKING)
+        return found
+
+
+def judged(entries: Iterable[Recorded]) -> Replay:
+    """Judge every authorisation among these entries, which begin at the first of a ledger."""
+    state = Ledger()
+    for entry in entries:
+        state.follow(entry)
+    return state.result()
+
+
+def stale_from(last_use: datetime) -> datetime:
+    """When does a consent last used (or given) then turn stale? 24 calendar months later, UTC."""
+    return months_after(last_use, STALE_MONTHS)
+
+
+def months_after(moment: datetime, months: int) -> datetime:
+    """Give the moment so many whole years (a multiple of 12 months) later; the 29th of February becomes the 28th."""
+    year = moment.year + months // 12
+    try:
+        return moment.replace(year=year)
+    except ValueError:
+        return moment.replace(year=year, day=28)

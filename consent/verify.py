@@ -1,0 +1,448 @@
+"""Is this export of a consent ledger whole and unchanged, and did no mail leave without consent?
+
+    python -m consent.verify DIR [--checkpoint OLD] [--key KEY] [--json]
+
+Needs the folder and nothing else: no database, no network, of Python's packages only `cryptography`. Exit codes:
+0 all holds, 1 something was changed or sent without consent (the message names the entry), 2 something is missing,
+3 no known key signed, 64 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import hmac
+import json
+import sys
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from consent import ConsentError, canonical, entries, merkle, notes, rules
+from consent.layout import path, split
+from consent.merkle import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH, Growth, leaf_hash
+from consent.notes import Verifier
+from consent.treeheads import FormatError, Proof, TreeHead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MANIFEST = "manifest.json"
+ENTRIES = "entries.jsonl"
+KEY = "public_key.txt"
+CHECKPOINTS = "checkpoints"
+PROOFS = "proofs"
+USAGE = 64
+
+
+class Outcome(IntEnum):
+    """What the verifier exits with."""
+
+    OK = 0
+    """All holds."""
+    TAMPERED = 1
+    """Something is not as it was written, or a mail was authorised without consent."""
+    INCOMPLETE = 2
+    """A file that belongs to the export is missing."""
+    KEY_UNKNOWN = 3
+    """No key that is known here signed a checkpoint."""
+
+
+class Failed(Exception):  # noqa: N818  not an error of ours: a finding
+    """The export does not hold."""
+
+    def __init__(self, outcome: Outcome, message: str, entry: int | None = None) -> None:
+        """Say what, and at which entry."""
+        super().__init__(message)
+        self.outcome = outcome
+        self.entry = entry
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an export that holds shows."""
+
+    origin: str
+    size: int
+    """Entries."""
+    root: str
+    """Hexadecimal."""
+    checkpoints: int
+    older: int | None
+    """Entries of the older checkpoint that the export was shown to continue; None where none was given."""
+    authorisations: int
+    """Mails that were permitted, each on a living consent."""
+    proofs: int
+
+
+@dataclass
+class _Check:
+    """One run of the verifier over a folder."""
+
+    folder: Path
+    key: Verifier
+    manifest: dict[str, str]
+    heads: dict[int, bytes] = field(default_factory=dict)
+    """Root by number of entries, of every checkpoint and the older one."""
+    wanted: set[int] = field(default_factory=set)
+    """Entries that proofs are about."""
+    leaves: dict[int, bytes] = field(default_factory=dict)
+    tile: list[bytes] = field(default_factory=list)
+    """The tile of level 0 that the entries are just being compared with."""
+
+
+def verify(folder: Path, *, key: str | None = None, older: str | None = None) -> Report:
+    """Check an export; raises Failed with what does not hold.
+
+    key: the verifier key handed over by another way; without it the export's own is believed, and the checkpoints
+    then prove nothing about who signed them. older: text of an earlier checkpoint that the auditor kept.
+    """
+    manifest = _manifest(folder)
+    check = _Check(folder, _key(folder, key), manifest)
+    checkpoints = _checkpoints(check)
+    kept = _older(check, older, max(checkpoints))
+    check.wanted = {seq for seq, _ in _proof_files(folder)}
+    growth, replay = _entries(check, max(checkpoints))
+    proofs = _proofs(check)
+    _hashes(folder, manifest)
+    if replay.breaches:
+        first = replay.listed[0]
+        raise Failed(
+            Outcome.TAMPERED,
+            f"entry {first.seq}: message {first.message_id} was authorised, but {first.fault} "
+            f"({replay.breaches} such in all)",
+            first.seq,
+        )
+    return Report(
+        origin=check.key.name,
+        size=growth.size,
+        root=growth.root().hex(),
+        checkpoints=len(checkpoints),
+        older=kept,
+        authorisations=replay.authorisations,
+        proofs=proofs,
+    )
+
+
+# --- what there is ---------------------------------------------------------------------------
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    """Give {file: SHA-256} and find that every file is there."""
+    text = _read(folder, MANIFEST)
+    try:
+        files = dict(json.loads(text)["files"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise Failed(Outcome.TAMPERED, f"{MANIFEST}: it is no manifest") from None
+    for name in (ENTRIES, KEY, *files):
+        if not _inside(folder, name).is_file():
+            raise Failed(Outcome.INCOMPLETE, f"{name}: it is missing")
+    return files
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Give a file of the export; a name that leads out of it is refused."""
+    if not isinstance(name, str) or name.startswith("/") or ".." in name.split("/"):
+        raise Failed(Outcome.TAMPERED, f"{MANIFEST}: it names a file outside of the export")
+    return folder / name
+
+
+def _read(folder: Path, name: str) -> str:
+    try:
+        return (folder / name).read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise Failed(Outcome.INCOMPLETE, f"{name}: it is missing") from None
+    except UnicodeDecodeError:
+        raise Failed(Outcome.TAMPERED, f"{name}: it is no UTF-8") from None
+
+
+def _hashes(folder: Path, manifest: dict[str, str]) -> None:
+    """Hold every file against the manifest, also those that nothing else looks at; no file may be there beside."""
+    for name, wanted in sorted(manifest.items()):
+        if _sha256(folder / name) != wanted:
+            raise Failed(Outcome.TAMPERED, f"{name}: it is not the file that was exported")
+    # Running the verifier that lies in the export leaves Python's own cache there.
+    there = (one.relative_to(folder) for one in folder.rglob("*") if one.is_file())
+    present = {one.as_posix() for one in there if "__pycache__" not in one.parts}
+    surplus = sorted(present - {MANIFEST, *manifest})
+    if surplus:
+        raise Failed(Outcome.TAMPERED, f"{surplus[0]}: it does not belong to the export")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- who signed ------------------------------------------------------------------------------
+
+
+def _key(folder: Path, given: str | None) -> Verifier:
+    text = given if given is not None else _read(folder, KEY)
+    try:
+        return Verifier.parse(text)
+    except notes.NoteError as error:
+        if given is not None:
+            raise Failed(Outcome.KEY_UNKNOWN, f"the key given: {error}") from None
+        raise Failed(Outcome.TAMPERED, f"{KEY}: {error}") from None
+
+
+def _opened(check: _Check, note: str, name: str, entry: int | None = None) -> TreeHead:
+    """Give what a checkpoint says, if our key signed it."""
+    try:
+        head = TreeHead.parse(notes.open_note(note, [check.key]))
+    except notes.UnknownKeyError:
+        problem = f"{name}: it was not signed by {check.key.name} with the known key"
+        # A changed signature line looks like somebody else's.
+        changed = name in check.manifest and _sha256(check.folder / name) != check.manifest[name]
+        raise Failed(Outcome.TAMPERED if changed else Outcome.KEY_UNKNOWN, problem, entry) from None
+    except (notes.NoteError, FormatError) as error:
+        raise Failed(Outcome.TAMPERED, f"{name}: {error}", entry) from None
+    if head.origin != check.key.name:
+        raise Failed(Outcome.TAMPERED, f"{name}: it is of another ledger", entry)
+    return head
+
+
+def _checkpoints(check: _Check) -> list[int]:
+    """Open every checkpoint; give their sizes."""
+    names = [name for name in check.manifest if name.startswith(f"{CHECKPOINTS}/")]
+    if not names:
+        raise Failed(Outcome.INCOMPLETE, f"{CHECKPOINTS}/: there is no checkpoint")
+    for name in names:
+        stem = name.removeprefix(f"{CHECKPOINTS}/").removesuffix(".txt")
+        size = int(stem) if stem.isdecimal() else 0
+        head = _opened(check, _read(check.folder, name), name, size)
+        if head.size != size:
+            raise Failed(Outcome.TAMPERED, f"{name}: it is the checkpoint of {head.size} entries", size)
+        check.heads[size] = head.root
+    return sorted(check.heads)
+
+
+def _older(check: _Check, note: str | None, newest: int) -> int | None:
+    """Open the auditor's own checkpoint; its root is compared on the way."""
+    if note is None:
+        return None
+    head = _opened(check, note, "older checkpoint")
+    if head.size > newest:
+        raise Failed(
+            Outcome.TAMPERED, f"entry {newest}: it is missing; the older checkpoint counts {head.size} entries", newest
+        )
+    if check.heads.setdefault(head.size, head.root) != head.root:
+        raise Failed(
+            Outcome.TAMPERED, f"the older checkpoint of {head.size} entries has another root: two histories", None
+        )
+    return head.size
+
+
+# --- what was written ------------------------------------------------------------------------
+
+
+def _entries(check: _Check, size: int) -> tuple[Growth, rules.Replay]:
+    """Let the tree grow from the entries; compare tiles and roots on the way; judge every authorisation."""
+    growth, state = Growth(), rules.Ledger()
+    for line in _lines(check.folder / ENTRIES):
+        seq = growth.size
+        if seq == size:
+            raise Failed(Outcome.TAMPERED, f"entry {seq}: it stands behind the newest checkpoint", seq)
+        digest = leaf_hash(line)
+        _compare_leaf(check, seq, size, digest)
+        state.follow(_entry(line, seq))
+        if seq in check.wanted:
+            check.leaves[seq] = line
+        growth.add([digest])
+        if growth.size % TILE_WIDTH == 0 or growth.size == size:
+            _compare_upper(check, growth, size)
+        if growth.size in check.heads and growth.root() != check.heads[growth.size]:
+            problem = f"entry {seq}: up to it the tree is not the one of checkpoint {growth.size}"
+            raise Failed(Outcome.TAMPERED, problem, seq)
+    if growth.size < size:
+        raise Failed(Outcome.TAMPERED, f"entry {growth.size}: it is missing", growth.size)
+    return growth, state.result()
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    """Give each line; the last one ends like all others."""
+    with file.open("rb") as lines:
+        number = 0
+        while line := lines.readline(entries.LONGEST_LEAF + 2):
+            if not line.endswith(b"\n"):
+                raise Failed(Outcome.TAMPERED, f"entry {number}: its line is cut or too long", number)
+            yield line[:-1]
+            number += 1
+
+
+def _entry(line: bytes, seq: int) -> entries.Recorded:
+    """Read a leaf, which must be one that could have been appended at this place."""
+    try:
+        found = entries.read(line)
+        again = entries.write(seq, entries.Entry(found.type, found.body, found.at, found.subject))
+    except ConsentError as error:
+        raise Failed(Outcome.TAMPERED, f"entry {seq}: {error}", seq) from None
+    if again != line:
+        raise Failed(Outcome.TAMPERED, f"entry {seq}: it says that it is entry {found.seq}", seq)
+    return found
+
+
+def _compare_leaf(check: _Check, seq: int, size: int, digest: bytes) -> None:
+    """Hold an entry against its tile, so that a changed one is named itself."""
+    index, within = divmod(seq, TILE_WIDTH)
+    if within == 0:
+        check.tile = _tile(check, 0, index, min(TILE_WIDTH, size - seq))
+    if digest != check.tile[within]:
+        raise Failed(Outcome.TAMPERED, f"entry {seq}: its hash is not the one in the tile of its place", seq)
+
+
+def _compare_upper(check: _Check, growth: Growth, size: int) -> None:
+    """Hold the hashes of full tiles against the tiles above, as soon as one of those is full or the end is there."""
+    growth.finished[0] = []
+    for level, hashes in sorted(growth.finished.items()):
+        if not hashes or (len(hashes) < TILE_WIDTH and growth.size != size):
+            continue
+        index = ((growth.size >> (TILE_HEIGHT * level)) - 1) // TILE_WIDTH
+        held = _tile(check, level, index, len(hashes))
+        for number, (ours, theirs) in enumerate(zip(hashes, held, strict=True)):
+            if ours != theirs:
+                seq = (index * TILE_WIDTH + number) << (TILE_HEIGHT * level)
+                name = path(level, index, len(hashes))
+                raise Failed(Outcome.TAMPERED, f"entry {seq}: {name} has another hash for what begins there", seq)
+        growth.finished[level] = []
+
+
+def _tile(check: _Check, level: int, index: int, width: int) -> list[bytes]:
+    """Read a tile of the export."""
+    name = path(level, index, width)
+    first = (index * TILE_WIDTH) << (TILE_HEIGHT * level)
+    try:
+        hashes = split((check.folder / name).read_bytes())
+    except FileNotFoundError:
+        raise Failed(Outcome.INCOMPLETE, f"{name}: it is missing", first) from None
+    if len(hashes) != width or any(len(one) != HASH_BYTES for one in hashes):
+        raise Failed(Outcome.TAMPERED, f"entry {first}: {name} holds not {width} hashes", first)
+    return hashes
+
+
+# --- what was proven -------------------------------------------------------------------------
+
+
+def _proof_files(folder: Path) -> list[tuple[int, Path]]:
+    """Give the proofs of single entries."""
+    found = []
+    for file in sorted((folder / PROOFS).glob("*.tlog-proof")):
+        if not file.stem.isdecimal():
+            raise Failed(Outcome.TAMPERED, f"{PROOFS}/{file.name}: a proof is named by its entry's number")
+        found.append((int(file.stem), file))
+    return found
+
+
+def _proofs(check: _Check) -> int:
+    """Check every proof of a single entry, and what is disclosed beside it."""
+    listed = _proof_files(check.folder)
+    for seq, file in listed:
+        name = f"{PROOFS}/{file.name}"
+        try:
+            proof = Proof.parse(_read(check.folder, name))
+            head = _opened(check, proof.note, name, seq)
+            if proof.index != seq or seq not in check.leaves:
+                raise FormatError(f"it is about entry {proof.index}")
+            merkle.verify_inclusion(leaf_hash(check.leaves[seq]), seq, head.size, proof.hashes, head.root)
+            if check.heads.get(head.size) != head.root:
+                raise FormatError(f"its checkpoint of {head.size} entries is not among those exported")
+        except ConsentError as error:
+            raise Failed(Outcome.TAMPERED, f"entry {seq}: {name}: {error}", seq) from None
+        _disclosed(check, seq)
+    return len(listed)
+
+
+def _disclosed(check: _Check, seq: int) -> None:
+    """Hold wording and evidence that are disclosed with a proof against what the entry committed to."""
+    name = f"{PROOFS}/{seq}.json"
+    if not (check.folder / name).exists():
+        return
+    leaf = check.leaves[seq]
+    try:
+        shown = json.loads(_read(check.folder, name))
+        problem = disclosure_problem(shown, leaf)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConsentError):
+        problem = "it is not readable"
+    if problem:
+        raise Failed(Outcome.TAMPERED, f"entry {seq}: {name}: {problem}", seq)
+
+
+def disclosure_problem(shown: dict[str, Any], leaf: bytes) -> str | None:
+    """Say what does not fit between a disclosure and its entry; None when all does.
+
+    A disclosure is {"leaf": text, "wordings": [text ...]} and, where evidence is shown, "salt" (hexadecimal) and
+    "evidence" (an object). Raises what a malformed one raises.
+    """
+    if shown["leaf"].encode() != leaf:
+        return "its leaf is not the entry"
+    body = entries.read(leaf).body
+    for wording in shown.get("wordings", []):
+        digest = hashlib.sha256(wording.encode()).hexdigest()
+        if digest not in {item["text"] for item in body["purposes"]}:
+            return "a wording is not the one that was agreed to"
+    if shown.get("salt") is not None:
+        ours = hmac.digest(bytes.fromhex(shown["salt"]), canonical.encode(shown["evidence"]), "sha256")
+        if not hmac.compare_digest(ours.hex(), body["commit"]):
+            return "the evidence is not what the entry committed to"
+    return None
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with 64 for wrong usage: 2 means something else here."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong."""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; give its exit code."""
+    parser = _Parser(prog="python -m consent.verify", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="the export")
+    parser.add_argument("--checkpoint", type=Path, metavar="OLD", help="file of an earlier checkpoint that you kept")
+    parser.add_argument("--key", help="the verifier key you were given, or a file that holds it")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    asked = parser.parse_args(arguments)
+    key = asked.key
+    if key is not None and Path(key).is_file():
+        key = Path(key).read_text("utf-8")
+    try:
+        older = asked.checkpoint.read_bytes().decode("utf-8") if asked.checkpoint else None
+    except (OSError, UnicodeDecodeError):
+        parser.error("the older checkpoint cannot be read")
+    try:
+        report = verify(asked.folder, key=key, older=older)
+    except Failed as found:
+        result = {"outcome": found.outcome.name.lower(), "problem": str(found), "entry": found.entry}
+        _say(result if asked.json else f"{found.outcome.name.replace('_', ' ')}: {found}")
+        return int(found.outcome)
+    _say({"outcome": "ok", **vars(report)} if asked.json else _told(report, key_given=key is not None))
+    return int(Outcome.OK)
+
+
+def _say(result: object) -> None:
+    print(result if isinstance(result, str) else json.dumps(result))  # noqa: T201  this is a command
+
+
+def _told(report: Report, *, key_given: bool) -> str:
+    signed = "the key you gave" if key_given else "the export's own key; compare it with the one you were given"
+    lines = [
+        f"OK: {report.size} entries of {report.origin}",
+        f"root            {report.root}",
+        f"signed by       {signed}",
+        f"checkpoints     {report.checkpoints}",
+        f"older           {f'continues your checkpoint of {report.older} entries' if report.older else 'none given'}",
+        f"mails           {report.authorisations} authorised, each on a living consent",
+        f"proofs          {report.proofs}",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
