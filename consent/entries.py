@@ -90,6 +90,7 @@ FIELDS: Mapping[EntryType, frozenset[str]] = {
     EntryType.CLOCK: frozenset({"seen", "last"}),
 }
 """Exactly these fields stand in the body of each type; another set is refused."""
+_FIELDS = {str(kind): fields for kind, fields in FIELDS.items()}
 
 
 @dataclass(frozen=True)
@@ -119,21 +120,20 @@ def write(seq: int, entry: Entry) -> bytes:
     Raises LedgerError for an unknown type, a body with other fields than FIELDS says, an "@" (no address may
     enter), or a leaf beyond 16 KiB.
     """
-    try:
-        wanted = FIELDS[EntryType(entry.type)]
-    except ValueError:
-        raise LedgerError("an entry of an unknown type; the closed set is consent.entries.EntryType") from None
+    kind = str(entry.type)
+    wanted = _FIELDS.get(kind)
+    if wanted is None:
+        raise LedgerError("an entry of an unknown type; the closed set is consent.entries.EntryType")
     if entry.body.keys() != wanted:
         raise LedgerError(f"{entry.type} needs exactly the fields {', '.join(sorted(wanted))}")
-    leaf = canonical.encode(
-        {
-            "v": LEAF_VERSION,
-            "seq": seq,
-            "at": canonical.utc_text(entry.at),
-            "type": str(entry.type),
-            "subject": entry.subject,
-            "body": dict(entry.body),
-        }
+    # Keys in the order of the canonical form; putting the six together by hand takes half the time of encoding them.
+    leaf = b'{"at":"%b","body":%b,"seq":%d,"subject":%b,"type":"%b","v":%d}' % (
+        canonical.utc_text(entry.at).encode(),
+        canonical.encode(entry.body),
+        seq,
+        canonical.encode(entry.subject),
+        kind.encode(),
+        LEAF_VERSION,
     )
     if b"@" in leaf:
         raise LedgerError(f'{entry.type} holds an "@"; addresses belong into the evidence, which is sealed')

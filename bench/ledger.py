@@ -1,0 +1,149 @@
+"""What does it cost that entries can be proven? Against the same rows inserted bare, and proofs in a long ledger."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+import time
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Column, Index, LargeBinary, MetaData, String, Table
+
+from bench._databases import stores
+from consent import ledger, merkle
+from consent.bulk import insert_all
+from consent.entries import Entry, EntryType, write
+from consent.schema import Id, UtcTime
+from consent.tiles import Tiles
+from consent.tokens import random_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from nurture.store.engine import Store
+
+BATCH = 1_000
+AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
+BARE = Table(
+    "bare_entry",
+    MetaData(),
+    Column("seq", Id, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("subject", String(26)),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary(32), nullable=False),
+    Index("ix_bare_entry_subject", "subject"),
+)
+"""The ledger's columns and index, with no guard, no tree and no head."""
+
+
+def run(*, quick: bool = False) -> dict[str, object]:
+    """Give appends per second as a ratio to bare rows, in turn in one run, and the cost of proofs at full length."""
+    rounds, long = (5, 20_000) if quick else (30, 1_000_000)
+    figures: dict[str, object] = {"batch": BATCH, "rounds": rounds, "long ledger, entries": long}
+    with stores() as made:
+        for name, store in made.items():
+            figures |= {f"{name}: {what}": value for what, value in _appends(store, rounds).items()}
+        figures |= {f"sqlite: {what}": value for what, value in _proofs(made["sqlite"], long).items()}
+    return figures
+
+
+def _appends(store: Store, rounds: int) -> dict[str, object]:
+    """Append and insert in turn, each batch in a transaction of its own."""
+    with store.write() as conn:
+        BARE.create(conn)
+    bare, tree = [], []
+    for number in range(rounds):
+        entries = _entries(BATCH)
+        rows = _rows(entries, number * BATCH)
+        bare.append(_timed(partial(_insert, store, rows)))
+        tree.append(_timed(partial(_append, store, entries)))
+    ratio = statistics.median(b / t for b, t in zip(bare, tree, strict=True))
+    return {
+        "bare rows/s": BATCH / statistics.median(bare),
+        "ledger entries/s": BATCH / statistics.median(tree),
+        "ledger / bare": ratio,
+    }
+
+
+def _insert(store: Store, rows: list[dict[str, Any]]) -> None:
+    with store.write() as conn:
+        insert_all(conn, BARE, rows)
+
+
+def _append(store: Store, entries: list[Entry]) -> None:
+    with store.write() as conn:
+        ledger.append(conn, entries)
+
+
+def _entries(count: int) -> list[Entry]:
+    """Confirmations, the longest of the common entries."""
+    text = {"purpose": "newsletter.product", "text": "9d" * 32, "version": 1}
+    body = {
+        "controller": "default",
+        "channel": "email",
+        "purposes": [text],
+        "request": 7,
+        "lifted": 0,
+        "commit": "2a" * 32,
+    }
+    return [Entry(EntryType.CONFIRMED, body, AT, random_id()) for _ in range(count)]
+
+
+def _rows(entries: list[Entry], first: int) -> list[dict[str, Any]]:
+    leaves = [write(seq, entry) for seq, entry in enumerate(entries, first)]
+    return [
+        {"seq": seq, "at": AT, "type": str(entry.type), "subject": entry.subject, "leaf": leaf,
+         "leaf_hash": merkle.leaf_hash(leaf)}
+        for seq, (entry, leaf) in enumerate(zip(entries, leaves, strict=True), first)
+    ]  # fmt: skip
+
+
+def _proofs(store: Store, size: int) -> dict[str, object]:
+    """Build and check proofs in a long ledger; each with nothing read before."""
+    with store.read() as conn:
+        there = ledger.head(conn).size
+    for start in range(there, size, 10 * BATCH):
+        _append(store, _entries(min(10 * BATCH, size - start)))
+        print(f"\r  {start:,} entries", end="", file=sys.stderr, flush=True)
+    print("\r", end="", file=sys.stderr)
+    chance = random.Random(1)  # noqa: S311  places to look at
+    building, checking, consistency = [], [], []
+    with store.read() as conn:
+        root = bytes.fromhex(ledger.head(conn).root_hex)
+        for _ in range(300):
+            seq, old = chance.randrange(size), chance.randrange(1, size)
+            digest = ledger.leaf_hash(ledger.leaf(conn, seq))
+            proof: list[bytes] = []
+            building.append(_timed(partial(_prove, conn, seq, size, proof)))
+            checking.append(_timed(partial(merkle.verify_inclusion, digest, seq, size, proof, root)))
+            consistency.append(_timed(partial(_extend, conn, old, size)))
+        verified = _timed(lambda: ledger.verify(conn))
+    return {
+        "proof building, ms (median)": statistics.median(building) * 1_000,
+        "proof checking, ms (median)": statistics.median(checking) * 1_000,
+        "consistency proof building, ms (median)": statistics.median(consistency) * 1_000,
+        "hashes in a proof": len(proof),
+        "recomputing the ledger, s": verified,
+        "recomputing, entries/s": size / verified,
+    }
+
+
+def _prove(conn: Connection, seq: int, size: int, into: list[bytes]) -> None:
+    into.extend(merkle.inclusion_proof(seq, size, Tiles(conn)))
+
+
+def _extend(conn: Connection, old: int, size: int) -> None:
+    merkle.consistency_proof(old, size, Tiles(conn))
+
+
+def _timed(step: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    step()
+    return time.perf_counter() - started
