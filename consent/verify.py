@@ -98,14 +98,18 @@ def verify(folder: Path, *, key: str | None = None, older: str | None = None) ->
     key: the verifier key handed over by another way; without it the export's own is believed, and the checkpoints
     then prove nothing about who signed them. older: text of an earlier checkpoint that the auditor kept.
     """
-    manifest = _manifest(folder)
-    check = _Check(folder, _key(folder, key), manifest)
+    manifest, listed = _manifest(folder)
+    check = _Check(folder, _key(folder, key), listed)
     checkpoints = _checkpoints(check)
     kept = _older(check, older, max(checkpoints))
     check.wanted = {seq for seq, _ in _proof_files(folder)}
     growth, replay = _entries(check, max(checkpoints))
     proofs = _proofs(check)
-    _hashes(folder, manifest)
+    _hashes(folder, listed)
+    told = {"size": growth.size, "root": growth.root().hex(), "origin": check.key.name}
+    for name, value in told.items():
+        if manifest.get(name) != value:
+            raise Failed(Outcome.TAMPERED, f"{MANIFEST}: its {name} is not the ledger's")
     if replay.breaches:
         first = replay.listed[0]
         raise Failed(
@@ -128,17 +132,18 @@ def verify(folder: Path, *, key: str | None = None, older: str | None = None) ->
 # --- what there is ---------------------------------------------------------------------------
 
 
-def _manifest(folder: Path) -> dict[str, str]:
-    """Give {file: SHA-256} and find that every file is there."""
+def _manifest(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Give the manifest and its {file: SHA-256}, and find that every file is there."""
     text = _read(folder, MANIFEST)
     try:
-        files = dict(json.loads(text)["files"])
+        manifest = json.loads(text)
+        files = dict(manifest["files"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Failed(Outcome.TAMPERED, f"{MANIFEST}: it is no manifest") from None
     for name in (ENTRIES, KEY, *files):
         if not _inside(folder, name).is_file():
             raise Failed(Outcome.INCOMPLETE, f"{name}: it is missing")
-    return files
+    return manifest, files
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -148,20 +153,22 @@ def _inside(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _read(folder: Path, name: str) -> str:
+def _read(folder: Path, name: str, entry: int | None = None) -> str:
     try:
         return (folder / name).read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise Failed(Outcome.INCOMPLETE, f"{name}: it is missing") from None
+        raise Failed(Outcome.INCOMPLETE, f"{name}: it is missing", entry) from None
     except UnicodeDecodeError:
-        raise Failed(Outcome.TAMPERED, f"{name}: it is no UTF-8") from None
+        raise Failed(Outcome.TAMPERED, f"{name}: it is no UTF-8", entry) from None
 
 
 def _hashes(folder: Path, manifest: dict[str, str]) -> None:
     """Hold every file against the manifest, also those that nothing else looks at; no file may be there beside."""
     for name, wanted in sorted(manifest.items()):
         if _sha256(folder / name) != wanted:
-            raise Failed(Outcome.TAMPERED, f"{name}: it is not the file that was exported")
+            where, _, number = name.partition(".")[0].partition("/")
+            entry = int(number) if where in {PROOFS, CHECKPOINTS} and number.isdecimal() else None
+            raise Failed(Outcome.TAMPERED, f"{name}: it is not the file that was exported", entry)
     # Running the verifier that lies in the export leaves Python's own cache there.
     there = (one.relative_to(folder) for one in folder.rglob("*") if one.is_file())
     present = {one.as_posix() for one in there if "__pycache__" not in one.parts}
@@ -212,7 +219,7 @@ def _checkpoints(check: _Check) -> list[int]:
     for name in names:
         stem = name.removeprefix(f"{CHECKPOINTS}/").removesuffix(".txt")
         size = int(stem) if stem.isdecimal() else 0
-        head = _opened(check, _read(check.folder, name), name, size)
+        head = _opened(check, _read(check.folder, name, size), name, size)
         if head.size != size:
             raise Failed(Outcome.TAMPERED, f"{name}: it is the checkpoint of {head.size} entries", size)
         check.heads[size] = head.root
@@ -341,7 +348,7 @@ def _proofs(check: _Check) -> int:
     for seq, file in listed:
         name = f"{PROOFS}/{file.name}"
         try:
-            proof = Proof.parse(_read(check.folder, name))
+            proof = Proof.parse(_read(check.folder, name, seq))
             head = _opened(check, proof.note, name, seq)
             if proof.index != seq or seq not in check.leaves:
                 raise FormatError(f"it is about entry {proof.index}")
@@ -361,7 +368,7 @@ def _disclosed(check: _Check, seq: int) -> None:
         return
     leaf = check.leaves[seq]
     try:
-        shown = json.loads(_read(check.folder, name))
+        shown = json.loads(_read(check.folder, name, seq))
         problem = disclosure_problem(shown, leaf)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConsentError):
         problem = "it is not readable"
