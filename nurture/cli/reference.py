@@ -27,6 +27,7 @@ SETTING_GROUPS = {
     "controller": "Who writes",
     "provider": "Who delivers",
     "handover_url": "Handovers",
+    "checkpoint_targets": "Audit",
     "web_host": "Public pages and Prefect",
 }
 """The first setting of each group, in the order of the class."""
