@@ -266,6 +266,7 @@ def _json(value: object) -> str:
 
 def pages() -> dict[Path, str]:
     """Give every generated file with the content it should have."""
+    from nurture.audit import shape
     from nurture.handover import payload
     from nurture.leads.rights import model
     from nurture.scoring.policy import json_schema
@@ -275,6 +276,7 @@ def pages() -> dict[Path, str]:
         FOLDER / "settings.md": settings_page(),
         FOLDER / "cli.md": cli_page(),
         FOLDER / "decisions-and-reasons.md": reasons_page(),
+        FOLDER / "audit-export.schema.json": _json(shape.schema()),
         FOLDER / "handover.schema.json": _json(payload.schema()),
         FOLDER / "personal-record.schema.json": _json(model.schema()),
         FOLDER / "sequence.schema.json": _json(definition.schema()),
