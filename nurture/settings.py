@@ -7,6 +7,7 @@ Secrets come from the environment or from a file named by `<name>_file`, never f
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +31,10 @@ def default_home() -> Path:
 
 
 SECRETS = {"sendgrid_api_key", "smtp_password", "handover_secret"}
+
+
+CHECKPOINT_TARGET = re.compile(r"mail:\S+@\S+|dir:/.+|git:/[^#]+(#[\w./-]+)?|rfc3161:(https|http)://\S+")
+"""Where a checkpoint may go; nurture.audit.targets says what each does."""
 
 
 class SettingsError(NurtureError):
@@ -94,6 +99,13 @@ class Settings(BaseSettings):
     handover_secret_file: Path | None = Field(None, description="file holding the secret")
     handover_allow: tuple[str, ...] = Field((), description="internal hosts the handover may reach although private")
 
+    checkpoint_targets: tuple[str, ...] = Field(
+        (), description="where signed checkpoints go: mail:ADDRESS, dir:/path, git:/clone#branch, rfc3161:https://..."
+    )
+    data_protection_officer: str = Field(
+        "", description="name and contact of the data protection officer; stands on exports"
+    )
+
     web_host: str = Field("127.0.0.1", description="address the public pages listen on")
     web_port: int = Field(8321, ge=0, le=65535, description="port of the public pages")
     trusted_proxies: tuple[str, ...] = Field((), description="proxy addresses whose forwarded headers are believed")
@@ -138,6 +150,14 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.netloc or value.endswith("/"):
             message = "public_url must be http(s)://host[:port][/path] without a slash at the end"
+            raise ValueError(message)
+        return value
+
+    @field_validator("checkpoint_targets")
+    @classmethod
+    def _known_targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(CHECKPOINT_TARGET.fullmatch(target) for target in value) or len(set(value)) != len(value):
+            message = "each must be mail:ADDRESS, dir:/path, git:/path/to/clone[#branch] or rfc3161:https://..., once"
             raise ValueError(message)
         return value
 

@@ -27,6 +27,7 @@ SETTING_GROUPS = {
     "controller": "Who writes",
     "provider": "Who delivers",
     "handover_url": "Handovers",
+    "checkpoint_targets": "Audit",
     "web_host": "Public pages and Prefect",
 }
 """The first setting of each group, in the order of the class."""
@@ -265,7 +266,9 @@ def _json(value: object) -> str:
 
 def pages() -> dict[Path, str]:
     """Give every generated file with the content it should have."""
+    from nurture.audit import shape
     from nurture.handover import payload
+    from nurture.leads.rights import model
     from nurture.scoring.policy import json_schema
     from nurture.sequences import definition
 
@@ -273,7 +276,9 @@ def pages() -> dict[Path, str]:
         FOLDER / "settings.md": settings_page(),
         FOLDER / "cli.md": cli_page(),
         FOLDER / "decisions-and-reasons.md": reasons_page(),
+        FOLDER / "audit-export.schema.json": _json(shape.schema()),
         FOLDER / "handover.schema.json": _json(payload.schema()),
+        FOLDER / "personal-record.schema.json": _json(model.schema()),
         FOLDER / "sequence.schema.json": _json(definition.schema()),
         FOLDER / "scoring.schema.json": _json(json_schema()),
     }

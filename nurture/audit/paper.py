@@ -1,0 +1,150 @@
+"""How does the book look on paper? Cover, registers, lists; the same figures as in JSON and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from nurture.audit import figures, sheets
+from nurture.store import pdf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nurture.audit.book import Book, Cover
+
+MOST_ROWS = 500
+"""Rows of one list on paper; the whole stands in CSV and JSON."""
+HEADS = {
+    "de": {
+        "cover": "Deckblatt", "figures": "Zahlen", "texts": "Register der Einwilligungstexte",
+        "forms": "Register der Formulare", "consents": "Einwilligungen", "withdrawals": "Widerrufe",
+        "suppressions_now": "Sperrliste nach Gründen", "processors": "Empfänger und Übermittlungen",
+        "retention": "Aufbewahrung", "erasures": "Löschungen", "record": "Verzeichnis von Verarbeitungstätigkeiten",
+        "exports": "Protokoll der Ausfertigungen", "checkpoint": "Prüfpunkt", "check": "Prüfen",
+        "requests": "Anmeldungen",
+    },
+    "en": {
+        "cover": "Cover sheet", "figures": "Figures", "texts": "Register of consent texts",
+        "forms": "Register of forms", "consents": "Consents", "withdrawals": "Withdrawals",
+        "suppressions_now": "Suppression list by reason", "processors": "Recipients and transfers",
+        "retention": "Retention", "erasures": "Erasures", "record": "Record of processing activities",
+        "exports": "Log of copies taken out", "checkpoint": "Checkpoint", "check": "How to check",
+        "requests": "Sign-ups",
+    },
+}  # fmt: skip
+COVER = {
+    "de": {
+        "controller": "Verantwortlicher", "officer": "Datenschutzbeauftragte(r)", "period": "Zeitraum",
+        "filters": "Auswahl", "made_at": "Erstellt (UTC)", "version": "Programm", "verification": "Prüfergebnis",
+        "revealed_by": "Adressen gezeigt durch", "reason": "Grund",
+    },
+    "en": {
+        "controller": "Controller", "officer": "Data protection officer", "period": "Period", "filters": "Selection",
+        "made_at": "Made (UTC)", "version": "Program", "verification": "Verification",
+        "revealed_by": "Addresses shown by", "reason": "Reason",
+    },
+}  # fmt: skip
+MORE = {
+    "de": "Hier stehen die ersten {shown} von {all}; alle stehen in csv/{name}.csv und export.json.",
+    "en": "These are the first {shown} of {all}; all stand in csv/{name}.csv and export.json.",
+}
+NONE = {"de": "Keine.", "en": "None."}
+COLUMNS = {
+    "forms": ("source", "language", "purpose", "version", "first_at", "last_at", "requests", "confirmed"),
+    "requests": ("seq", "at", "subject", "source", "purposes", "outcome"),
+    "consents": ("seq", "purpose", "subject", "basis", "since", "state", "ended_at", "uses"),
+    "withdrawals": ("seq", "at", "subject", "route", "purposes", "seconds_to_next_send", "refused_after"),
+    "suppressions_now": ("controller", "reason", "count"),
+    "processors": ("name", "role", "country", "transfer"),
+    "retention": ("what", "kept"),
+    "erasures": ("seq", "at", "subject", "reason"),
+    "exports": ("seq", "at", "kind", "scope", "count", "actor", "reason"),
+}
+"""What a list shows on paper: as many columns as a page carries."""
+SUBJECTS = {"subject": 1.6, "at": 1.4, "since": 1.4, "ended_at": 1.4, "purposes": 1.3, "purpose": 1.3, "scope": 2.2}
+"""Widths of columns that need more, or less, than one share."""
+
+
+def write(book: Book, cover: Cover, counted: Mapping[str, int], *, language: str) -> bytes:
+    """Give the PDF."""
+    title = "Audit-Export" if language == "de" else "Audit export"
+    footer = f"{cover.controller}, {cover.made_at:%Y-%m-%d %H:%M} UTC"
+    return pdf.write(title, blocks(book, cover, counted, language=language), language=language, footer=footer)
+
+
+def blocks(book: Book, cover: Cover, counted: Mapping[str, int], *, language: str) -> list[pdf.Block]:
+    """Give the document as blocks."""
+    heads, names = HEADS[language], COVER[language]
+    facts = [(said, _cell(getattr(cover, name))) for name, said in names.items() if getattr(cover, name)]
+    made: list[pdf.Block] = [
+        pdf.Heading(heads["cover"]),
+        pdf.Facts(facts),
+        pdf.Heading(heads["checkpoint"], level=2),
+        pdf.Exact(cover.checkpoint),
+        pdf.Heading(heads["check"], level=2),
+        pdf.Text(cover.repeat),
+        pdf.Heading(heads["figures"]),
+        pdf.Facts([(figures.label(name, language), str(value)) for name, value in counted.items()]),
+        pdf.Heading(heads["texts"]),
+    ]
+    for text in book.texts():
+        name = f"{text['controller']}/{text['purpose']}/{text['language']} {text['version']}"
+        made += [
+            pdf.Heading(name, level=2),
+            pdf.Exact(text["body"]),
+            pdf.Facts(
+                [("SHA-256", text["sha256"]), (names["period"], f"{text['valid_from']} - {text['valid_until'] or ''}")]
+            ),
+        ]
+    for name, columns in COLUMNS.items():
+        made += [pdf.Heading(heads[name]), *_list(book, name, columns, counted, language)]
+    record = book.record_of_processing()
+    if record is not None:
+        made += [pdf.Heading(heads["record"]), *_tree(record)]
+    return made
+
+
+def _list(
+    book: Book, name: str, columns: tuple[str, ...], counted: Mapping[str, int], language: str
+) -> Iterator[pdf.Block]:
+    shown = (*columns[:3], "address", *columns[3:]) if name == "consents" and book.scope.reveal else columns
+    taken = list(islice(iter(sheets.rows(book, name)), MOST_ROWS))
+    if not taken:
+        yield pdf.Text(NONE[language])
+        return
+    widths = [SUBJECTS.get(column, 1.0) for column in shown]
+    yield pdf.Rows(shown, [[_cell(row[column]) for column in shown] for row in taken], widths)
+    whole = counted.get(name, len(taken))
+    if whole > len(taken):
+        yield pdf.Text(MORE[language].format(shown=len(taken), all=whole, name=name))
+
+
+def _tree(value: object, level: int = 0) -> Iterator[pdf.Block]:
+    """Show what the Art. 30 record holds, whatever its shape."""
+    if isinstance(value, Mapping):
+        plain = [(str(name), _cell(one)) for name, one in value.items() if not isinstance(one, Mapping | list)]
+        if plain:
+            yield pdf.Facts(plain)
+        for name, one in value.items():
+            if isinstance(one, Mapping | list):
+                yield pdf.Heading(str(name), level=2)
+                yield from _tree(one, level + 1)
+    elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        for one in value:
+            yield from _tree(one, level + 1)
+    else:
+        listed = value if isinstance(value, list) else [value]
+        yield pdf.Text("\n".join(_cell(one) for one in listed))
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401  whatever a column holds
+    if value is None:
+        return ""
+    if hasattr(value, "strftime"):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    text = str(value)
+    # Microseconds belong to the machine's files; a page has no room for them.
+    is_time = len(text) == len("2026-11-23T08:00:00.000000Z") and text[10:11] == "T" and text.endswith("Z")
+    return f"{text[:10]} {text[11:19]}" if is_time else text

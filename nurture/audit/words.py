@@ -1,0 +1,151 @@
+"""Which words does a proof speak? German first; English for whoever asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "de": {
+        "title_consent": "Nachweis einer Einwilligung",
+        "title_mail": "Nachweis einer versandten E-Mail",
+        "consent": "Einwilligung",
+        "controller": "Verantwortlicher",
+        "subject": "Person",
+        "pseudonym": "Pseudonym",
+        "basis": "Rechtsgrundlage",
+        "double_opt_in": "Einwilligung, Art. 6 Abs. 1 lit. a DSGVO, durch Double-Opt-In bestätigt",
+        "imported": "Einwilligung, Art. 6 Abs. 1 lit. a DSGVO, mit dem Nachweis eines anderen Systems übernommen",
+        "existing_customer": "Bestandskunde, § 7 Abs. 3 UWG",
+        "given_at": "erteilt",
+        "wording": "Wortlaut: {purpose}, Fassung {version}",
+        "no_wording": "Der Wortlaut lag beim Beleg, und der Beleg wurde gelöscht.",
+        "matches": "stimmt mit dem Eintrag überein",
+        "differs": "STIMMT NICHT mit dem Eintrag überein",
+        "in_entry": "Hash in Eintrag {seq}",
+        "standing": "Stand",
+        "stands": "besteht",
+        "consent.withdrawn": "widerrufen {when}, Eintrag {seq}",
+        "subject.erased": "Person gelöscht {when}, Eintrag {seq}",
+        "step_1": "Erster Schritt: Anmeldung",
+        "step_2": "Zweiter Schritt: Bestätigung",
+        "recorded": "Übernahme",
+        "when": "Zeitpunkt",
+        "form": "Formular",
+        "mail": "Bestätigungsmail",
+        "how": "Art",
+        "button": "Knopf auf der Seite hinter dem Link der Bestätigungsmail gedrückt (POST)",
+        "latency": "nach der Anmeldung",
+        "withheld": "Beleg vorhanden, nicht gezeigt",
+        "evidence": "Beleg",
+        "salt": "Salz des Belegs (hex)",
+        "destroyed": "gelöscht; der Eintrag beweist weiter Zeit und Wortlaut, nicht mehr den Beleg",
+        "the_mail": "E-Mail",
+        "message": "Nummer",
+        "purpose": "Zweck",
+        "authorised_at": "freigegeben",
+        "submitted_at": "an den Versender übergeben",
+        "outcome": "Zustellung",
+        "provider_id": "Nummer beim Versender",
+        "content_sha256": "SHA-256 des Inhalts",
+        "tracking": "Messung (Eintrag der Einwilligung)",
+        "rests_on": "beruht auf Eintrag",
+        "no": "nein",
+        "content_rule": (
+            "Der Hash des Inhalts geht über Adresse, Betreff, Text und HTML in dieser Reihenfolge, vor jedem Teil "
+            "seine Länge in acht Bytes. Die Freigabe steht im Protokoll, bevor der Versender von der E-Mail erfährt."
+        ),
+        "check": "Nachprüfen, ohne uns",
+        "entry": "Eintrag {seq} ({type}) mit Einschlussnachweis",
+        "checkpoint": "Unterschriebener Prüfpunkt",
+        "how_to": (
+            "Blatt-Hash = SHA-256(0x00 und die Bytes des Eintrags). Mit den Hashes des Einschlussnachweises nach "
+            "RFC 9162, Abschnitt 2.1.3.2, zur Wurzel {root} rechnen; sie steht im Prüfpunkt. Dessen Unterschrift "
+            "(Ed25519, C2SP signed-note) mit dem Schlüssel {key} prüfen. Ein früher anderswo hinterlegter Prüfpunkt "
+            "zeigt, dass seither nichts geändert wurde. Anleitung mit Programm: consent/AUDIT.md."
+        ),
+    },
+    "en": {
+        "title_consent": "Proof of a consent",
+        "title_mail": "Proof of a mail that was sent",
+        "consent": "Consent",
+        "controller": "Controller",
+        "subject": "Person",
+        "pseudonym": "pseudonym",
+        "basis": "Legal basis",
+        "double_opt_in": "consent, Art. 6(1)(a) GDPR, confirmed by double opt-in",
+        "imported": "consent, Art. 6(1)(a) GDPR, taken over with the proof of another system",
+        "existing_customer": "existing customer, s. 7(3) UWG",
+        "given_at": "given",
+        "wording": "Wording: {purpose}, version {version}",
+        "no_wording": "The wording lay with the evidence, and the evidence was erased.",
+        "matches": "matches the entry",
+        "differs": "DOES NOT MATCH the entry",
+        "in_entry": "hash in entry {seq}",
+        "standing": "Standing",
+        "stands": "stands",
+        "consent.withdrawn": "withdrawn {when}, entry {seq}",
+        "subject.erased": "person erased {when}, entry {seq}",
+        "step_1": "First step: sign-up",
+        "step_2": "Second step: confirmation",
+        "recorded": "Taken over",
+        "when": "Time",
+        "form": "Form",
+        "mail": "Confirmation mail",
+        "how": "How",
+        "button": "button pressed on the page behind the link of the confirmation mail (POST)",
+        "latency": "after the sign-up",
+        "withheld": "evidence held, not shown",
+        "evidence": "Evidence",
+        "salt": "Salt of the evidence (hex)",
+        "destroyed": "erased; the entry still proves time and wording, no longer the evidence",
+        "the_mail": "Mail",
+        "message": "Number",
+        "purpose": "Purpose",
+        "authorised_at": "authorised",
+        "submitted_at": "handed to the provider",
+        "outcome": "Delivery",
+        "provider_id": "number at the provider",
+        "content_sha256": "SHA-256 of the content",
+        "tracking": "Measuring (entry of the consent)",
+        "rests_on": "rests on entry",
+        "no": "no",
+        "content_rule": (
+            "The hash of the content is over address, subject, text and HTML in this order, before each part its "
+            "length in eight bytes. The authorisation stands in the ledger before the provider hears of the mail."
+        ),
+        "check": "Check it, without us",
+        "entry": "Entry {seq} ({type}) with its proof of inclusion",
+        "checkpoint": "Signed checkpoint",
+        "how_to": (
+            "Leaf hash = SHA-256(0x00 and the bytes of the entry). With the hashes of the proof of inclusion compute, "
+            "after RFC 9162, section 2.1.3.2, the root {root}; it stands in the checkpoint. Check the checkpoint's "
+            "signature (Ed25519, C2SP signed-note) with the key {key}. A checkpoint that was left elsewhere earlier "
+            "shows that nothing was changed since. Instructions with a program: consent/AUDIT.md."
+        ),
+    },
+}
+FIELDS: Mapping[str, tuple[str, str]] = {
+    "page_url": ("Seite", "page"),
+    "page": ("Seite", "page"),
+    "endpoint": ("Schnittstelle", "interface"),
+    "form": ("Formularfassung", "form version"),
+    "method": ("Übermittlung", "method"),
+    "box_default": ("Kästchen anfangs", "boxes at first"),
+    "boxes": ("angebotene Kästchen", "boxes offered"),
+    "ip": ("IP-Adresse", "IP address"),
+    "user_agent": ("Browser", "user agent"),
+    "caller_ip": ("IP-Adresse des aufrufenden Systems", "IP address of the calling system"),
+    "caller_user_agent": ("aufrufendes System", "calling system"),
+    "address": ("E-Mail-Adresse", "e-mail address"),
+    "confirmed_at": ("bestätigt im anderen System", "confirmed in the other system"),
+}
+"""Evidence by its name, in German and English; other evidence is printed under its own name."""
+
+
+def field_name(name: str, language: str) -> str:
+    """Say what a piece of evidence is."""
+    german, english = FIELDS.get(name, (name, name))
+    return german if language == "de" else english

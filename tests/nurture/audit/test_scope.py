@@ -1,0 +1,67 @@
+"""What an export shows is said in plain forms, and addresses only when two people stand for it."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from consent import canonical
+from nurture.audit import AuditError
+from nurture.audit.scope import Reveal, Scope, period
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "begin", "end"),
+    [
+        ("2026", "2025-12-31T23:00:00.000000Z", "2026-12-31T23:00:00.000000Z"),
+        ("2026-11", "2026-10-31T23:00:00.000000Z", "2026-11-30T23:00:00.000000Z"),
+        ("2026-12", "2026-11-30T23:00:00.000000Z", "2026-12-31T23:00:00.000000Z"),
+        ("2026-11-23", "2026-11-22T23:00:00.000000Z", "2026-11-23T23:00:00.000000Z"),
+        ("2026-10-25", "2026-10-24T22:00:00.000000Z", "2026-10-25T23:00:00.000000Z"),
+        ("2026-01-01..2026-06-30", "2025-12-31T23:00:00.000000Z", "2026-06-30T22:00:00.000000Z"),
+    ],
+)
+def test_periods_are_days_in_the_legal_zone(text: str, begin: str, end: str) -> None:
+    since, until = period(text, BERLIN)
+    assert since is not None
+    assert until is not None
+    assert (canonical.utc_text(since), canonical.utc_text(until)) == (begin, end)
+
+
+def test_a_period_may_be_open_at_one_end() -> None:
+    assert period("2026..", BERLIN)[1] is None
+    assert period("..2026", BERLIN)[0] is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-13", "2026-02-30", "26", "2026-1-1", "2026..x", "9999", "2026..2025"]
+)
+def test_other_spellings_are_refused_by_name(text: str) -> None:
+    with pytest.raises(AuditError, match="--period"):
+        period(text, BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("by", "second", "reason"),
+    [
+        ("vera", "vera", "authority"),
+        ("vera", "Vera", "authority"),
+        ("vera", "", "authority"),
+        ("vera@firma.example", "kim", "authority"),
+        ("vera", "kim", "  "),
+        ("vera", "kim", "x" * 501),
+    ],
+)
+def test_addresses_need_two_people_and_a_reason(by: str, second: str, reason: str) -> None:
+    with pytest.raises(AuditError, match="--"):
+        Reveal(by, second, reason)
+
+
+def test_the_description_names_no_person_and_no_reason() -> None:
+    scope = Scope(subjects=("a" * 26,), reveal=Reveal("vera", "kim", "request of Erika Muster"))
+    said = scope.describe() + repr(scope)
+    assert "Erika" not in said
+    assert scope.describe() == "begin/end, controller all, 1 people, addresses shown"
