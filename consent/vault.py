@@ -12,13 +12,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from consent import ConsentError, canonical, identity, sealing
 from consent.schema import ledger_entry, proof_vault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -80,11 +81,62 @@ def evidence(conn: Connection, keyring: Keyring, seq: int) -> dict[str, object] 
         return None
     key = identity.subject_keys(conn, keyring, {row.subject})[row.subject]
     plaintext = sealing.unseal(key, row.sealed_evidence, aad=_place(seq))
-    committed = canonical.decode(row.leaf)["body"].get("commit")
-    if not isinstance(committed, str) or not hmac.compare_digest(committed, _digest(row.salt, plaintext)):
+    _check(seq, row.leaf, row.salt, plaintext)
+    told: dict[str, object] = canonical.decode(plaintext)
+    return told
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Evidence of one entry with all that somebody needs to check the commitment themselves."""
+
+    seq: int
+    type: str
+    at: datetime
+    leaf: bytes
+    leaf_hash: bytes
+    salt: bytes
+    plaintext: bytes
+    """Canonical JSON."""
+
+    def __repr__(self) -> str:
+        """Say nothing about the evidence."""
+        return f"Opened({self.seq})"
+
+
+def opened(conn: Connection, keyring: Keyring, subjects: Iterable[str]) -> list[Opened]:
+    """Open all evidence of these subjects, in the order of the ledger, each checked against its commitment.
+
+    Raises EvidenceError when vault and ledger disagree.
+    """
+    found: list[Opened] = []
+    for chunk in identity.chunks(subjects):
+        rows = conn.execute(
+            select(proof_vault, ledger_entry.c.type, ledger_entry.c.at, ledger_entry.c.leaf, ledger_entry.c.leaf_hash)
+            .join_from(proof_vault, ledger_entry)
+            .where(proof_vault.c.subject.in_(chunk))
+        ).all()
+        keys = identity.subject_keys(conn, keyring, {row.subject for row in rows})
+        for row in rows:
+            plaintext = sealing.unseal(keys[row.subject], row.sealed_evidence, aad=_place(row.seq))
+            _check(row.seq, row.leaf, row.salt, plaintext)
+            found.append(Opened(row.seq, row.type, row.at, row.leaf, row.leaf_hash, row.salt, plaintext))
+    return sorted(found, key=lambda one: one.seq)
+
+
+def destroy(conn: Connection, subjects: Iterable[str]) -> int:
+    """Destroy the evidence of these subjects; give how many entries lost theirs. The ledger stays as it is."""
+    return sum(
+        conn.execute(delete(proof_vault).where(proof_vault.c.subject.in_(chunk))).rowcount
+        for chunk in identity.chunks(subjects)
+    )
+
+
+def _check(seq: int, leaf: bytes, salt: bytes, plaintext: bytes) -> None:
+    """Raise EvidenceError unless the leaf commits to exactly this evidence."""
+    committed = canonical.decode(leaf)["body"].get("commit")
+    if not isinstance(committed, str) or not hmac.compare_digest(committed, _digest(salt, plaintext)):
         raise EvidenceError(f"the evidence of entry {seq} is not what the ledger committed to")
-    opened: dict[str, object] = canonical.decode(plaintext)
-    return opened
 
 
 def _digest(salt: bytes, plaintext: bytes) -> str:

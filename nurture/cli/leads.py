@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nurture.cli import rights
 from nurture.cli.output import Exit, fail, moment, note, print_json, table
 
 if TYPE_CHECKING:
@@ -22,14 +23,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def register(app: typer.Typer) -> None:
     """Add `nurture import` and `nurture lead ...`."""
     app.command("import")(import_)
-    verbs = typer.Typer(help="What is known about one lead.", no_args_is_help=True)
-    verbs.callback()(_noun)
+    verbs = typer.Typer(help="One lead: what is known, and what the person has a right to.", no_args_is_help=True)
     verbs.command("show")(show)
+    rights.add_verbs(verbs)
     app.add_typer(verbs, name="lead")
-
-
-def _noun() -> None:
-    """Keep `show` a verb of its own, although it is the only one."""
 
 
 def import_(  # noqa: PLR0913, PLR0917  one argument per option

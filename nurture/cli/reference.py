@@ -266,6 +266,7 @@ def _json(value: object) -> str:
 def pages() -> dict[Path, str]:
     """Give every generated file with the content it should have."""
     from nurture.handover import payload
+    from nurture.leads.rights import model
     from nurture.scoring.policy import json_schema
     from nurture.sequences import definition
 
@@ -274,6 +275,7 @@ def pages() -> dict[Path, str]:
         FOLDER / "cli.md": cli_page(),
         FOLDER / "decisions-and-reasons.md": reasons_page(),
         FOLDER / "handover.schema.json": _json(payload.schema()),
+        FOLDER / "personal-record.schema.json": _json(model.schema()),
         FOLDER / "sequence.schema.json": _json(definition.schema()),
         FOLDER / "scoring.schema.json": _json(json_schema()),
     }
