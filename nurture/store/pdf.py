@@ -20,7 +20,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import LongTable, Paragraph, SimpleDocTemplate, Spacer, TableStyle
+from reportlab.platypus import CondPageBreak, LongTable, Paragraph, SimpleDocTemplate, Spacer, TableStyle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,6 +31,7 @@ MARGIN = 18 * mm
 WIDTH = A4[0] - 2 * MARGIN
 FACT_SHARE = 0.3
 """Part of the width that the names of facts take."""
+LEAST_BELOW = 30 * mm
 PAGE_WORDS = {"de": "Seite {n} von {of}", "en": "Page {n} of {of}"}
 BODY = ParagraphStyle("body", fontName=REGULAR, fontSize=8, leading=11)
 STRONG = ParagraphStyle("strong", parent=BODY, fontName=BOLD)
@@ -38,12 +39,8 @@ EXACT = ParagraphStyle(
     "exact", parent=BODY, fontSize=7, leading=9.5, leftIndent=3 * mm, textColor=colors.HexColor(0x202020)
 )
 TITLE = ParagraphStyle("title", parent=STRONG, fontSize=16, leading=21, spaceAfter=4 * mm)
-SECTION = ParagraphStyle(
-    "section", parent=STRONG, fontSize=12, leading=16, spaceBefore=6 * mm, spaceAfter=2 * mm, keepWithNext=1
-)
-PART = ParagraphStyle(
-    "part", parent=STRONG, fontSize=9.5, leading=13, spaceBefore=4 * mm, spaceAfter=1.5 * mm, keepWithNext=1
-)
+SECTION = ParagraphStyle("section", parent=STRONG, fontSize=12, leading=16, spaceBefore=6 * mm, spaceAfter=2 * mm)
+PART = ParagraphStyle("part", parent=STRONG, fontSize=9.5, leading=13, spaceBefore=4 * mm, spaceAfter=1.5 * mm)
 HEADINGS = {1: SECTION, 2: PART}
 LINE = colors.HexColor(0xC8C8C8)
 SHADE = colors.HexColor(0xF0F0F0)
@@ -155,7 +152,8 @@ def _inline(text: str) -> str:
 def _flow(block: Block) -> list[Any]:
     match block:
         case Heading(text, level):
-            return [Paragraph(_inline(text), HEADINGS[level])]
+            # No title at the foot of a page without anything below it.
+            return [CondPageBreak(LEAST_BELOW), Paragraph(_inline(text), HEADINGS[level])]
         case Text(text):
             return [Paragraph(_inline(text), BODY), Spacer(1, 2 * mm)]
         case Exact(text):

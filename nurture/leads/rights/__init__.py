@@ -4,8 +4,9 @@ exporting.py gives the record, erasing.py destroys, restricting.py and merging.p
 retention.py drops what is older than it may be, processing.py writes the Art. 30 record.
 """
 
+from nurture.leads.rights.erasing import Erased, erase_open, request_erasure
 from nurture.leads.rights.exporting import access, encode, pdf
 from nurture.leads.rights.group import RightsError
 from nurture.leads.rights.requests import Pending
 
-__all__ = ["Pending", "RightsError", "access", "encode", "pdf"]
+__all__ = ["Erased", "Pending", "RightsError", "access", "encode", "erase_open", "pdf", "request_erasure"]

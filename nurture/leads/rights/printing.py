@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WIDEST_TABLE = 7
 """Parts with more fields are printed one below the other."""
+LONG = frozenset({"details", "evidence", "content", "sha256"})
+"""So are those with one of these, which take a page's width."""
 TITLE = ("Auskunft über Ihre gespeicherten Daten", "The data we hold about you")
 INTRO = (
     """Auskunft nach Art. 15 DSGVO, zugleich Kopie nach Art. 20 DSGVO: maschinenlesbar in der JSON-Datei, die dieselben
@@ -221,7 +223,7 @@ class _Paper:
             yield pdf.Text(_pick(NOTHING, self.language))
             return
         names = list(type(parts[0]).model_fields)
-        if len(names) <= WIDEST_TABLE and len(parts) > 1:
+        if len(names) <= WIDEST_TABLE and len(parts) > 1 and not LONG & set(names):
             rows = [[self.value(getattr(part, name)) for name in names] for part in parts]
             yield pdf.Rows([self.word(name) for name in names], rows)
             return

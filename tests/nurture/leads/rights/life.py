@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ class Life:
 
     ws: Workspace
     at: datetime
+    worlds: list[World] = field(default_factory=list)
 
     def publish(self) -> None:
         """Publish the wordings."""
@@ -94,7 +95,8 @@ class Life:
 
     def gets_mail(self, *leads: int) -> str:
         """Send one mail to each, into the outbox folder; give the public id of the first."""
-        world = World(self.ws, self.at)
+        self.worlds = self.worlds or [World(self.ws, self.at)]
+        [world] = self.worlds
         subjects = [self.subject(one) for one in leads]
         world.plan(*subjects, tracked=True)
         settings = self.ws.settings
