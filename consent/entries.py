@@ -91,6 +91,12 @@ FIELDS: Mapping[EntryType, frozenset[str]] = {
 }
 """Exactly these fields stand in the body of each type; another set is refused."""
 
+OPTIONAL: Mapping[EntryType, frozenset[str]] = {
+    EntryType.AUTHORISED: frozenset({"scope"}),
+    EntryType.BLOCKED: frozenset({"scope"}),
+}
+"""Fields that may stand there besides."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -123,7 +129,7 @@ def write(seq: int, entry: Entry) -> bytes:
         wanted = FIELDS[EntryType(entry.type)]
     except ValueError:
         raise LedgerError("an entry of an unknown type; the closed set is consent.entries.EntryType") from None
-    if entry.body.keys() != wanted:
+    if entry.body.keys() - OPTIONAL.get(EntryType(entry.type), frozenset()) != wanted:
         raise LedgerError(f"{entry.type} needs exactly the fields {', '.join(sorted(wanted))}")
     leaf = canonical.encode(
         {

@@ -7,6 +7,7 @@ Secrets come from the environment or from a file named by `<name>_file`, never f
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -72,6 +73,9 @@ class Settings(BaseSettings):
     imprint: str = Field("Geschäftsführung: Vera Beispiel, HRB 000000 B", description="further lines of the imprint")
     sender_name: str = Field("Musterwerk", description="name in From")
     sender_address: str = Field("post@musterwerk.example", description="address in From")
+    unsubscribe_mailbox: str = Field(
+        "", description="mailbox named beside the unsubscribe link; its mails go through `nurture consent intake`"
+    )
 
     provider: Literal["outbox", "sendgrid", "smtp"] = Field("outbox", description="who delivers mail")
     sendgrid_api_key: SecretStr | None = Field(None, description="secret")
@@ -138,6 +142,14 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.netloc or value.endswith("/"):
             message = "public_url must be http(s)://host[:port][/path] without a slash at the end"
+            raise ValueError(message)
+        return value
+
+    @field_validator("unsubscribe_mailbox")
+    @classmethod
+    def _plain_mailbox(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,189}", value):
+            message = "unsubscribe_mailbox must be one plain address such as abmelden@firma.example"
             raise ValueError(message)
         return value
 
