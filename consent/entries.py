@@ -90,7 +90,14 @@ FIELDS: Mapping[EntryType, frozenset[str]] = {
     EntryType.CLOCK: frozenset({"seen", "last"}),
 }
 """Exactly these fields stand in the body of each type; another set is refused."""
+
+OPTIONAL: Mapping[EntryType, frozenset[str]] = {
+    EntryType.AUTHORISED: frozenset({"scope"}),
+    EntryType.BLOCKED: frozenset({"scope"}),
+}
+"""Fields that may stand there besides."""
 _FIELDS = {str(kind): fields for kind, fields in FIELDS.items()}
+_OPTIONAL = {str(kind): fields for kind, fields in OPTIONAL.items()}
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ def write(seq: int, entry: Entry) -> bytes:
     wanted = _FIELDS.get(kind)
     if wanted is None:
         raise LedgerError("an entry of an unknown type; the closed set is consent.entries.EntryType")
-    if entry.body.keys() != wanted:
+    if entry.body.keys() != wanted and entry.body.keys() - _OPTIONAL.get(kind, frozenset()) != wanted:
         raise LedgerError(f"{entry.type} needs exactly the fields {', '.join(sorted(wanted))}")
     # Keys in the order of the canonical form; putting the six together by hand takes half the time of encoding them.
     leaf = b'{"at":"%b","body":%b,"seq":%d,"subject":%b,"type":"%b","v":%d}' % (

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, exists, or_, select, update
 
-from consent import canonical, ledger
+from consent import canonical, ledger, texts
 from consent.identity import chunks
 from consent.rules import stale_from
 from consent.schema import consent_state, identity, suppression
-from consent.states import EMAIL, TRACKING, State
+from consent.states import CONSENT, EMAIL, TRACKING, State
 from consent.suppression import EVERYONE
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ class RefusalReason(StrEnum):
     """The address is on the suppression list, whatever the consent says."""
     ERASED = "erased"
     """The person was erased."""
+    NOT_COVERED = "not_covered"
+    """What permits does not cover this message: the wording agreed to does not name its scope; or only the
+    existing-customer exception permits, and it is switched off or the mail lacks the notice it asks for."""
+    RESTRICTED = "restricted"
+    """The person's data is kept, but may be used for nothing (Art. 18 GDPR)."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,10 @@ class Ask:
     controller: str
     message_id: str
     """Public id of the message."""
+    scope: texts.Scope | None = None
+    """What the wording agreed to must name beyond the purpose; None: the purpose is enough."""
+    exception: bool = False
+    """May it rest on the existing-customer exception: policy allows it, and the mail says that one may object?"""
 
 
 @dataclass(frozen=True)
@@ -85,15 +94,26 @@ class Refusal:
 
 
 def check(
-    conn: Connection, subjects: Iterable[str], *, purpose: str, controller: str, at: datetime
+    conn: Connection,
+    subjects: Iterable[str],
+    *,
+    purpose: str,
+    controller: str,
+    at: datetime,
+    scope: texts.Scope | None = None,
+    exception: bool = False,
 ) -> dict[str, int | RefusalReason]:
     """Tell for each subject the consent entry a message could rest on at `at`, or why not.
 
-    Appends nothing and promises nothing: only `authorise` permits.
+    Appends nothing and promises nothing: only `authorise` permits. `scope` and `exception` as in an Ask.
     """
+    wide = None if scope is None else texts.covering(conn, scope, controller=controller, purpose=purpose)
     found: dict[str, int | RefusalReason] = {}
     for chunk in chunks(subjects):
-        answers = {row.subject: _judge(row, at) for row in conn.execute(_evidence(chunk, purpose, controller))}
+        answers = {
+            row.subject: _judge(row, at, wide, exception=exception)
+            for row in conn.execute(_evidence(chunk, purpose, controller))
+        }
         found.update((subject, answers.get(subject, RefusalReason.NO_CONSENT)) for subject in chunk)
     return found
 
@@ -120,21 +140,32 @@ def authorise(conn: Connection, asks: Sequence[Ask], *, at: datetime) -> list[Pe
     """
     ledger.lock(conn)
     answers: dict[int, Permit | Refusal] = {}
-    numbered = sorted(enumerate(asks), key=lambda item: (item[1].controller, item[1].purpose, item[0]))
-    for (controller, purpose), group in groupby(numbered, key=lambda item: (item[1].controller, item[1].purpose)):
-        answers |= _authorise(conn, dict(group), controller, purpose, at)
+    # The sort is stable: within a group the caller's order stays.
+    for _, group in groupby(sorted(enumerate(asks), key=_group), key=_group):
+        alike = dict(group)
+        one = next(iter(alike.values()))
+        answers |= _authorise(conn, alike, one, at=at)
     return [answers[number] for number in range(len(asks))]
 
 
-def _authorise(
-    conn: Connection, asks: dict[int, Ask], controller: str, purpose: str, at: datetime
-) -> dict[int, Permit | Refusal]:
-    """Decide and record the asks of one controller and purpose; keys are places in the caller's order."""
+def _group(item: tuple[int, Ask]) -> tuple[str, str, str, tuple[str, ...], bool]:
+    """What asks have in common that may stand in one entry."""
+    ask = item[1]
+    scope = ask.scope or texts.Scope("", ())
+    return ask.controller, ask.purpose, scope.name, scope.words, ask.exception
+
+
+def _authorise(conn: Connection, asks: dict[int, Ask], one: Ask, *, at: datetime) -> dict[int, Permit | Refusal]:
+    """Decide and record asks that differ from `one` in person and message only; keys are the caller's order."""
+    controller, purpose = one.controller, one.purpose
     subjects = [ask.subject for ask in asks.values()]
-    found = check(conn, subjects, purpose=purpose, controller=controller, at=at)
+    about: dict[str, Any] = {"purpose": purpose, "controller": controller}
+    found = check(conn, subjects, at=at, scope=one.scope, exception=one.exception, **about)
     permitted = {number: ask for number, ask in asks.items() if not isinstance(found[ask.subject], RefusalReason)}
     tracked = _tracking(conn, [ask.subject for ask in permitted.values()], controller)
-    about = {"controller": controller, "channel": EMAIL, "purpose": purpose}
+    about |= {"channel": EMAIL}
+    if one.scope is not None:
+        about["scope"] = one.scope.described
     lease = at + LEASE
     entries, numbers = [], []
     for part in chunks(permitted, PERMITS_PER_ENTRY):
@@ -174,7 +205,7 @@ def _permit(ask: Ask, consent_seq: int | RefusalReason, seq: int, tracked: bool,
     )
 
 
-def _evidence(subjects: Sequence[str], purpose: str, controller: str) -> Any:  # noqa: ANN401  a select of five columns
+def _evidence(subjects: Sequence[str], purpose: str, controller: str) -> Any:  # noqa: ANN401  a select
     """All that a verdict needs, by primary keys: identity, the consent's last word, the suppression."""
     stands = and_(
         consent_state.c.subject == identity.c.subject,
@@ -190,31 +221,34 @@ def _evidence(subjects: Sequence[str], purpose: str, controller: str) -> Any:  #
         select(
             identity.c.subject,
             identity.c.erased_at,
+            identity.c.restricted_at,
             barred.label("suppressed"),
             consent_state.c.state,
             consent_state.c.seq,
             consent_state.c.since,
             consent_state.c.used_at,
+            consent_state.c.text_id,
+            consent_state.c.basis,
         )
         .join_from(identity, consent_state, stands, isouter=True)
         .where(identity.c.subject.in_(subjects))
     )
 
 
-def _judge(row: Any, at: datetime) -> int | RefusalReason:  # noqa: ANN401  a row of `_evidence`
-    """Give the consent entry, or the first reason in the order of finality."""
-    if row.erased_at is not None:
-        return RefusalReason.ERASED
-    if row.suppressed:
-        return RefusalReason.SUPPRESSED
-    if row.state is None:
-        return RefusalReason.NO_CONSENT
-    if row.state == State.STALE:
-        return RefusalReason.STALE
-    if row.state != State.GIVEN:
-        return RefusalReason.WITHDRAWN
-    last_use = max(row.since, row.used_at or row.since)
-    return RefusalReason.STALE if at >= stale_from(last_use) else int(row.seq)
+def _judge(row: Any, at: datetime, wide: set[int] | None, *, exception: bool) -> int | RefusalReason:  # noqa: ANN401  a row of `_evidence`
+    """Give the consent entry, or the first reason in the order of finality; `wide` are the texts wide enough."""
+    reasons = (
+        (row.erased_at is not None, RefusalReason.ERASED),
+        (row.restricted_at is not None, RefusalReason.RESTRICTED),
+        (row.suppressed, RefusalReason.SUPPRESSED),
+        (row.state is None, RefusalReason.NO_CONSENT),
+        (row.state == State.STALE, RefusalReason.STALE),
+        (row.state != State.GIVEN, RefusalReason.WITHDRAWN),
+        (row.since is None or at >= stale_from(max(row.since, row.used_at or row.since)), RefusalReason.STALE),
+        (wide is not None and row.text_id not in wide, RefusalReason.NOT_COVERED),
+        (row.basis != CONSENT and not exception, RefusalReason.NOT_COVERED),
+    )
+    return next((reason for holds, reason in reasons if holds), row.seq)
 
 
 def _tracking(conn: Connection, subjects: Iterable[str], controller: str) -> dict[str, int]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, insert, select, update
 
 from consent import ConsentError, canonical, identity, ledger, rules, sealing, suppression, texts, tokens, vault
+from consent.addresses import Address
 from consent.answers import (
     AlreadyConfirmed,
     Confirmed,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from consent.addresses import Address
     from consent.keys import Keyring
     from consent.texts import ConsentText
 
@@ -58,6 +58,7 @@ __all__ = [
     "lapse",
     "look_up",
     "mark_queued",
+    "renew",
     "request",
     "token",
 ]
@@ -143,6 +144,39 @@ def request(  # noqa: PLR0913  each is a fact the proof needs
         [{"request_id": made, "purpose": text.purpose, "text_id": text.id} for text in wordings],
     )
     return Requested(made, queued=True)
+
+
+def renew(  # noqa: PLR0913  as for `request`
+    conn: Connection,
+    keyring: Keyring,
+    subject: str,
+    *,
+    purposes: Sequence[str],
+    controller: str,
+    language: str,
+    source: str,
+    evidence: Mapping[str, str],
+    at: datetime,
+) -> Requested:
+    """Record that a known person asks anew, on the current wording, as `request` does for an address.
+
+    For what the person asked for (preferences page, API, a call that `evidence` tells of): nobody is
+    written to only because a consent grew stale. Raises SubjectError for an erased or unknown subject.
+    """
+    person = identity.reveal(conn, keyring, [subject]).get(subject)
+    if person is None:
+        raise identity.SubjectError("the subject is unknown or erased; nothing can be renewed")
+    return request(
+        conn,
+        keyring,
+        address=Address.of(person.address),
+        purposes=purposes,
+        controller=controller,
+        language=language,
+        source=source,
+        evidence=evidence,
+        at=at,
+    )
 
 
 def due(conn: Connection, *, at: datetime, limit: int) -> list[DueConfirmation]:

@@ -14,7 +14,7 @@ from consent import canonical
 from consent.entries import EVERYTHING, TRACKING, EntryType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from consent.entries import Recorded
@@ -34,6 +34,8 @@ class Fault(StrEnum):
     """A consent is active, but not the one the authorisation rests on."""
     STALE = "the consent had been unused for too long"
     """24 months without a send."""
+    NOT_COVERED = "the wording agreed to does not name the scope of the message"
+    """Also where no wording with the hash that was agreed to is known, as for imported consents."""
     RESTRICTED = "the person's data was restricted"
     """Art. 18 GDPR: kept, and used for nothing."""
     NO_TRACKING = "it allows tracking without an active tracking consent"
@@ -74,12 +76,16 @@ class _Given:
 
     seq: int
     last_use: datetime
+    text: str
+    """SHA-256 of the wording."""
 
 
 @dataclass
 class Ledger:
     """What is given, per subject: {(controller, channel, purpose): consent}; memory grows with the people."""
 
+    wordings: Mapping[str, str] | None = None
+    """Published wordings by their SHA-256; None: not at hand, so that scopes cannot be judged."""
     given: dict[str, dict[tuple[str, str, str], _Given]] = field(default_factory=dict)
     restricted: set[str] = field(default_factory=set)
     entries: int = 0
@@ -101,7 +107,7 @@ class Ledger:
 
     def _change(self, entry: Recorded, subject: str) -> None:
         body = entry.body
-        if entry.type == EntryType.ERASED:
+        if entry.type in {EntryType.ERASED, EntryType.MERGED}:
             self.given.pop(subject, None)
         elif entry.type == EntryType.RESTRICTED:
             self.restricted.add(subject)
@@ -111,7 +117,7 @@ class Ledger:
             since = canonical.utc_time(body["confirmed"]) if entry.type == EntryType.IMPORTED else entry.at
             for item in body["purposes"]:
                 key = (body["controller"], body["channel"], item["purpose"])
-                self.given.setdefault(subject, {})[key] = _Given(entry.seq, since)
+                self.given.setdefault(subject, {})[key] = _Given(entry.seq, since, item["text"])
         elif entry.type in {EntryType.WITHDRAWN, EntryType.LAPSED, EntryType.DECLINED}:
             held = self.given.get(subject, {})
             for key in list(held):
@@ -141,19 +147,35 @@ class Ledger:
                 found.append(Fault.OTHER_CONSENT)
             if entry.at >= stale_from(consent.last_use):
                 found.append(Fault.STALE)
+            if not self._covered(body.get("scope"), consent.text):
+                found.append(Fault.NOT_COVERED)
             consent.last_use = max(consent.last_use, entry.at)
         tracked = held.get((body["controller"], body["channel"], TRACKING))
         if tracking_seq is not None and (tracked is None or tracked.seq != tracking_seq):
             found.append(Fault.NO_TRACKING)
         return found
 
+    def _covered(self, scope: dict[str, Any] | None, text: str) -> bool:
+        """Does the wording with this hash name the scope, where one is asked for?"""
+        if scope is None or self.wordings is None:
+            return True
+        return covers(self.wordings.get(text, ""), scope["words"])
 
-def judged(entries: Iterable[Recorded]) -> Replay:
-    """Judge every authorisation among these entries, which begin at the first of a ledger."""
-    state = Ledger()
+
+def judged(entries: Iterable[Recorded], wordings: Mapping[str, str] | None = None) -> Replay:
+    """Judge every authorisation among these entries, which begin at the first of a ledger.
+
+    `wordings` are the published ones by their SHA-256; without them scopes are not judged.
+    """
+    state = Ledger(wordings)
     for entry in entries:
         state.follow(entry)
     return state.result()
+
+
+def covers(body: str, words: Iterable[str]) -> bool:
+    """Does a wording name a scope, by one of its words, letter by letter?"""
+    return any(word in body for word in words if word)
 
 
 def stale_from(last_use: datetime) -> datetime:

@@ -17,23 +17,29 @@ from consent.entries import EMAIL, EVERYTHING, NEWSLETTER, TRACKING
 from consent.schema import consent_state
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
 __all__ = [
     "ACTIVE",
+    "CONSENT",
+    "DPV",
     "EMAIL",
     "EVERYTHING",
     "NEWSLETTER",
     "TRACKING",
+    "DpvState",
     "Standing",
     "State",
+    "dpv_state",
     "put",
     "standings",
 ]
 
+CONSENT = "consent"
+"""What permits as a rule; the one exception has its own file, `basis`."""
 CHUNK = 1000
 
 
@@ -54,6 +60,64 @@ ACTIVE = (State.GIVEN, State.STALE)
 """States that a withdrawal ends."""
 
 
+class DpvState(StrEnum):
+    """The consent states of the W3C Data Privacy Vocabulary, for exports (ISO/IEC TS 27560 records)."""
+
+    GIVEN = "ConsentGiven"
+    """Valid for processing."""
+    RENEWED = "RenewedConsentGiven"
+    """Valid for processing; it was given before, too."""
+    REQUESTED = "ConsentRequested"
+    """Asked for, not answered."""
+    DEFERRED = "ConsentRequestDeferred"
+    """Asked for, and left without an answer."""
+    REFUSED = "ConsentRefused"
+    """Answered with no."""
+    WITHDRAWN = "ConsentWithdrawn"
+    """Ended by the person."""
+    REVOKED = "ConsentRevoked"
+    """Ended by somebody else."""
+    EXPIRED = "ConsentExpired"
+    """Unused for too long."""
+    INVALIDATED = "ConsentInvalidated"
+    """The ground it stood on is gone: the person was erased, or a later word voided the request."""
+    UNKNOWN = "ConsentUnknown"
+    """Nothing is known."""
+
+
+DPV: Mapping[str, DpvState] = {
+    "given": DpvState.GIVEN,
+    "withdrawn": DpvState.WITHDRAWN,
+    "stale": DpvState.EXPIRED,
+    "erased": DpvState.INVALIDATED,
+    "requested": DpvState.REQUESTED,
+    "confirmed": DpvState.GIVEN,
+    "lapsed": DpvState.DEFERRED,
+    "bounced": DpvState.DEFERRED,
+    "declined": DpvState.REFUSED,
+    "void": DpvState.INVALIDATED,
+}
+"""Our word for a consent or for a request -> theirs."""
+BY_OTHERS = frozenset({"provider", "merge"})
+"""Routes of a withdrawal that somebody else than the person took."""
+
+
+def dpv_state(state: str, *, renewed: bool = False, unused: bool = False, route: str = "") -> DpvState:
+    """Name a state of a consent or of a request in the Data Privacy Vocabulary.
+
+    `renewed`: an earlier consent to the same purpose stands in the ledger. `unused`: the gate would call it
+    stale now, though no row says so yet. `route`: of the withdrawal that made it so.
+    """
+    found = DPV.get(str(state), DpvState.UNKNOWN)
+    if found is DpvState.GIVEN and unused:
+        return DpvState.EXPIRED
+    if found is DpvState.GIVEN and renewed:
+        return DpvState.RENEWED
+    if found is DpvState.WITHDRAWN and route in BY_OTHERS:
+        return DpvState.REVOKED
+    return found
+
+
 @dataclass(frozen=True)
 class Standing:
     """The last word on one consent. Times are UTC."""
@@ -70,7 +134,7 @@ class Standing:
     since: datetime
     used_at: datetime | None
     """Last authorised send."""
-    basis: str = "consent"
+    basis: str = CONSENT
     """What permits: "consent", or "existing_customer"."""
 
 

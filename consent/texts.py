@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from consent import ConsentError
+from consent import ConsentError, rules
 from consent.schema import consent_text
 from consent.states import EMAIL, TRACKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Select
@@ -61,6 +61,26 @@ class TextVersion:
     subject_matter: str
     """What the mails are about, or what is measured; must stand in the body."""
     channel: str = EMAIL
+    covers: Mapping[str, str] = field(default_factory=dict)
+    """Scopes that it claims to cover: name -> the words for it, which must stand in the body."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A product line or topic that a wording must name before a message about it may rest on it."""
+
+    name: str
+    words: tuple[str, ...]
+    """How wordings name it, per language; with none nothing is covered."""
+
+    def covered_by(self, body: str) -> bool:
+        """Does a wording name it, letter by letter?"""
+        return rules.covers(body, self.words)
+
+    @property
+    def described(self) -> dict[str, object]:
+        """Name it as the ledger does: with its words, so that a stranger can look for them in the wording."""
+        return {"name": self.name, "words": list(self.words)}
 
 
 @dataclass(frozen=True)
@@ -126,6 +146,9 @@ def shortcomings(text: TextVersion) -> list[str]:
         found.append("a notice that consent can be withdrawn")
     if text.purpose == TRACKING and not all(part.search(text.body) for part in TRACKING_STATEMENT[text.language]):
         found.append("the statement that opens and clicks are measured")
+    for scope, words in text.covers.items():
+        if not Scope(scope, (words,)).covered_by(text.body):
+            found.append(f"the words for the scope {scope}")
     return found
 
 
@@ -144,6 +167,19 @@ def by_id(conn: Connection, ids: Collection[int]) -> dict[int, ConsentText]:
     """Give published wordings by id."""
     rows = conn.execute(select(consent_text).where(consent_text.c.id.in_(ids)))
     return {row.id: _text(row) for row in rows}
+
+
+def covering(conn: Connection, scope: Scope, *, controller: str, purpose: str, channel: str = EMAIL) -> set[int]:
+    """Give the ids of the published wordings of a purpose, of any version, that name a scope."""
+    query = select(consent_text.c.id, consent_text.c.body).where(
+        consent_text.c.controller == controller, consent_text.c.purpose == purpose, consent_text.c.channel == channel
+    )
+    return {row.id for row in conn.execute(query) if scope.covered_by(row.body)}
+
+
+def register(conn: Connection) -> dict[str, str]:
+    """Give every wording ever published by its SHA-256: what the hashes in the ledger stand for."""
+    return {row.sha256: row.body for row in conn.execute(select(consent_text.c.sha256, consent_text.c.body))}
 
 
 def overview(conn: Connection) -> list[dict[str, object]]:

@@ -1,7 +1,7 @@
 """How does a consent end? At once, by whatever route, and as easily as it was given.
 
-A page, a one-click header, the operator, the provider's webhook, a mail to us, an import: all lead to
-the same entry. Ending any mail consent ends tracking too, and voids every open request it touches,
+A page, a one-click header, the operator, the provider's webhook, a mail to us, the API, the CRM, an
+import: all lead to the same entry. Ending any mail consent ends tracking too, and voids every open request it touches,
 so that a confirmation link from before cannot bring the consent back.
 """
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import select, update
 
-from consent import canonical, ledger
-from consent.identity import SubjectError, chunks
+from consent import canonical, ledger, suppression
+from consent.identity import SubjectError, chunks, find
 from consent.schema import identity, ledger_entry, opt_in_purpose, opt_in_request
-from consent.states import ACTIVE, EMAIL, EVERYTHING, TRACKING, Standing, State, put, standings
+from consent.states import ACTIVE, CONSENT, EMAIL, EVERYTHING, TRACKING, Standing, State, put, standings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-Route = Literal["page", "one_click", "operator", "provider", "import", "mailto"]
+    from consent.addresses import Address
+    from consent.keys import Keyring
+
+Route = Literal["page", "one_click", "mailto", "operator", "provider", "api", "crm", "import", "merge", "objection"]
 """By which way a withdrawal reached us."""
+UNKNOWN_LEFT = "withdrawn"
+"""Why an address nobody knew is suppressed: its owner withdrew before we had anything to end."""
 
 
 def withdraw(
@@ -70,6 +75,35 @@ def withdraw(
         .values(state="void", settled_at=at, sealed_token=None)
     )
     return [seq]
+
+
+def withdraw_address(
+    conn: Connection,
+    keyring: Keyring,
+    address: Address,
+    *,
+    controller: str,
+    purposes: Sequence[str] | None,
+    route: Route | str,
+    actor: str,
+    at: datetime,
+) -> list[int]:
+    """End consents of whoever has this address; give the entries appended, [] when nothing was left to end.
+
+    For routes that know an address and no link: API, CRM, operator, a mail without a token. An address that
+    nobody knows is suppressed, so that no later import brings it; a later double opt-in lifts that.
+    """
+    ledger.lock(conn)
+    subject = find(conn, keyring, address)
+    if subject is not None:
+        return withdraw(
+            conn, subject=subject, controller=controller, purposes=purposes, route=route, actor=actor, at=at
+        )
+    if purposes is None:
+        index = keyring.address_index(address.identity)
+        version = keyring.index_version
+        suppression.add(conn, {index: UNKNOWN_LEFT}, controller=controller, at=at, index_key=version)
+    return []
 
 
 def everything_ended(conn: Connection, subjects: Iterable[str], controller: str) -> set[str]:
@@ -134,4 +168,5 @@ def _withdrawn(
         text_id=before.text_id if before else None,
         since=at,
         used_at=before.used_at if before else None,
+        basis=before.basis if before else CONSENT,
     )

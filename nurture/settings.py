@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     imprint: str = Field("Geschäftsführung: Vera Beispiel, HRB 000000 B", description="further lines of the imprint")
     sender_name: str = Field("Musterwerk", description="name in From")
     sender_address: str = Field("post@musterwerk.example", description="address in From")
+    unsubscribe_mailbox: str = Field(
+        "", description="mailbox named beside the unsubscribe link; its mails go through `nurture consent intake`"
+    )
 
     provider: Literal["outbox", "sendgrid", "smtp"] = Field("outbox", description="who delivers mail")
     sendgrid_api_key: SecretStr | None = Field(None, description="secret")
@@ -158,6 +161,14 @@ class Settings(BaseSettings):
     def _known_targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(CHECKPOINT_TARGET.fullmatch(target) for target in value) or len(set(value)) != len(value):
             message = "each must be mail:ADDRESS, dir:/path, git:/path/to/clone[#branch] or rfc3161:https://..., once"
+            raise ValueError(message)
+        return value
+
+    @field_validator("unsubscribe_mailbox")
+    @classmethod
+    def _plain_mailbox(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,189}", value):
+            message = "unsubscribe_mailbox must be one plain address such as abmelden@firma.example"
             raise ValueError(message)
         return value
 

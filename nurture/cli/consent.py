@@ -1,16 +1,20 @@
-"""What can be typed about consent? Show where one person stands, end it, list the wordings."""
+"""What can be typed about consent? Show where one person stands, end it, list wordings and what grows old."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nurture.cli import consent_taking
 from nurture.cli.output import Exit, fail, moment, note, print_json, table
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from consent.addresses import Address
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LeadId = Annotated[int | None, typer.Argument(metavar="[LEAD]", help="Number of the lead.")]
@@ -24,7 +28,10 @@ def register(app: typer.Typer) -> None:
     verbs = typer.Typer(help="Who may be written to, for what, and since when.", no_args_is_help=True)
     verbs.command("show")(show)
     verbs.command("withdraw")(withdraw)
+    verbs.command("search")(search)
     verbs.command("texts")(texts)
+    verbs.command("aging")(aging)
+    consent_taking.register(verbs)
     app.add_typer(verbs, name="consent")
 
 
@@ -62,25 +69,92 @@ def show(lead: LeadId = None, subject: Subject = "", json: Json = False) -> None
 def withdraw(
     lead: LeadId = None,
     subject: Subject = "",
+    by_address: Annotated[
+        bool, typer.Option("--address", help="Name the person by an address, read from stdin.")
+    ] = False,
     purpose: Annotated[list[str] | None, typer.Option(help="Only this one (repeatable); default: all.")] = None,
+    route: Annotated[str, typer.Option(help="How it reached us: operator, mailto, api, crm, objection.")] = "operator",
     by: By = "",
     at: At = None,
 ) -> None:
-    """End a person's consent at once, tracking included. Example: nurture consent withdraw 42."""
+    """End a person's consent at once, tracking included. Example: nurture consent withdraw 42.
+
+    With --address, and nobody known by it, the address is suppressed: no later import brings it in.
+    """
     from consent import withdrawal
     from nurture.store.workspace import open_workspace
 
+    if route not in {"operator", "mailto", "api", "crm", "objection"}:
+        fail("--route is one of operator, mailto, api, crm, objection", Exit.USAGE)
+    if by_address and (lead is not None or subject):
+        fail("name one person: the number of the lead, --subject, or --address", Exit.USAGE)
+    told: dict[str, Any] = {
+        "purposes": purpose,
+        "route": route,
+        "actor": f"operator:{by or os.environ.get('USER', 'unknown')}",
+    }
+    address = _typed_address() if by_address else None
     with open_workspace() as workspace, workspace.store.write() as connection:
-        done = withdrawal.withdraw(
-            connection,
-            subject=_subject(connection, lead, subject),
-            controller=workspace.settings.controller,
-            purposes=purpose,
-            route="operator",
-            actor=f"operator:{by or os.environ.get('USER', 'unknown')}",
-            at=moment(at),
-        )
-    print(f"withdrawn, ledger entry {done[0]}" if done else "nothing to withdraw: it was withdrawn before")
+        told |= {"controller": workspace.settings.controller, "at": moment(at)}
+        if address is not None:
+            done = withdrawal.withdraw_address(connection, workspace.keyring, address, **told)
+        else:
+            person = _subject(connection, lead, subject)
+            done = withdrawal.withdraw(connection, subject=person, **told)
+    print(
+        f"withdrawn, ledger entry {done[0]}" if done else "nothing to withdraw: it was withdrawn before, or never given"
+    )
+
+
+def search(
+    address: Annotated[
+        str, typer.Argument(metavar="[ADDRESS]", help="Default: read from stdin, as no list of processes shows it.")
+    ] = "-",
+) -> None:
+    """Find a lead by address; prints the number only. Example: nurture consent search < address.txt."""
+    from sqlalchemy import select
+
+    from consent import identity
+    from nurture.store.tables import lead
+    from nurture.store.workspace import open_workspace
+
+    wanted = _typed_address(address)
+    with open_workspace() as workspace, workspace.store.read() as connection:
+        subject = identity.find(connection, workspace.keyring, wanted)
+        number = connection.execute(select(lead.c.id).where(lead.c.subject == subject)).scalar_one_or_none()
+    if subject is None:
+        fail("nobody is known by this address")
+    print(number if number is not None else f"no lead yet; subject {subject}")
+
+
+def aging(json: Json = False, at: At = None) -> None:
+    """Name consents unused for 12 months; after 24 they are stale. Example: nurture consent aging --json."""
+    from sqlalchemy import select
+
+    from consent import aging as ages
+    from consent.identity import chunks
+    from nurture.store.tables import lead
+    from nurture.store.workspace import open_workspace
+
+    with open_workspace() as workspace, workspace.store.read() as connection:
+        found = list(ages.aging(connection, controller=workspace.settings.controller, at=moment(at)))
+        numbers: dict[str, int] = {}
+        for chunk in chunks(one.subject for one in found):
+            rows = connection.execute(select(lead.c.subject, lead.c.id).where(lead.c.subject.in_(chunk)))
+            numbers.update((row.subject, row.id) for row in rows)
+    stale = sum(one.stale for one in found)
+    if json:
+        people = [{"lead": numbers.get(one.subject), **vars(one)} for one in found]
+        print_json({"warned": len(found) - stale, "stale": stale, "consents": people})
+        return
+    table(
+        f"{len(found) - stale} unused for 12 months, {stale} stale",
+        ["lead", "purpose", "last send (UTC)", "stale from", "stale"],
+        [
+            [numbers.get(one.subject), one.purpose, _short(one.last_use), _short(one.stale_from), one.stale]
+            for one in found
+        ],
+    )
 
 
 def texts(json: Json = False) -> None:
@@ -122,3 +196,14 @@ def _subject(connection: Connection, lead_id: int | None, subject: str) -> str:
 
 def _short(moment: object) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+
+
+def _typed_address(text: str = "-") -> Address:
+    """Read an address, from stdin unless given."""
+    from consent.addresses import Address
+    from nurture.leads import hygiene
+
+    try:
+        return Address.of(hygiene.check(sys.stdin.readline() if text == "-" else text))
+    except hygiene.BadAddress as error:
+        fail(str(error), Exit.USAGE)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Row, not_, select
 
-from consent import gate, identity, opt_in
+from consent import basis, gate, identity, opt_in
 from consent.schema import consent_text, opt_in_purpose, opt_in_request
 from consent.sealing import SealError
 from nurture.delivery.content.library import MailKey, Urls
 from nurture.delivery.errors import DeliveryError
-from nurture.delivery.headers import header_text
+from nurture.delivery.headers import header_text, list_unsubscribe
 from nurture.delivery.links import Links
 from nurture.delivery.mime import message_id
 from nurture.delivery.provider import Outgoing, Sender, fault_of
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from nurture.delivery.content.library import Library, Mail
     from nurture.store.workspace import Workspace
 
-ONE_CLICK = "List-Unsubscribe=One-Click"
 UNREADABLE = "unreadable_identity"
 """A sealed value of this one person does not open; the others of the batch get their mail."""
 
@@ -91,7 +90,9 @@ def compose(ws: Workspace, library: Library, claim: Claim, *, at: datetime) -> C
             writer = ConfirmationWriter(ws, library, claim.attempt, at, requests)
         else:
             agreed = gate.tracking(conn, subjects, controller=ws.settings.controller)
-            writer = MarketingWriter(ws, library, claim.attempt, at, agreed)
+            ours = {"purpose": claim.purpose or "", "controller": ws.settings.controller}
+            customers = basis.among(conn, subjects, **ours)
+            writer = MarketingWriter(ws, library, claim.attempt, at, agreed, customers)
     return Composed(claim, tuple(_letter(row, people.get(row.subject), writer) for row in rows))
 
 
@@ -132,13 +133,18 @@ def _letter(row: Row[Any], person: Person | SealError | None, writer: Writer) ->
 
 @dataclass(frozen=True)
 class MarketingWriter:
-    """Writes the mails of sequences. `agreed` are the subjects with tracking consent now."""
+    """Writes the mails of sequences.
+
+    `agreed` are the subjects with tracking consent now; `customers` those whom no consent, but the
+    existing-customer exception permits: their footer says that they may object.
+    """
 
     ws: Workspace
     library: Library
     attempt: int
     at: datetime
     agreed: set[str]
+    customers: set[str]
 
     def may_track(self, row: Row[Any]) -> bool:
         """Only if consent to tracking was there when planned, and still is."""
@@ -155,8 +161,10 @@ class MarketingWriter:
             "unsubscribe_url": links.unsubscribe,
             "preferences_url": links.preferences,
             "open_pixel_url": links.pixel,
+            "existing_customer": "yes" if row.subject in self.customers else None,
         }
-        headers = {"List-Unsubscribe": f"<{links.unsubscribe}>", "List-Unsubscribe-Post": ONE_CLICK}
+        mailbox = self.ws.settings.unsubscribe_mailbox
+        headers = list_unsubscribe(links.unsubscribe, links.unsubscribe_token, mailbox)
         return _outgoing(self, row, person, mail, context, Urls(link=links.link), headers)
 
 

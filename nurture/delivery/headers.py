@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from urllib.parse import quote
 
 from nurture.delivery.errors import DeliveryError
 
@@ -33,3 +34,12 @@ def is_single_address(value: str) -> bool:
     if not (at and local and domain and value.isascii() and len(value) <= 254):  # noqa: PLR2004  RFC 5321
         return False
     return not any(character in value for character in ' \t\r\n\0",;:<>()[]\\') and "@" not in local
+
+
+def list_unsubscribe(url: str, token: str, mailbox: str = "") -> dict[str, str]:
+    """Give the two headers of RFC 8058: one https address, and a mailbox where there is one.
+
+    The mail program writes the token into the subject; behind a plus sign of the address it would not fit.
+    """
+    also = f", <mailto:{mailbox}?subject={quote(f'unsubscribe {token}')}>" if mailbox else ""
+    return {"List-Unsubscribe": f"<{url}>{also}", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
-from consent import gate, suppression
+from consent import basis, gate, suppression
 from consent.gate import Ask, Permit, Refusal
 from consent.schema import identity, opt_in_request
 from nurture.delivery import circuit, frequency, switch
@@ -21,8 +21,17 @@ from nurture.delivery.claiming import SUBMIT_LEASE, finish
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.states import Counts, Kind, State
 from nurture.delivery.withheld import Gate, Withheld, withhold
-from nurture.leads import stages
-from nurture.store.tables import authorisation, delivery_attempt, send_batch, send_slot
+from nurture.leads import stages, wordings
+from nurture.store.inserting import chunks
+from nurture.store.tables import (
+    authorisation,
+    delivery_attempt,
+    enrolment,
+    message,
+    send_batch,
+    send_slot,
+    sequence_version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from consent.texts import Scope
     from nurture.delivery.claiming import Claim
     from nurture.delivery.composing import Composed, Letter
     from nurture.delivery.frequency import FrequencyPolicy
@@ -150,10 +160,19 @@ def _marketing(
     barred = stages.barred_among(conn, [one.lead_id for one in letters if one.lead_id is not None])
     open_to_us = [letter for letter in letters if letter.lead_id not in barred]
     held = frequency.take_slots(conn, open_to_us, window, most)
+    allowed = [letter for letter in open_to_us if letter.message_id in held]
+    scopes = scopes_of(conn, ws, claim.purpose or "", [letter.message_id for letter in allowed])
+    customers = wordings.exception_allowed(ws.settings.policies)
     asks = [
-        Ask(letter.subject, claim.purpose or "", ws.settings.controller, letter.public_id)
-        for letter in open_to_us
-        if letter.message_id in held
+        Ask(
+            letter.subject,
+            claim.purpose or "",
+            ws.settings.controller,
+            letter.public_id,
+            scope=scopes.get(letter.message_id),
+            exception=customers and _says_one_may_object(letter),
+        )
+        for letter in allowed
     ]
     answers = {answer.message_id: answer for answer in gate.authorise(conn, asks, at=at)}
     ready: list[Ready] = []
@@ -174,6 +193,30 @@ def _marketing(
         unsent = [item.message_id for item in withheld]
         conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(unsent)))
     return ready, withheld
+
+
+def scopes_of(conn: Connection, ws: Workspace, purpose: str, message_ids: Sequence[int]) -> dict[int, Scope]:
+    """Give the scope of each message whose sequence names one, in the version that its lead is in."""
+    named = sequence_version.c.definition["scope"].as_string()
+    found: dict[int, Scope] = {}
+    for part in chunks(message_ids):
+        query = (
+            select(message.c.id, named.label("scope"))
+            .join(enrolment, enrolment.c.id == message.c.enrolment_id)
+            .join(sequence_version, sequence_version.c.id == enrolment.c.sequence_version_id)
+            .where(message.c.id.in_(part), named.is_not(None))
+        )
+        for row in conn.execute(query).all():
+            wanted = wordings.scope(ws.settings.policies, purpose, row.scope)
+            if wanted is not None:
+                found[row.id] = wanted
+    return found
+
+
+def _says_one_may_object(letter: Letter) -> bool:
+    """Does a mail carry the notice that the existing-customer exception asks for, in both its parts?"""
+    mail = letter.outgoing
+    return mail is not None and basis.carries_notice(mail.text) and basis.carries_notice(mail.html)
 
 
 def _barred(letter: Letter, bar: Bar, stage: str, owner: str) -> Withheld:

@@ -36,7 +36,12 @@ class Links:
     @property
     def unsubscribe(self) -> str:
         """The page that withdraws, and the target of one-click (RFC 8058)."""
-        return f"{self.public_url}/u/{tokens.issue(self.keyring, 'unsubscribe', self.public_id)}"
+        return f"{self.public_url}/u/{self.unsubscribe_token}"
+
+    @property
+    def unsubscribe_token(self) -> str:
+        """What stands in that address, and in the subject of a mail that asks for the same."""
+        return tokens.issue(self.keyring, "unsubscribe", self.public_id)
 
     @property
     def preferences(self) -> str:

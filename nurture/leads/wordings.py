@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from consent import texts
 from nurture.store import definitions
@@ -31,12 +31,24 @@ class Purpose(Part):
     version: int = Field(ge=1)
     about: Texts
     text: Texts
+    covers: dict[Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]{0,39}$")], Texts] = Field(
+        default_factory=dict, description="scopes a sequence may ask for: how the text names each, per language"
+    )
 
 
 class Wordings(Part):
     """The whole file."""
 
+    existing_customer: Literal["off", "on"] = Field(
+        "off", description="may customers be written to without consent, on evidence (s. 7(3) UWG)?"
+    )
     purposes: dict[str, Purpose] = Field(min_length=1)
+
+    @field_validator("existing_customer", mode="before")
+    @classmethod
+    def _switch(cls, value: object) -> object:
+        """YAML 1.1 readers give a bare on and off as true and false."""
+        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
 def load(policies: Path) -> Wordings:
@@ -63,7 +75,25 @@ def versions(settings: Settings) -> list[texts.TextVersion]:
             language=language,
             subject_matter=purpose.about.get(language, ""),
             body=body.format(company=settings.company, about=purpose.about.get(language, "")),
+            covers={scope: words.get(language, "") for scope, words in purpose.covers.items()},
         )
         for name, purpose in load(settings.policies).purposes.items()
         for language, body in purpose.text.items()
     ]
+
+
+def scope(policies: Path, purpose: str, name: str | None) -> texts.Scope | None:
+    """Give the scope that a sequence names; None when it names none.
+
+    One that the file does not know has no words: nobody's consent covers it, and no mail leaves.
+    """
+    if name is None:
+        return None
+    held = load(policies).purposes.get(purpose)
+    words = held.covers.get(name, {}) if held else {}
+    return texts.Scope(name, tuple(word for _, word in sorted(words.items())))
+
+
+def exception_allowed(policies: Path) -> bool:
+    """May mails rest on the existing-customer exception here? Off unless the file says on."""
+    return load(policies).existing_customer == "on"

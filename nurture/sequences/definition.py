@@ -242,6 +242,9 @@ class Sequence(Part):
     name: Name = Field(alias="sequence")
     version: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
     purpose: str = Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$", description="consent that every send is checked against")
+    scope: Name | None = Field(
+        None, description="topic that the wording agreed to must name; one of `covers` in policies/consent.yaml"
+    )
     goal: Condition = Field(description="who reaches it leaves the sequence")
     enrol: Enrol
     also_enrol: list[Enrol] = Field([], description="other ways into the sequence")

@@ -13,6 +13,7 @@ from sqlalchemy import and_, func, literal, or_, select
 
 from consent import gate
 from nurture.delivery.content.notes import Temperature
+from nurture.leads import wordings
 from nurture.sequences.decide import Facts
 from nurture.sequences.definition import BranchStep, EventCondition, Sequence, SignalCondition
 from nurture.store.tables import (
@@ -31,6 +32,7 @@ from nurture.store.tables import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Sequence as Rows
+    from pathlib import Path
 
     from sqlalchemy import ColumnElement, Connection, Row, Select
 
@@ -97,22 +99,31 @@ class Known:
     """What a chunk of due enrolments needs beyond its own rows, asked in sets."""
 
     def __init__(
-        self, conn: Connection, rows: Rows[Row[Any]], pinned: Mapping[int, Sequence], *, controller: str, at: datetime
+        self,
+        conn: Connection,
+        rows: Rows[Row[Any]],
+        pinned: Mapping[int, Sequence],
+        *,
+        policies: Path,
+        controller: str,
+        at: datetime,
     ) -> None:
         """Ask consent, tracking, events and signals for all rows."""
         leads = sorted({row.lead_id for row in rows})
         used = [pinned[version] for version in {row.sequence_version_id for row in rows}]
         wanted = [condition for sequence in used for condition in _conditions(sequence)]
-        by_purpose: dict[str, list[str]] = defaultdict(list)
+        asked: dict[tuple[str, str | None], set[str]] = defaultdict(set)
         for row in rows:
-            by_purpose[pinned[row.sequence_version_id].purpose].append(row.subject)
-        self.consent = {
-            (purpose, subject): answer
-            for purpose, subjects in by_purpose.items()
-            for subject, answer in gate.check(
-                conn, sorted(set(subjects)), purpose=purpose, controller=controller, at=at
-            ).items()
-        }
+            sequence = pinned[row.sequence_version_id]
+            asked[sequence.purpose, sequence.scope].add(row.subject)
+        customers = wordings.exception_allowed(policies)
+        self.consent: dict[tuple[str, str | None, str], int | str] = {}
+        for (purpose, scope), subjects in asked.items():
+            wide = wordings.scope(policies, purpose, scope)
+            given = gate.check(
+                conn, sorted(subjects), purpose=purpose, controller=controller, at=at, scope=wide, exception=customers
+            )
+            self.consent |= {(purpose, scope, subject): answer for subject, answer in given.items()}
         self.tracking = gate.tracking(conn, sorted({row.subject for row in rows}), controller=controller)
         kinds = {c.event.value for c in wanted if isinstance(c, EventCondition) and c.step is None}
         about = {c.event.value for c in wanted if isinstance(c, EventCondition) and c.step is not None}
@@ -133,7 +144,7 @@ class Known:
             owner=row.owner,
             temperature=Temperature(row.temperature or Temperature.COLD),
             tracking=row.subject in self.tracking,
-            consent=self.consent[sequence.purpose, row.subject],
+            consent=self.consent[sequence.purpose, sequence.scope, row.subject],
             step=row.step,
             due_at=row.due_at,
             entered_at=row.entered_at,

@@ -166,7 +166,8 @@ class Planner:
         """Read the frequency policy and the kill switch."""
         self.conn, self.mails, self.at = conn, mails, at
         self.controller, self.zone = ws.settings.controller, ws.settings.tz
-        policy = frequency.load(ws.settings.policies)
+        self.policies = ws.settings.policies
+        policy = frequency.load(self.policies)
         self.frequency_version = policy.version
         self.period = period(policy.marketing, at, self.zone)
         stopped = switch.stopped(conn)
@@ -183,7 +184,7 @@ class Planner:
         """Decide everything that is due for these enrolments, in memory."""
         missing = {row.sequence_version_id for row in rows} - self.pinned.keys()
         self.pinned |= versions(self.conn, missing) if missing else {}
-        known = Known(self.conn, rows, self.pinned, controller=self.controller, at=self.at)
+        known = Known(self.conn, rows, self.pinned, policies=self.policies, controller=self.controller, at=self.at)
         mails = taken(self.conn, {row.lead_id for row in rows}, self.period)
         batch = _Batch()
         for row in rows:

@@ -37,10 +37,15 @@ def person(people: People, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 
 def run(*words: str) -> Result:
     """Type a command."""
+    return invoke("", *words)
+
+
+def invoke(typed: str, *words: str) -> Result:
+    """Type a command, and something on stdin."""
     app = typer.Typer()
     audit.register(app)
     consent.register(app)
-    return CliRunner().invoke(app, words)
+    return CliRunner().invoke(app, words, input=typed)
 
 
 def test_audit_verify_tells_all(person: str, people: People) -> None:
@@ -121,3 +126,50 @@ def test_consent_texts_shows_wordings(person: str) -> None:
 
     assert len(listed) == 5
     assert listed[0]["sha256"] in run("consent", "texts").stdout
+
+
+def test_search_prints_a_number_and_no_address(person: str) -> None:
+    """From stdin or from the argument, in any case of letters; a stranger is an error."""
+    typed = invoke("Kim@FIRMA.example\n", "consent", "search")
+
+    assert (typed.exit_code, typed.stdout) == (0, "1\n")
+    assert run("consent", "search", "kim@firma.example").stdout == "1\n"
+    assert run("consent", "search", "other@firma.example").exit_code == 1
+    assert run("consent", "search", "nobody").exit_code == 64
+
+
+def test_withdraw_by_address_from_stdin(person: str, people: People) -> None:
+    """The same entry as by number, with its route; an unknown address is suppressed instead."""
+    done = invoke("kim@firma.example\n", "consent", "withdraw", "--address", "--route", "crm")
+
+    assert "ledger entry 3" in done.stdout
+    assert people.reason(person) == "withdrawn"
+    assert (
+        "nothing to withdraw"
+        in invoke("new@firma.example\n", "consent", "withdraw", "--address", "--at", "2026-11-23").stdout
+    )
+    shown = json.loads(run("consent", "show", "1", "--json").stdout)
+    assert shown["entries"][-1]["body"]["route"] == "crm"
+    assert people.sign_up("new@firma.example").queued
+    assert invoke("kim@firma.example\n", "consent", "withdraw", "1", "--address").exit_code == 64
+    assert run("consent", "withdraw", "1", "--route", "telepathy").exit_code == 64
+
+
+def test_aging_names_leads(person: str) -> None:
+    """Counts and lead numbers, as of a time."""
+    shown = json.loads(run("consent", "aging", "--json", "--at", "2028-01-01").stdout)
+
+    assert (shown["warned"], shown["stale"], [one["lead"] for one in shown["consents"]]) == (1, 0, [1])
+    assert "0 unused for 12 months, 1 stale" in run("consent", "aging", "--at", "2029-01-01").stdout
+
+
+def test_renew_wants_a_reason_and_a_lead(person: str) -> None:
+    """Who asked, and how; then the confirmation mail follows."""
+    at = ("--at", "2029-01-01")
+
+    assert run("consent", "renew", "1", "--asked", "phone 2028-12-31", *at).stdout == "a confirmation mail follows\n"
+    assert "nothing to do" in run("consent", "renew", "1", "--asked", "phone", *at).stdout
+    assert [run("consent", "renew", *words).exit_code for words in (["1", "--asked", " "], ["2", "--asked", "x"])] == [
+        64,
+        1,
+    ]

@@ -12,6 +12,7 @@ from sqlalchemy import update
 from consent import gate, identity, imported, ledger, replay, rules, suppression, tokens, withdrawal
 from consent.addresses import Address
 from consent.schema import consent_state
+from consent.schema import identity as identities
 from tests.consent.people import NEWSLETTER, OTHER, TRACKING, People
 
 DAY = timedelta(days=1)
@@ -44,6 +45,28 @@ def test_each_standing_has_its_reason(people: People) -> None:
     assert people.reason(barred) == "suppressed"
     assert people.reason(aside) == "stale"
     assert people.reason(gone) == "erased"
+
+
+@pytest.mark.requirement(95)
+def test_restricted_people_get_nothing_until_it_ends(people: People) -> None:
+    """Art. 18: a consent that stands is not used while the data is restricted; the replay watches over it."""
+    subject = people.confirmed()
+    with people.store.write() as conn:
+        body = {"reason": "request", "actor": "operator:kim"}
+        ledger.append(conn, [ledger.Entry("subject.restricted", body, people.at, subject)])
+        conn.execute(update(identities).where(identities.c.subject == subject).values(restricted_at=people.at))
+    assert people.reason(subject) == "restricted"
+
+    permit = ["m" * 26, subject, 1, None]
+    past = {"controller": "default", "channel": "email", "purpose": NEWSLETTER, "lease_until": "x", "permits": [permit]}
+    with people.store.write() as conn:
+        ledger.append(conn, [ledger.Entry("send.authorised", past, people.at)])
+        assert [one.fault for one in replay.replay(conn).listed] == [replay.Fault.RESTRICTED]
+        ledger.append(conn, [ledger.Entry("subject.unrestricted", body, people.at, subject)])
+        conn.execute(update(identities).where(identities.c.subject == subject).values(restricted_at=None))
+    assert people.reason(subject) is None
+    with people.store.read() as conn:
+        assert replay.replay(conn).breaches == 1
 
 
 def test_suppression_for_one_controller_spares_others(people: People) -> None:

@@ -25,6 +25,7 @@ MARKETING: Mapping[str, tuple[str, ...]] = {
     "unsubscribe_url": (),
     "preferences_url": (),
     "open_pixel_url": (),
+    "existing_customer": (),
 }
 CONFIRMATION: Mapping[str, tuple[str, ...]] = {
     "sender": SENDER,
@@ -34,7 +35,7 @@ CONFIRMATION: Mapping[str, tuple[str, ...]] = {
     "source": (),
     "texts": (),
 }
-OPTIONAL = frozenset({"open_pixel_url"})
+OPTIONAL = frozenset({"open_pixel_url", "existing_customer"})
 LONGEST_SUBJECT = 200
 LONGEST_VALUE = 4000
 SCHEMES = frozenset({"http", "https", "mailto"})

@@ -51,6 +51,7 @@ def context(mail: Mail, lead: Mapping[str, str] = FULL, sender: Mapping[str, str
         "unsubscribe_url": f"{SITE}/u/example",
         "preferences_url": f"{SITE}/p/example",
         "open_pixel_url": None,
+        "existing_customer": None,
     }
 
 

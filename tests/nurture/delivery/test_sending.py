@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -215,6 +216,19 @@ def test_one_click_headers_stand_in_every_mail(world: World) -> None:
     headers = provider.mails[0].headers
     assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert headers["List-Unsubscribe"].startswith("<http://127.0.0.1:8321/u/")
+    assert "mailto" not in headers["List-Unsubscribe"]
+
+
+def test_a_mailbox_stands_beside_the_link_when_configured(world: World) -> None:
+    """R44: one https address, and a mailto with the same token; short enough for one line (R47)."""
+    settings = world.ws.settings.model_copy(update={"unsubscribe_mailbox": "weg@musterwerk.example"})
+    world.ws = replace(world.ws, settings=settings)
+    provider = Scripted()
+    world.plan(world.person())
+    send(world, provider)
+    link, box = provider.mails[0].headers["List-Unsubscribe"].split(", ")
+    assert box == f"<mailto:weg@musterwerk.example?subject=unsubscribe%20{link[1:-1].rpartition('/')[2]}>"
+    assert len(link) + len(box) < 200
 
 
 def test_a_mail_that_cannot_be_written_leaves_the_others(world: World) -> None:

@@ -432,3 +432,14 @@ def test_finding_what_is_due_uses_the_partial_index(world: World, at: datetime) 
 
         shown = str(conn.execute(due(["welcome"], at=at, after=(at, 1), limit=100)).all())
     assert "ix_enrolment_due" in shown
+
+
+def test_t43_a_scope_nobody_agreed_to_ends_the_sequence(world: World, at: datetime) -> None:
+    """T43 when planning: the refusal has its reason, no mail is planned, the lead leaves."""
+    world.write(SHORT.replace("purpose: newsletter.product\n", "purpose: newsletter.product\nscope: hydraulics\n"))
+    world.people(1, at)
+
+    counts = world.tick(at)
+
+    assert (counts.planned, dict(counts.withheld)) == (0, {"not_covered": 1})
+    assert world.place() == ("exited", "hello", "not_covered")
