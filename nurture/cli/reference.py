@@ -268,6 +268,7 @@ def pages() -> dict[Path, str]:
     from nurture.handover import payload
     from nurture.scoring.policy import json_schema
     from nurture.sequences import definition
+    from nurture.web import openapi
 
     return {
         FOLDER / "settings.md": settings_page(),
@@ -276,6 +277,7 @@ def pages() -> dict[Path, str]:
         FOLDER / "handover.schema.json": _json(payload.schema()),
         FOLDER / "sequence.schema.json": _json(definition.schema()),
         FOLDER / "scoring.schema.json": _json(json_schema()),
+        FOLDER / "openapi.json": _json(openapi.document()),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nurture.web import clicks, enquiries, hooks, opting_in, plain, sign_up, withdrawing
+from nurture.web import api, clicks, enquiries, hooks, opting_in, plain, sign_up, withdrawing
 from nurture.web.guard import PIXEL, NamedRoute
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ PUBLIC = (
     Public("/", "says what the site is for", plain.home),
     Public("/subscribe", "sign-up form; caps, stamp and honeypot", sign_up.show, sign_up.submit),
     Public("/api/opt-in", "sign-up from the company's own forms; the form's caps", sign_up.wording, sign_up.take),
+    Public("/api/withdraw", "bearer token of the settings; shut without one", None, api.withdraw),
+    Public("/api/openapi.json", "describes the two above; says nothing about anybody", api.describe),
     Public("/confirm/{token}", "random token of one request", opting_in.show, opting_in.confirm),
     Public("/decline/{token}", "random token of one request", None, opting_in.decline),
     Public("/u/{token}", "token bound to unsubscribing; RFC 8058", withdrawing.show, withdrawing.leave),

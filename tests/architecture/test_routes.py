@@ -19,6 +19,8 @@ EXPECTED = {
     "/": {"GET"},
     "/subscribe": {"GET", "POST"},
     "/api/opt-in": {"GET", "POST"},
+    "/api/withdraw": {"POST"},
+    "/api/openapi.json": {"GET"},
     "/confirm/{token}": {"GET", "POST"},
     "/decline/{token}": {"POST"},
     "/u/{token}": {"GET", "POST"},
