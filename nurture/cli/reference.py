@@ -82,6 +82,8 @@ FOLLOWS = {
     "stopped": "asked again after an hour",
     "window": "put off until the window opens",
     "frequency": "put off to the next period",
+    "paused_by_lead": "put off until the pause ends",
+    "frequency_by_lead": "put off to the next week",
     "no_template": "asked again after a day",
 }
 """What a reason of the planner does to the lead in its sequence."""
