@@ -25,6 +25,8 @@ EXPECTED = {
     "/decline/{token}": {"POST"},
     "/u/{token}": {"GET", "POST"},
     "/p/{token}": {"GET", "POST"},
+    "/q/{token}": {"POST"},
+    "/d/{token}": {"GET", "POST"},
     "/c/{token}/{index}": {"GET"},
     "/o/{token}.gif": {"GET"},
     "/hooks/sendgrid": {"POST"},
