@@ -268,6 +268,7 @@ def _json(value: object) -> str:
 def pages() -> dict[Path, str]:
     """Give every generated file with the content it should have."""
     from nurture.handover import payload
+    from nurture.leads import profiling
     from nurture.scoring.policy import json_schema
     from nurture.sequences import definition
     from nurture.web import openapi
@@ -279,6 +280,7 @@ def pages() -> dict[Path, str]:
         FOLDER / "handover.schema.json": _json(payload.schema()),
         FOLDER / "sequence.schema.json": _json(definition.schema()),
         FOLDER / "scoring.schema.json": _json(json_schema()),
+        FOLDER / "profiling.schema.json": _json(profiling.json_schema()),
         FOLDER / "openapi.json": _json(openapi.document()),
     }
 

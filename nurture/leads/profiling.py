@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
 from sqlalchemy import select
+from typing_extensions import TypedDict
 
 from consent import identity
 from nurture.leads import register
@@ -39,8 +40,6 @@ SKIPPED = "profile_skipped_"
 LONGEST = 120
 """Characters of an answer."""
 
-Texts = dict[Annotated[str, StringConstraints(pattern="^(de|en)$")], str]
-"""By language; both have to be there."""
 Name = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]{0,31}$")]
 Answerable = Literal["first_name", "last_name", "company", "job_title"]
 """What a text question may fill: details of the person."""
@@ -48,16 +47,20 @@ KNOWN_BY = {"job_title": "role"}
 """A fact of the lead that answers a question as well."""
 
 
+class Texts(TypedDict):
+    """A text in both languages."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # pydantic reads it here
+
+    de: str
+    en: str
+
+
 class _Asked(Part):
     """What all questions have. None of them can be made mandatory: there is no such key."""
 
     id: Name
     ask: Texts
-
-    @field_validator("ask")
-    @classmethod
-    def _both(cls, value: Texts) -> Texts:
-        return both(value)
 
 
 class TextQuestion(_Asked):
@@ -106,11 +109,6 @@ class Profiling(Part):
     why: Texts
     questions: tuple[Annotated[Question, Field(discriminator="kind")], ...] = Field(max_length=12)
 
-    @field_validator("why")
-    @classmethod
-    def _both(cls, value: Texts) -> Texts:
-        return both(value)
-
     @field_validator("rest")
     @classmethod
     def _a_visit(cls, value: timedelta) -> timedelta:
@@ -128,14 +126,6 @@ class Profiling(Part):
             message = "two questions have the same id or ask for the same thing"
             raise ValueError(message)
         return value
-
-
-def both(value: Texts) -> Texts:
-    """Give the texts back; raises ValueError where a language is missing."""
-    if value.keys() != {"de", "en"}:
-        message = "must be written in de and en"
-        raise ValueError(message)
-    return value
 
 
 def load(policies: Path) -> Profiling:
