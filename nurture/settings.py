@@ -30,7 +30,11 @@ def default_home() -> Path:
     return Path(os.environ.get("NURTURE_HOME", ".nurture")).resolve()
 
 
-SECRETS = {"sendgrid_api_key", "smtp_password", "handover_secret"}
+SECRETS = {"sendgrid_api_key", "smtp_password", "handover_secret", "api_token"}
+
+
+SHORTEST_TOKEN = 32
+"""Characters of a token that opens a door to everybody's consents."""
 
 
 CHECKPOINT_TARGET = re.compile(r"mail:\S+@\S+|dir:/.+|git:/[^#]+(#[\w./-]+)?|rfc3161:(https|http)://\S+")
@@ -115,6 +119,10 @@ class Settings(BaseSettings):
     evidence_ip: Literal["full", "truncated", "none"] = Field(
         "full", description="how IP addresses enter consent evidence"
     )
+    api_token: SecretStr | None = Field(
+        None, description="secret; bearer token for POST /api/withdraw, which is shut without one"
+    )
+    api_token_file: Path | None = Field(None, description="file holding the token")
     prefect_port: int = Field(4321, ge=1, le=65535, description="port of the local Prefect server")
     worker_limit: int = Field(2, ge=1, le=64, description="flow runs at once on this machine")
 
@@ -174,6 +182,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _complete(self) -> Settings:
+        token = self.secret("api_token")
+        if token is not None and len(token) < SHORTEST_TOKEN:
+            message = f"api_token is too easy to guess; use {SHORTEST_TOKEN} random characters or more"
+            raise ValueError(message)
         if self.provider == "smtp" and not self.smtp_host:
             message = "provider smtp needs smtp_host"
             raise ValueError(message)

@@ -83,6 +83,8 @@ FOLLOWS = {
     "stopped": "asked again after an hour",
     "window": "put off until the window opens",
     "frequency": "put off to the next period",
+    "paused_by_lead": "put off until the pause ends",
+    "frequency_by_lead": "put off to the next week",
     "no_template": "asked again after a day",
 }
 """What a reason of the planner does to the lead in its sequence."""
@@ -268,9 +270,11 @@ def pages() -> dict[Path, str]:
     """Give every generated file with the content it should have."""
     from nurture.audit import shape
     from nurture.handover import payload
+    from nurture.leads import profiling
     from nurture.leads.rights import model
     from nurture.scoring.policy import json_schema
     from nurture.sequences import definition
+    from nurture.web import openapi
 
     return {
         FOLDER / "settings.md": settings_page(),
@@ -281,6 +285,8 @@ def pages() -> dict[Path, str]:
         FOLDER / "personal-record.schema.json": _json(model.schema()),
         FOLDER / "sequence.schema.json": _json(definition.schema()),
         FOLDER / "scoring.schema.json": _json(json_schema()),
+        FOLDER / "profiling.schema.json": _json(profiling.json_schema()),
+        FOLDER / "openapi.json": _json(openapi.document()),
     }
 
 

@@ -1,7 +1,11 @@
-"""How many mails may one person get? Reads policies/frequency.yaml and counts and takes slots."""
+"""How many mails may one person get? Reads policies/frequency.yaml and counts and takes slots.
+
+The cap of the policy holds for everybody; what a person chose can only lower it (nurture/leads/preferences.py).
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,14 +18,14 @@ from nurture.delivery.queue import insert_missing
 from nurture.store.tables import send_slot
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
 
     from nurture.delivery.composing import Letter
+    from nurture.leads.preferences import Choice
 
 CHUNK = 1000
 
@@ -70,40 +74,80 @@ def load(policies: Path) -> FrequencyPolicy:
         raise DeliveryError(f"{path.name}:1: {where}: {first['msg']}") from error
 
 
-def used(conn: Connection, lead_ids: Collection[int], window: str) -> dict[int, int]:
-    """How many slots has each of these leads taken in this window? Leads without one are left out."""
+def used(conn: Connection, lead_ids: Collection[int], windows: Collection[str]) -> dict[int, int]:
+    """How many slots has each of these leads taken in these windows? Leads without one are left out."""
     found: dict[int, int] = {}
     ids = sorted(lead_ids)
     for start in range(0, len(ids), CHUNK):
         # Served by the primary key (lead_id, window, slot).
         query = (
             select(send_slot.c.lead_id, func.count())
-            .where(send_slot.c.lead_id.in_(ids[start : start + CHUNK]), send_slot.c.window == window)
+            .where(send_slot.c.lead_id.in_(ids[start : start + CHUNK]), send_slot.c.window.in_(sorted(windows)))
             .group_by(send_slot.c.lead_id)
         )
         found.update({row[0]: row[1] for row in conn.execute(query)})
     return found
 
 
-def take_slots(conn: Connection, letters: Sequence[Letter], window: str, most: int) -> set[int]:
+def weeks(at: datetime, zone: ZoneInfo, count: int) -> tuple[datetime, datetime]:
+    """Give the begin of the first and the end of the last of `count` calendar weeks, the last holding `at`; UTC."""
+    today = at.astimezone(zone).date()
+    monday = today - timedelta(days=today.weekday())
+    edges = (monday - timedelta(weeks=count - 1), monday + timedelta(weeks=1))
+    first, last = (datetime.combine(day, time(0), zone).astimezone(UTC) for day in edges)
+    return first, last
+
+
+def windows(cap: Cap, at: datetime, zone: ZoneInfo, count: int) -> tuple[str, ...]:
+    """Name all windows of the cap in `count` calendar weeks up to and with the present window, oldest first."""
+    first = weeks(at, zone, count)[0].astimezone(zone).date()
+    days = (at.astimezone(zone).date() - first).days
+    noons = (datetime.combine(first + timedelta(days=day), time(12), zone) for day in range(days + 1))
+    return tuple(dict.fromkeys(cap.window(noon, zone) for noon in noons))
+
+
+def chosen(
+    conn: Connection, choices: Mapping[int, Choice], cap: Cap, *, at: datetime, zone: ZoneInfo
+) -> dict[int, int]:
+    """How many slots of the present window may these leads hold by their own choice, by lead?
+
+    What they got in the earlier windows of their span is taken off. Leads that chose nothing are left out.
+    """
+    left: dict[int, int] = {}
+    for pace in {choice.pace for choice in choices.values() if choice.pace is not None}:
+        most, span = pace
+        mine = [lead_id for lead_id, choice in choices.items() if choice.pace == pace]
+        before = used(conn, mine, windows(cap, at, zone, span)[:-1])
+        left |= {lead_id: max(0, most - before.get(lead_id, 0)) for lead_id in mine}
+    return left
+
+
+def take_slots(
+    conn: Connection, letters: Sequence[Letter], window: str, most: int, *, own: Mapping[int, int] | None = None
+) -> set[int]:
     """Give the message ids that hold one of their lead's slots in this window, taking free ones.
 
     Two workers collide on the primary key (lead, window, slot) instead of both counting. A message that
-    kept a slot of an earlier window (its first try was refused last week) gives it back first.
+    kept a slot of an earlier window (its first try was refused last week) gives it back first. `own` lowers
+    `most` for the leads it names, and takes back slots above that.
     """
+    lower = {lead_id: few for lead_id, few in (own or {}).items() if few < most}
     ids = [letter.message_id for letter in letters]
     conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(ids), send_slot.c.window != window))
     # In order of the lead, so that two workers that want the same leads do not wait for each other.
     waiting = sorted(
         (letter for letter in letters if letter.lead_id is not None), key=lambda one: (one.lead_id, one.message_id)
     )
+    for lead_id, few in lower.items():
+        mine = [letter.message_id for letter in letters if letter.lead_id == lead_id]
+        conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(mine), send_slot.c.slot > few))
     query = select(send_slot.c.message_id).where(send_slot.c.message_id.in_(ids), send_slot.c.window == window)
     held = set(conn.execute(query).scalars())
     for slot in range(1, most + 1):
         rows = [
             {"lead_id": letter.lead_id, "window": window, "slot": slot, "message_id": letter.message_id}
             for letter in waiting
-            if letter.message_id not in held
+            if letter.message_id not in held and slot <= lower.get(letter.lead_id or 0, most)
         ]
         if not rows:
             break

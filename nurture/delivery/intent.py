@@ -1,7 +1,7 @@
 """May these mails leave, now? The one transaction that decides it, with authority.
 
 Everything that speaks for or against a mail is read here again: expiry, kill switch, circuit,
-whose lead it is, frequency cap, consent, suppression, tracking. What is allowed is written down
+whose lead it is, what the person chose, frequency cap, consent, suppression, tracking. What is allowed is written down
 (authorisation, attempt) before a single byte goes out; what is not leaves the batch with its reason.
 """
 
@@ -21,7 +21,7 @@ from nurture.delivery.claiming import SUBMIT_LEASE, finish
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.states import Counts, Kind, State
 from nurture.delivery.withheld import Gate, Withheld, withhold
-from nurture.leads import stages, wordings
+from nurture.leads import preferences, stages, wordings
 from nurture.store.inserting import chunks
 from nurture.store.tables import (
     authorisation,
@@ -36,14 +36,16 @@ from nurture.store.tables import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
 
     from consent.texts import Scope
     from nurture.delivery.claiming import Claim
     from nurture.delivery.composing import Composed, Letter
-    from nurture.delivery.frequency import FrequencyPolicy
+    from nurture.delivery.frequency import Cap, FrequencyPolicy
     from nurture.delivery.provider import Outgoing
+    from nurture.leads.preferences import Choice
     from nurture.leads.stages import Bar
     from nurture.store.workspace import Workspace
 
@@ -152,14 +154,20 @@ def _marketing(
     policy: FrequencyPolicy,
     at: datetime,
 ) -> tuple[list[Ready], list[Withheld]]:
-    """Ask whose lead it is, then the cap, then the consent gate: the ledger authorises nothing the others forbid.
+    """Ask whose lead it is, what the person chose, then the cap, then the consent gate.
 
-    The send window is not asked again: `not_after` bounds how late a mail may leave.
+    The ledger authorises nothing the others forbid. The send window is not asked again: `not_after`
+    bounds how late a mail may leave.
     """
-    most, window = policy.marketing.most, policy.marketing.window(at, ws.settings.tz)
+    cap, zone = policy.marketing, ws.settings.tz
+    most, window = cap.most, cap.window(at, zone)
     barred = stages.barred_among(conn, [one.lead_id for one in letters if one.lead_id is not None])
-    open_to_us = [letter for letter in letters if letter.lead_id not in barred]
-    held = frequency.take_slots(conn, open_to_us, window, most)
+    choices = preferences.of(conn, [letter.subject for letter in letters])
+    free = [letter for letter in letters if letter.lead_id not in barred]
+    resting = [letter for letter in free if _choice(choices, letter).pauses(at)]
+    open_to_us = [letter for letter in free if not _choice(choices, letter).pauses(at)]
+    own = _chosen(conn, open_to_us, choices, cap, at, zone)
+    held = frequency.take_slots(conn, open_to_us, window, most, own=own)
     allowed = [letter for letter in open_to_us if letter.message_id in held]
     scopes = scopes_of(conn, ws, claim.purpose or "", [letter.message_id for letter in allowed])
     customers = wordings.exception_allowed(ws.settings.policies)
@@ -178,14 +186,18 @@ def _marketing(
     ready: list[Ready] = []
     versions = {"frequency": policy.version}
     withheld = [_barred(letter, *barred[letter.lead_id]) for letter in letters if letter.lead_id in barred]
+    withheld += [_resting(letter, choices[letter.subject], versions) for letter in resting]
     for letter in open_to_us:
         answer = answers.get(letter.public_id)
         if isinstance(answer, Permit):
             ready.append(Ready(letter.message_id, _final(letter, answer), answer))
             continue
-        reason = str(answer.reason) if isinstance(answer, Refusal) else "frequency_cap"
+        few = own.get(letter.lead_id or 0, most)
+        capped = preferences.SLOWED if few < most else "frequency_cap"
+        reason = str(answer.reason) if isinstance(answer, Refusal) else capped
         gates = [*PASSED, Gate("content", passed=True), Gate("stage", passed=True)]
-        gates.append(Gate("frequency", passed=letter.message_id in held, detail=f"{most} in {window}"))
+        limit = f"{few} in {window}, chosen" if few < most else f"{most} in {window}"
+        gates.append(Gate("frequency", passed=letter.message_id in held, detail=limit))
         if isinstance(answer, Refusal):
             gates.append(Gate("consent", passed=False, detail=reason))
         withheld.append(Withheld(letter.message_id, State.SUPPRESSED, reason, tuple(gates), versions))
@@ -217,6 +229,33 @@ def _says_one_may_object(letter: Letter) -> bool:
     """Does a mail carry the notice that the existing-customer exception asks for, in both its parts?"""
     mail = letter.outgoing
     return mail is not None and basis.carries_notice(mail.text) and basis.carries_notice(mail.html)
+
+
+def _choice(choices: dict[str, Choice], letter: Letter) -> Choice:
+    return choices.get(letter.subject, preferences.NONE)
+
+
+def _chosen(
+    conn: Connection,
+    letters: Sequence[Letter],
+    choices: dict[str, Choice],
+    cap: Cap,
+    at: datetime,
+    zone: ZoneInfo,
+) -> dict[int, int]:
+    """How many mails may these leads still get in the present window by their own choice?"""
+    mine = {
+        letter.lead_id: choices[letter.subject]
+        for letter in letters
+        if letter.lead_id is not None and letter.subject in choices
+    }
+    return frequency.chosen(conn, mine, cap, at=at, zone=zone) if mine else {}
+
+
+def _resting(letter: Letter, choice: Choice, versions: dict[str, int]) -> Withheld:
+    gates = [*PASSED, Gate("content", passed=True), Gate("stage", passed=True)]
+    gates.append(Gate("pause", passed=False, detail=f"until {choice.paused_until:%Y-%m-%d %H:%M}Z"))
+    return Withheld(letter.message_id, State.SUPPRESSED, preferences.PAUSED, tuple(gates), versions)
 
 
 def _barred(letter: Letter, bar: Bar, stage: str, owner: str) -> Withheld:

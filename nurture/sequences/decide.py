@@ -9,6 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nurture.delivery.content.notes import Temperature  # noqa: TC001  dataclass
+from nurture.leads import preferences
+from nurture.leads.preferences import Choice  # noqa: TC001  dataclass
 from nurture.leads.stages import Bar, barred
 from nurture.sequences.definition import (
     BranchStep,
@@ -52,6 +54,10 @@ class Reason(StrEnum):
     """The send window is closed: put off until it opens."""
     FREQUENCY = "frequency"
     """Enough mails in this period: put off to the first opening of the next."""
+    PAUSED_BY_LEAD = preferences.PAUSED
+    """The person wants no mail before a date: put off until then."""
+    FREQUENCY_BY_LEAD = preferences.SLOWED
+    """The person wants fewer mails than planned: put off to the next week."""
     NO_TEMPLATE = "no_template"
     """No text for this temperature and language: asked again in a day."""
 
@@ -155,6 +161,10 @@ class Facts:
     entered_at: datetime
     taken: int = 0
     """Mails that count against the cap in the present period."""
+    choice: Choice = preferences.NONE
+    """What the person chose; it can only narrow."""
+    taken_of_choice: int = 0
+    """Mails that count against the person's own cap, in its weeks."""
     events: Mapping[str, datetime] = field(default_factory=dict)
     """By kind, when a person last did it."""
     step_events: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
@@ -169,6 +179,8 @@ class Rules:
     most: int
     """Mails in one period of the frequency policy."""
     period_ends: datetime
+    week_ends: datetime
+    """When the weeks that people choose for themselves turn."""
     stopped: Callable[[str], bool]
     """Does the kill switch cover this sequence?"""
     has_text: Callable[[str, str, str, str], bool]
@@ -251,6 +263,7 @@ def _mail(
         Gate("consent", permitted, f"entry {facts.consent}" if permitted else str(facts.consent)),
         Gate("late", not (late and sequence.late.then == "skip"), f"due {facts.due_at:%Y-%m-%d %H:%M}Z"),
         Gate("kill_switch", not rules.stopped(sequence.name)),
+        *_chosen(facts, at),
         Gate("window", opens == at, "" if opens == at else f"opens {opens:%Y-%m-%d %H:%M}Z"),
         Gate("frequency", facts.taken < rules.most, f"{facts.taken} of {rules.most}"),
         Gate("template", has_text, f"{sequence.name}/{step.id}/{facts.temperature}/{facts.language}"),
@@ -268,8 +281,22 @@ def _mail(
         return Withheld(Reason.LATE, Then.SKIPS), gates
     reason, from_then = {
         "kill_switch": (Reason.STOPPED, at + STOPPED_FOR),
+        "pause": (Reason.PAUSED_BY_LEAD, facts.choice.paused_until or at),
+        "pace": (Reason.FREQUENCY_BY_LEAD, rules.week_ends),
         "window": (Reason.WINDOW, at),
         "frequency": (Reason.FREQUENCY, rules.period_ends),
         "template": (Reason.NO_TEMPLATE, at + NO_TEXT_FOR),
     }[closed]
     return Deferred(_opening(window, facts.zone, from_then, country=facts.country), reason), gates
+
+
+def _chosen(facts: Facts, at: datetime) -> tuple[Gate, ...]:
+    """Ask what the person chose; nothing is asked where nothing was chosen."""
+    gates: tuple[Gate, ...] = ()
+    if facts.choice.paused_until is not None:
+        until = facts.choice.paused_until
+        gates += (Gate("pause", not facts.choice.pauses(at), f"until {until:%Y-%m-%d %H:%M}Z"),)
+    if facts.choice.pace is not None:
+        most, weeks = facts.choice.pace
+        gates += (Gate("pace", facts.taken_of_choice < most, f"{facts.taken_of_choice} of {most} in {weeks} weeks"),)
+    return gates

@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import and_, func, literal, or_, select
 
 from consent import gate
+from nurture.delivery import frequency
 from nurture.delivery.content.notes import Temperature
 from nurture.leads import wordings
+from nurture.leads.preferences import Choice
 from nurture.sequences.decide import Facts
 from nurture.sequences.definition import BranchStep, EventCondition, Sequence, SignalCondition
 from nurture.store.tables import (
@@ -21,6 +23,7 @@ from nurture.store.tables import (
     event,
     lead,
     lead_score,
+    mail_preference,
     message,
     message_exception,
     send_batch,
@@ -46,9 +49,10 @@ NOT_SENT = ["suppressed", "expired", "failed_render", "rejected"]
 
 @dataclass(frozen=True)
 class Period:
-    """The present window of the frequency cap, UTC."""
+    """A span that mails are counted in, UTC: the present window of the frequency cap, or a person's own weeks."""
 
-    name: str
+    names: tuple[str, ...]
+    """The windows of the cap that lie in it."""
     starts: datetime
     ends: datetime
 
@@ -58,7 +62,12 @@ def period(cap: Cap, at: datetime, zone: ZoneInfo) -> Period:
     today = at.astimezone(zone).date()
     first, days = (today, 1) if cap.per == "day" else (today - timedelta(days=today.weekday()), 7)
     edges = [datetime.combine(day, time(0), zone).astimezone(UTC) for day in (first, first + timedelta(days=days))]
-    return Period(cap.window(at, zone), edges[0], edges[1])
+    return Period((cap.window(at, zone),), edges[0], edges[1])
+
+
+def own_period(cap: Cap, at: datetime, zone: ZoneInfo, weeks: int) -> Period:
+    """Give the calendar weeks, the present one the last, that a person's own choice is counted in."""
+    return Period(frequency.windows(cap, at, zone, weeks), *frequency.weeks(at, zone, weeks))
 
 
 def due(
@@ -79,8 +88,13 @@ def due(
             e.id, e.lead_id, e.sequence, e.sequence_version_id, e.step, e.occurrence, e.due_at, e.entered_at,
             lead.c.subject, lead.c.language, lead.c.zone, lead.c.country, lead.c.stage, lead.c.owner,
             lead_score.c.temperature, lead_score.c.rules_version,
+            mail_preference.c.paused_until, mail_preference.c.per_week,
         )
-        .select_from(enrolment.join(lead).outerjoin(lead_score, lead_score.c.lead_id == e.lead_id))
+        .select_from(
+            enrolment.join(lead)
+            .outerjoin(lead_score, lead_score.c.lead_id == e.lead_id)
+            .outerjoin(mail_preference, mail_preference.c.subject == lead.c.subject)
+        )
         .where(*conditions)
         .order_by(e.due_at, e.id)
         .limit(limit)
@@ -149,6 +163,7 @@ class Known:
             due_at=row.due_at,
             entered_at=row.entered_at,
             taken=taken,
+            choice=Choice(row.paused_until, row.per_week),
             events=self.events.get(row.lead_id, {}),
             step_events=self.step_events.get(row.id, {}),
             signals=self.signals.get(row.lead_id, {}),
@@ -182,7 +197,7 @@ def taken(conn: Connection, leads: Collection[int], now: Period) -> Counter[int]
     sent = (
         select(send_slot.c.lead_id, func.count().label("mails"))
         .select_from(send_slot.join(message, message.c.id == send_slot.c.message_id))
-        .where(send_slot.c.lead_id.in_(ids), send_slot.c.window == now.name, m.planned_at < now.starts)
+        .where(send_slot.c.lead_id.in_(ids), send_slot.c.window.in_(now.names), m.planned_at < now.starts)
         .group_by(send_slot.c.lead_id)
     )
     counts: Counter[int] = Counter()

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, insert, update
 from nurture.delivery import frequency, switch
 from nurture.delivery.content.library import MailKey
 from nurture.delivery.queue import MailLike, PlannedMessage, environment, queue
+from nurture.leads.preferences import Choice
 from nurture.sequences.decide import (
     Branched,
     Deferred,
@@ -26,7 +27,7 @@ from nurture.sequences.decide import (
 )
 from nurture.sequences.definition import END, Sequence
 from nurture.sequences.enrolling import enrol
-from nurture.sequences.facts import Known, due, period, taken, versions
+from nurture.sequences.facts import Known, due, own_period, period, taken, versions
 from nurture.store.tables import decision as decision_table
 from nurture.store.tables import enrolment
 
@@ -169,11 +170,13 @@ class Planner:
         self.policies = ws.settings.policies
         policy = frequency.load(self.policies)
         self.frequency_version = policy.version
-        self.period = period(policy.marketing, at, self.zone)
+        self.cap = policy.marketing
+        self.period = period(self.cap, at, self.zone)
         stopped = switch.stopped(conn)
         self.rules = Rules(
-            most=policy.marketing.most,
+            most=self.cap.most,
             period_ends=self.period.ends,
+            week_ends=frequency.weeks(at, self.zone, 1)[1],
             stopped=lambda sequence: switch.is_stopped(stopped, sequence),
             has_text=lambda *key: mails.has(MailKey(*key)),
         )
@@ -186,25 +189,40 @@ class Planner:
         self.pinned |= versions(self.conn, missing) if missing else {}
         known = Known(self.conn, rows, self.pinned, policies=self.policies, controller=self.controller, at=self.at)
         mails = taken(self.conn, {row.lead_id for row in rows}, self.period)
+        own = self._taken_of_choice(rows)
         batch = _Batch()
         for row in rows:
-            self._walk(row, known, mails, batch)
+            self._walk(row, known, mails, own, batch)
         self.counts.due += len(rows)
         return batch
 
-    def _walk(self, row: Row[Any], known: Known, mails: Counter[int], batch: _Batch) -> None:
+    def _taken_of_choice(self, rows: Rows[Row[Any]]) -> Counter[int]:
+        """Count the mails of those who chose a pace of their own, each in the weeks of that pace."""
+        spans: dict[int, set[int]] = {}
+        for row in rows:
+            pace = Choice(row.paused_until, row.per_week).pace
+            if pace is not None:
+                spans.setdefault(pace[1], set()).add(row.lead_id)
+        counts: Counter[int] = Counter()
+        for weeks, leads in spans.items():
+            counts += taken(self.conn, leads, own_period(self.cap, self.at, self.zone, weeks))
+        return counts
+
+    def _walk(self, row: Row[Any], known: Known, mails: Counter[int], own: Counter[int], batch: _Batch) -> None:
         """Follow one enrolment step by step until it waits, is put off, or ends."""
         sequence = self.pinned[row.sequence_version_id]
         facts = known.facts(row, sequence, mails[row.lead_id], self.zone)
         place = Place("active", row.step, row.due_at)
         while place.still_due(self.at):
-            facts = replace(facts, step=place.step, due_at=place.due_at, taken=mails[row.lead_id])
+            counted, chosen = mails[row.lead_id], own[row.lead_id]
+            facts = replace(facts, step=place.step, due_at=place.due_at, taken=counted, taken_of_choice=chosen)
             verdict = decide(facts, sequence, self.rules, self.at)
             place = advance(verdict.decision, facts, sequence, self.at)
             self.counts.count(verdict.decision)
             template = None
             if isinstance(verdict.decision, Planned):
                 mails[row.lead_id] += 1
+                own[row.lead_id] += 1
                 planned = self._message(row, facts, sequence, verdict.decision)
                 template = planned.mail.sha256
                 batch.messages.setdefault(self._expires(sequence, verdict.decision), []).append(planned)

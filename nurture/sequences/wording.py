@@ -24,6 +24,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "frequency": ("the lead had enough mails in this period", "der Lead hatte im Zeitraum genug E-Mails"),
     "frequency_cap": ("another mail took the last place of this period while this one waited",
                       "eine andere E-Mail belegte den letzten Platz im Zeitraum, während diese wartete"),
+    "paused_by_lead": ("the person wants no mail before a date they chose",
+                       "die Person möchte bis zu einem selbst gewählten Tag keine E-Mails"),
+    "frequency_by_lead": ("the person wants fewer mails than planned",
+                          "die Person möchte weniger E-Mails als vorgesehen"),
     "no_template": ("there was no text for this temperature and language",
                     "es gab keinen Text für diese Temperatur und Sprache"),
     "no_consent": ("there was no confirmed consent", "es lag keine bestätigte Einwilligung vor"),
@@ -57,6 +61,10 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
                   "weniger E-Mails im Zeitraum, oder eine höhere Grenze in policies/frequency.yaml"),
     "frequency_cap": ("fewer mails in this period, or a higher cap in policies/frequency.yaml",
                       "weniger E-Mails im Zeitraum, oder eine höhere Grenze in policies/frequency.yaml"),
+    "paused_by_lead": ("the end of the pause, or its end by the person on the preferences page",
+                       "das Ende der Pause, oder ihr Abbruch durch die Person auf der Seite Einstellungen"),
+    "frequency_by_lead": ("time, or another choice by the person on the preferences page",
+                          "Abwarten, oder eine andere Wahl der Person auf der Seite Einstellungen"),
     "no_template": ("a mail in templates/ for this temperature and language ('nurture check' lists the gaps)",
                     "eine E-Mail in templates/ für diese Temperatur und Sprache ('nurture check' nennt die Lücken)"),
     "no_consent": ("a confirmed double opt-in for this purpose", "ein bestätigtes Double-Opt-In für diesen Zweck"),
@@ -78,6 +86,8 @@ SKIPPED = (
 )
 AFTERWARDS: Mapping[str, tuple[str, str]] = {
     "frequency_cap": SKIPPED,
+    "paused_by_lead": SKIPPED,
+    "frequency_by_lead": SKIPPED,
     "expired": SKIPPED,
     "with_sales": (
         "the mail is left out and not sent later; the next step follows when sales returns the lead",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nurture.store.workspace import Workspace
     from nurture.tracking.sendgrid_events import Normalised
 
-PERSONAL = ("first_name", "last_name", "salutation", "phone", "company", "job_title", "message")
+PERSONAL = ("first_name", "last_name", "salutation", "phone", "company", "job_title", "product_interest", "message")
 """What a form may tell of a person: sealed under their key, never beside the event."""
 LONGEST = {"message": 4000}
 USUAL = 200

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse
 
+from nurture.leads import profiling
 from nurture.web import edge, evidence
 from nurture.web.brake import Brake
 from nurture.web.guard import Guard
@@ -51,6 +52,7 @@ def create_app(
         workspace=workspace,
         clock=clock,
         pages=Pages(workspace.settings),
+        profiling=profiling.load(workspace.settings.policies),
         wake=wake or Wake(""),
         brake=brake or Brake(),
         trusted=evidence.networks(workspace.settings.trusted_proxies),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from nurture.clock import Clock
+    from nurture.leads.profiling import Profiling
     from nurture.store.workspace import Workspace
     from nurture.web.brake import Brake
     from nurture.web.evidence import Network
@@ -36,6 +37,7 @@ class Edge:
     workspace: Workspace
     clock: Clock
     pages: Pages
+    profiling: Profiling
     wake: Wake
     brake: Brake
     trusted: tuple[Network, ...]

@@ -1,7 +1,9 @@
 """How does somebody ask for a demo, an offer or prices? By a form; it is stored raw as an event.
 
 No sign-up: the data serves this one answer. What follows from it (signal, handover) is decided by
-the flows that read the event.
+the flows that read the event. Beside the address the form asks one thing, the first of
+policies/profiling.yaml: whoever opens it is a stranger, and to look up what is known of an address
+would tell it to anybody who types one.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 
+from nurture.leads import profiling
 from nurture.tracking import intake
 from nurture.web import bodies, edge, evidence, sign_up, stamp
 
@@ -21,8 +24,19 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 FORMS = ("demo_request", "offer_request", "price_request", "whitepaper")
-FIELDS: Mapping[str, int] = {"first_name": 80, "last_name": 80, "company": 120, "phone": 40, "message": 2_000}
-"""Optional fields and their longest length."""
+FIELDS: Mapping[str, int] = {
+    "first_name": 80,
+    "last_name": 80,
+    "company": 120,
+    "job_title": 120,
+    "phone": 40,
+    "product_interest": 40,
+    "message": 2_000,
+}
+"""Optional fields that are taken, also from a form of the company's own, and their longest length."""
+
+
+STRANGER = profiling.Profile({})
 
 
 async def show(request: Request) -> Response:
@@ -86,6 +100,7 @@ def _page(
         form=form,
         fields={name: fields.get(name, "")[:longest] for name, longest in {"address": 254, **FIELDS}.items()},
         limits=FIELDS,
+        question=profiling.upcoming(here.profiling, STRANGER, at=at),
         sure=sign_up.sure(fields),
         stamp=old if keep else stamp.issue(here.workspace.keyring, form, at=at),
         problems=problems,

@@ -30,9 +30,14 @@ LONGEST_TOKEN = 128
 class Recipient:
     """Whom a link belongs to, and which topic the mail it stood in was about."""
 
-    subject: str
+    subject: str | None
+    """None when nothing is kept about them any more: erased, or the mail's row is gone."""
     purpose: str
     language: str | None
+
+
+NOBODY = Recipient(None, MAIN, None)
+"""Who was erased. Their links lead to the same pages as those of somebody who agreed to nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +64,27 @@ def read_token(keyring: Keyring, purpose: str, token: str) -> str | None:
     return tokens.read(keyring, purpose, token) if len(token) <= LONGEST_TOKEN else None
 
 
-def recipient(conn: Connection, public_id: str) -> Recipient | None:
+def token_path(keyring: Keyring, prefix: str, purpose: str, public_id: str) -> str:
+    """Give the path of a page for whoever is behind a public id, such as `/p/<token>`."""
+    return prefix + tokens.issue(keyring, purpose, public_id)
+
+
+def recipient(conn: Connection, public_id: str) -> Recipient:
     """Give the recipient behind a message's public id, or behind a subject's id (unique keys of both).
 
-    Links of old mails work as long as the message row stands; erased people have no links.
+    The id comes out of a token of ours: where nothing is found any more, there was somebody once, and a
+    mail kept for years must still lead to a page that makes sense.
     """
     row = conn.execute(
         select(message.c.subject, message.c.purpose, message.c.language)
         .join(identity, identity.c.subject == message.c.subject)
-        .where(message.c.public_id == public_id)
+        .where(message.c.public_id == public_id, identity.c.address_index.is_not(None))
     ).first()
     if row is not None:
         return Recipient(row.subject, row.purpose or MAIN, row.language)
-    found = conn.execute(select(identity.c.subject).where(identity.c.subject == public_id)).scalar()
-    return None if found is None else Recipient(found, MAIN, None)
+    present = select(identity.c.subject).where(identity.c.subject == public_id, identity.c.address_index.is_not(None))
+    found = conn.execute(present).scalar()
+    return NOBODY if found is None else Recipient(found, MAIN, None)
 
 
 def target(conn: Connection, public_id: str, index: int) -> Target | None:
@@ -106,8 +118,10 @@ def is_web(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
 
 
-def standings(conn: Connection, subject: str, controller: str) -> list[Standing]:
-    """Give what a person agreed to or withdrew by e-mail, the main topics first."""
+def standings(conn: Connection, subject: str | None, controller: str) -> list[Standing]:
+    """Give what a person agreed to or withdrew by e-mail, the main topics first; nothing about nobody."""
+    if subject is None:
+        return []
     found = [
         Standing(one.purpose, one.state is states.State.GIVEN, one.since)
         for one in states.standings(conn, subject, controller=controller)

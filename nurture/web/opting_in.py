@@ -8,8 +8,8 @@ from starlette.exceptions import HTTPException
 
 from consent import opt_in
 from nurture.leads import register
-from nurture.web import bodies, edge, evidence, wake
-from nurture.web.lookups import LONGEST_TOKEN
+from nurture.web import bodies, edge, evidence, profile, wake
+from nurture.web.lookups import LONGEST_TOKEN, token_path
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,7 +60,18 @@ async def confirm(request: Request) -> Response:
     if isinstance(answer, opt_in.AlreadyConfirmed):
         return here.pages.notice(language, "already")
     here.wake.hint(wake.CONSENT_CONFIRMED)
-    return here.pages.notice(language, "confirmed")
+    return await _welcome(here, language, answer.subject)
+
+
+async def _welcome(here: edge.Edge, language: str, subject: str) -> Response:
+    """Say thanks; one question may follow, which nobody has to answer."""
+    question = await here.read(lambda conn: profile.offer(here, conn, subject))
+    return here.pages.answer(
+        "confirmed",
+        language,
+        preferences_path=token_path(here.workspace.keyring, "/p/", "preferences", subject),
+        **profile.shown(here, question, subject),
+    )
 
 
 async def decline(request: Request) -> Response:

@@ -9,7 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nurture.web import clicks, enquiries, hooks, opting_in, plain, sign_up, withdrawing
+from nurture.web import (
+    api,
+    clicks,
+    enquiries,
+    hooks,
+    my_data,
+    opting_in,
+    plain,
+    preferences,
+    profile,
+    sign_up,
+    withdrawing,
+)
 from nurture.web.guard import PIXEL, NamedRoute
 
 if TYPE_CHECKING:
@@ -35,10 +47,14 @@ PUBLIC = (
     Public("/", "says what the site is for", plain.home),
     Public("/subscribe", "sign-up form; caps, stamp and honeypot", sign_up.show, sign_up.submit),
     Public("/api/opt-in", "sign-up from the company's own forms; the form's caps", sign_up.wording, sign_up.take),
+    Public("/api/withdraw", "bearer token of the settings; shut without one", None, api.withdraw),
+    Public("/api/openapi.json", "describes the two above; says nothing about anybody", api.describe),
     Public("/confirm/{token}", "random token of one request", opting_in.show, opting_in.confirm),
     Public("/decline/{token}", "random token of one request", None, opting_in.decline),
     Public("/u/{token}", "token bound to unsubscribing; RFC 8058", withdrawing.show, withdrawing.leave),
-    Public("/p/{token}", "token bound to preferences", withdrawing.preferences, withdrawing.change),
+    Public("/p/{token}", "token bound to preferences", preferences.show, preferences.change),
+    Public("/q/{token}", "token bound to the profile; takes one answer", None, profile.answer),
+    Public("/d/{token}", "token bound to my data; shows kinds, no values", my_data.show, my_data.ask),
     Public("/c/{token}/{index}", "token bound to clicks", clicks.click),
     Public(PIXEL, "token bound to opens; the same picture for all", clicks.pixel),
     Public("/hooks/sendgrid", "signature of the provider", None, hooks.sendgrid),

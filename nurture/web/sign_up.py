@@ -75,7 +75,7 @@ async def show(request: Request) -> Response:
     language = here.pages.language(request)
     source = request.query_params.get("source", "")
     fields = {"source": source if source in SOURCES else "newsletter"}
-    return _page(here, language, await here.read(lambda conn: _offers(here, conn, language)), fields, {})
+    return _page(here, language, await here.read(lambda conn: offered(here, conn, language)), fields, {})
 
 
 async def submit(request: Request) -> Response:
@@ -84,7 +84,7 @@ async def submit(request: Request) -> Response:
     started, at = time.monotonic(), here.now()
     fields = await bodies.form(request)
     language = here.pages.language(request, fields.get("lang"))
-    offers = await here.read(lambda conn: _offers(here, conn, language))
+    offers = await here.read(lambda conn: offered(here, conn, language))
     if not offers:
         return _page(here, language, offers, fields, {})
     address, problems = read_address(here, language, fields)
@@ -194,7 +194,7 @@ async def wording(request: Request) -> Response:
     """Give the wording that a form must show beside its boxes."""
     here = edge.of(request)
     language = here.pages.language(request)
-    offers = await here.read(lambda conn: _offers(here, conn, language))
+    offers = await here.read(lambda conn: offered(here, conn, language))
     told = [
         {"purpose": offer.purpose, "version": offer.version, "body": offer.body, "sha256": offer.sha256}
         for offer in offers
@@ -216,7 +216,7 @@ async def take(request: Request) -> Response:
     read = _read_wish(here, request, asked)
     if isinstance(read, str):
         return JSONResponse({"error": read}, 422)
-    offers = await here.read(lambda conn: _offers(here, conn, read.language))
+    offers = await here.read(lambda conn: offered(here, conn, read.language))
     current = {offer.purpose: offer.sha256 for offer in offers}
     if not set(read.purposes) <= set(current):
         return JSONResponse({"error": "purposes"}, 422)
@@ -297,7 +297,7 @@ async def _rest(here: edge.Edge, started: float) -> None:
     await asyncio.sleep(max(0.0, started + here.answer_floor - time.monotonic()))
 
 
-def _offers(here: edge.Edge, conn: Connection, language: str) -> list[Offer]:
+def offered(here: edge.Edge, conn: Connection, language: str) -> list[Offer]:
     """Give the current wordings, the main one first; none at all when that one is not published."""
     ours = (here.controller, language, EMAIL)
     rows = [row for row in texts.overview(conn) if (row["controller"], row["language"], row["channel"]) == ours]

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from consent import identity
 from tests.nurture.web.visitor import Visitor, forms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
+
+    from nurture.store.workspace import Workspace
 
     Link = Callable[[str, str], str]
     States = Callable[[str], dict[str, str]]
@@ -17,7 +21,6 @@ if TYPE_CHECKING:
     Mailed = Callable[..., str]
 
 NOTHING = {"newsletter.product": "withdrawn", "email.tracking": "withdrawn"}
-EVERYTHING = {"newsletter.product": "given", "email.tracking": "given"}
 
 
 def test_the_page_has_one_button(visitor: Visitor, mailed: Mailed, link: Link, ledger: Ledger) -> None:
@@ -43,11 +46,13 @@ URLENCODED = (b"List-Unsubscribe=One-Click", "application/x-www-form-urlencoded"
 
 
 @pytest.mark.parametrize(("body", "kind"), [MULTIPART, URLENCODED], ids=["multipart", "urlencoded"])
-def test_one_click_withdraws_without_redirect(
+def test_t16_one_click_withdraws_without_redirect(
     visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States, body: bytes, kind: str
 ) -> None:
     path = f"/u/{link('unsubscribe', mailed())}"
+    # No cookie, no referrer, nothing but the body that a mail program sends.
     answer = visitor.call("POST", path, content=body, headers={"content-type": kind})
+    assert not {"cookie", "referer", "origin"} & set(answer.request.headers)
     assert (answer.status_code, states(confirmed)) == (200, NOTHING)
     assert not {"location", "set-cookie"} & set(answer.headers)
 
@@ -112,47 +117,20 @@ def test_each_changed_character_is_refused(visitor: Visitor, mailed: Mailed, lin
     assert "consent.withdrawn" not in ledger()
 
 
-# --- preferences -----------------------------------------------------------------------------
-
-
-def test_preferences_show_what_is_on(visitor: Visitor, mailed: Mailed, link: Link) -> None:
-    page = visitor.get(f"/p/{link('preferences', mailed())}")
-    assert [form.fields["off"] for form in forms(page.text)] == ["newsletter.product", "email.tracking", "*"]
-    assert "anna" not in page.text
-
-
-def test_tracking_switches_off_at_once(
-    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
-) -> None:
-    path = f"/p/{link('preferences', mailed())}"
-    answer = visitor.post(path, {"off": "email.tracking"})
-    assert answer.status_code == 200
-    assert states(confirmed) == {"newsletter.product": "given", "email.tracking": "withdrawn"}
-
-
-def test_nothing_can_be_switched_on(
-    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
-) -> None:
-    path = f"/p/{link('preferences', mailed())}"
-    visitor.post(path, {"off": "email.tracking"})
-    page = visitor.post(path, {"on": "email.tracking", "email.tracking": "yes"})
-    assert (page.status_code, states(confirmed)["email.tracking"]) == (400, "withdrawn")
-    assert "nur mit einer neuen Anmeldung" in page.text
-
-
-def test_all_ends_all(visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States) -> None:
-    visitor.post(f"/p/{link('preferences', mailed())}", {"off": "*"})
-    assert states(confirmed) == NOTHING
-
-
-@pytest.mark.parametrize("off", ["", "unheard.of", "newsletter", "**"])
-def test_an_unknown_purpose_changes_nothing(
-    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States, off: str
-) -> None:
-    answer = visitor.post(f"/p/{link('preferences', mailed())}", {"off": off})
-    assert (answer.status_code, states(confirmed)) == (400, EVERYTHING)
-
-
 def test_a_person_has_links_without_a_message(visitor: Visitor, link: Link, confirmed: str, states: States) -> None:
     visitor.post(f"/u/{link('unsubscribe', confirmed)}", {"List-Unsubscribe": "One-Click"})
     assert states(confirmed) == NOTHING
+
+
+def test_whoever_was_erased_gets_the_usual_answers(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, ready: Workspace, ledger: Ledger, at: datetime
+) -> None:
+    by_mail, by_person = link("unsubscribe", mailed()), link("unsubscribe", confirmed)
+    with ready.store.write() as conn:
+        identity.erase(conn, confirmed, at=at)
+    before = ledger()
+    for token in (by_mail, by_person):
+        assert visitor.get(f"/u/{token}").status_code == 200
+        answer = visitor.post(f"/u/{token}", {"List-Unsubscribe": "One-Click"})
+        assert (answer.status_code, answer.text) == (200, "unsubscribed\n")
+    assert ledger() == before

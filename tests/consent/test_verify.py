@@ -1,0 +1,410 @@
+"""The stand-alone verifier: whatever was changed, left out, added or rolled back in an export is found and named."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select
+
+from consent import canonical, checkpoints, export, ledger, texts, verify
+from consent.checkpoints import Signer
+from consent.ledger import Entry
+from consent.schema import proof_vault
+from consent.verify import Failed, Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from tests.consent.people import People
+
+ORIGIN = "musterwerk.example/consent"
+
+
+class Exporter:
+    """Somebody with the database at hand, who hands out exports."""
+
+    def __init__(self, people: People, folder: Path) -> None:
+        """Work on one ledger, with one key."""
+        self.people = people
+        self.folder = folder
+        self.signer = Signer.load_or_create(folder / "checkpoint_key.json", ORIGIN)
+        self.made = 0
+
+    @property
+    def key(self) -> str:
+        """What the auditor was given."""
+        return str(self.signer.verifier)
+
+    def sign(self) -> str:
+        """Sign what stands; give the note."""
+        with self.people.store.write() as conn:
+            return checkpoints.sign(conn, self.signer, at=self.people.at).note
+
+    def fill(self, count: int) -> None:
+        """Append entries about nobody."""
+        entry = Entry("suppression.added", {"controller": "*", "reason": "import", "count": 1}, self.people.at)
+        with self.people.store.write() as conn:
+            ledger.append(conn, [entry] * count)
+
+    def export(self, *proofs: int) -> Path:
+        """Write a folder with proofs of some entries."""
+        self.made += 1
+        parcel = export.Parcel.begin(self.folder / f"export{self.made}")
+        with self.people.store.read() as conn:
+            newest = checkpoints.latest(conn)
+            assert newest is not None
+            export.write_entries(parcel, export.leaves(conn, newest.size), lambda _leaf: None)
+            export.write_checkpoints(parcel, conn, newest.size, self.key)
+            for seq in proofs:
+                export.write_proof(parcel, seq, checkpoints.tlog_proof(conn, seq), self._disclosed(conn, seq))
+        parcel.close(size=newest.size, root=newest.root.hex(), origin=ORIGIN)
+        return parcel.folder
+
+    def _disclosed(self, conn: Connection, seq: int) -> dict[str, Any]:
+        leaf = ledger.leaf(conn, seq)
+        salt = conn.execute(select(proof_vault.c.salt).where(proof_vault.c.seq == seq)).scalar_one_or_none()
+        shown: dict[str, Any] = {"leaf": leaf.decode()}
+        named = {item["text"] for item in canonical.decode(leaf)["body"].get("purposes", []) if isinstance(item, dict)}
+        shown["wordings"] = [str(one["body"]) for one in texts.overview(conn) if one["sha256"] in named]
+        if salt is not None:
+            from consent import vault  # noqa: PLC0415  only here
+
+            shown |= {"salt": salt.hex(), "evidence": vault.evidence(conn, self.people.keyring, seq)}
+        return shown
+
+
+@pytest.fixture
+def exporter(people: People, tmp_path: Path) -> Exporter:
+    """One person signed up, confirmed, was mailed, left."""
+    subject = people.confirmed()
+    people.ask(subject)
+    people.leave(subject)
+    return Exporter(people, tmp_path)
+
+
+def outcome(folder: Path, **given: str) -> tuple[Outcome, int | None]:
+    """What does the verifier say, and which entry does it name?"""
+    try:
+        verify.verify(folder, **given)
+    except Failed as found:
+        return found.outcome, found.entry
+    return Outcome.OK, None
+
+
+def test_an_export_verifies(exporter: Exporter) -> None:
+    """Every figure of the report."""
+    exporter.sign()
+    exporter.fill(700)
+    exporter.sign()
+
+    report = verify.verify(exporter.export(0, 1, 500), key=exporter.key)
+
+    with exporter.people.store.read() as conn:
+        root = ledger.head(conn).root_hex
+    assert report == verify.Report(ORIGIN, 704, root, checkpoints=2, older=None, authorisations=1, proofs=3)
+
+
+@pytest.mark.parametrize("more", [0, 1, 252, 253, 600])
+def test_an_export_continues_an_older_checkpoint(exporter: Exporter, more: int) -> None:
+    """What the auditor kept from before is shown to be the beginning of this."""
+    old = exporter.sign()
+    exporter.fill(more)
+    exporter.sign()
+
+    assert verify.verify(exporter.export(), key=exporter.key, older=old).older == 4
+
+
+def files(folder: Path) -> list[Path]:
+    """Every file of an export."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_t65_any_changed_byte_is_found(exporter: Exporter) -> None:
+    """T65: each single byte of each file of a small export, changed by one bit: never accepted.
+
+    In entries, tiles, proofs and checkpoints it is told as tampering, and the entry is named.
+    """
+    exporter.sign()
+    folder = exporter.export(0, 1)
+    chance = random.Random(65)  # noqa: S311  a seed, to repeat a failure
+    assert outcome(folder) == (Outcome.OK, None)
+    for path in files(folder):
+        good = path.read_bytes()
+        name = path.relative_to(folder).as_posix()
+        for place in range(len(good)):
+            changed = bytes([good[place] ^ 1 << chance.randrange(8)])
+            path.write_bytes(good[:place] + changed + good[place + 1 :])
+            found, entry = outcome(folder)
+            # What only describes the format of the manifest says nothing.
+            assert found is not Outcome.OK or is_same(name, good, path), f"{name} byte {place}"
+            if name.startswith(("entries", "tile", "checkpoints", "proofs")):
+                assert found is Outcome.TAMPERED, f"{name} byte {place}"
+                assert entry is not None, f"{name} byte {place}"
+        path.write_bytes(good)
+    assert outcome(folder) == (Outcome.OK, None)
+
+
+def is_same(name: str, good: bytes, path: Path) -> bool:
+    """Does the manifest still say the same, but for what only describes the format?"""
+    if name != "manifest.json":
+        return False
+    before, after = json.loads(good), json.loads(path.read_bytes())
+    return all(before[part] == after.get(part) for part in ("size", "root", "origin", "files"))
+
+
+def test_t65_sampled_bytes_of_a_large_export_are_found(exporter: Exporter) -> None:
+    """T65: 1,500 entries with tiles of two levels; in entries and tiles the right entry is named."""
+    exporter.fill(1500)
+    exporter.sign()
+    folder = exporter.export(5)
+    chance = random.Random(66)  # noqa: S311  a seed, to repeat a failure
+    starts = [0]
+    for line in (folder / "entries.jsonl").read_bytes().splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    for _ in range(50):
+        path = chance.choice([one for one in files(folder) if one.name != "manifest.json"])
+        good = path.read_bytes()
+        place = chance.randrange(len(good))
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1 << chance.randrange(8)]) + good[place + 1 :])
+        found, entry = outcome(folder)
+        assert found is not Outcome.OK
+        if path.name == "entries.jsonl":
+            expected = next(number for number, start in enumerate(starts[1:]) if place < start)
+            # A line break that is gone joins two entries; one that is new cuts one: either way it begins here.
+            assert (found, entry) == (Outcome.TAMPERED, expected)
+        if path.parts[-3:-1] == ("tile", "0") or path.parts[-4:-2] == ("tile", "0"):
+            index = int(path.parent.stem) if path.parent.name.endswith(".p") else int(path.stem)
+            assert (found, entry) == (Outcome.TAMPERED, index * 256 + place // 32)
+        path.write_bytes(good)
+
+
+def rewrite(folder: Path, change: Any) -> None:
+    """Change the list of entries, and put the manifest right: who forges an export does that."""
+    lines = (folder / "entries.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "entries.jsonl").write_bytes(b"".join(change(lines)))
+    mend(folder)
+
+
+def mend(folder: Path) -> None:
+    """Make the manifest fit the files."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    there = {one.relative_to(folder).as_posix() for one in files(folder)} - {"manifest.json"}
+    parcel = export.Parcel(folder)
+    for name in there:
+        parcel.add(name)
+    parcel.close(**{name: value for name, value in manifest.items() if name not in {"files", "format"}})
+
+
+FORGERIES: list[tuple[str, Any, int]] = [
+    ("an entry left out", lambda lines: lines[:2] + lines[3:], 2),
+    ("the last entry left out", lambda lines: lines[:-1], 303),
+    ("an entry twice", lambda lines: [*lines[:3], lines[2], *lines[3:]], 3),
+    ("two entries swapped", lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], 1),
+    ("an entry added at the end", lambda lines: [*lines, lines[-1]], 304),
+    ("an empty line", lambda lines: [*lines[:7], b"\n", *lines[7:]], 7),
+    ("a line of 1 MB", lambda lines: [*lines[:7], b"x" * 1_000_000 + b"\n", *lines[7:]], 7),
+]
+
+
+@pytest.mark.parametrize(("what", "change", "entry"), FORGERIES)
+def test_t65_rearranged_entries_are_named(exporter: Exporter, what: str, change: Any, entry: int) -> None:
+    """T65: deleted, inserted, swapped, also where the manifest was put right."""
+    exporter.fill(300)
+    exporter.sign()
+    folder = exporter.export()
+    rewrite(folder, change)
+
+    assert outcome(folder) == (Outcome.TAMPERED, entry), what
+
+
+def test_a_rollback_is_found_by_the_older_checkpoint(exporter: Exporter) -> None:
+    """An export of an earlier state holds in itself; who kept a later checkpoint sees what is gone."""
+    exporter.sign()
+    early = exporter.export()
+    exporter.fill(3)
+    late = exporter.sign()
+
+    assert outcome(early) == (Outcome.OK, None)
+    assert outcome(early, older=late) == (Outcome.TAMPERED, 4)
+
+
+def test_two_histories_are_told(exporter: Exporter, people: People, tmp_path: Path) -> None:
+    """The same key signed another ledger of the same length: one of the two is a lie."""
+    exporter.sign()
+    folder = exporter.export()
+    forged = folder.parent / "forged"
+    shutil.copytree(folder, forged)
+    growth = verify.Growth()
+    growth.add([bytes(32)] * 4)
+    other = verify.TreeHead(ORIGIN, 4, growth.root())
+    note = checkpoints.notes.sign(str(other), ORIGIN, exporter.signer.private)
+
+    assert outcome(folder, older=note) == (Outcome.TAMPERED, None)
+
+
+def test_a_history_that_departs_before_an_older_checkpoint_is_told(exporter: Exporter) -> None:
+    """The entries up to the older checkpoint are not those that it signed."""
+    exporter.fill(10)
+    exporter.sign()
+    folder = exporter.export()
+    other = verify.TreeHead(ORIGIN, 7, bytes(32))
+    note = checkpoints.notes.sign(str(other), ORIGIN, exporter.signer.private)
+
+    assert outcome(folder, older=note) == (Outcome.TAMPERED, 6)
+
+
+def test_every_missing_file_is_incomplete(exporter: Exporter) -> None:
+    """Exit 2, whichever it is."""
+    exporter.fill(300)
+    exporter.sign()
+    folder = exporter.export(1)
+    for path in files(folder):
+        kept = path.read_bytes()
+        path.unlink()
+        assert outcome(folder)[0] is Outcome.INCOMPLETE, path
+        path.write_bytes(kept)
+
+
+@pytest.mark.parametrize("gone", ["tile/0/000", "checkpoints/304.txt"])
+def test_a_file_left_out_of_the_manifest_too_is_missed(exporter: Exporter, gone: str) -> None:
+    """The layout of the tree says which tiles there are; without a checkpoint nothing is proven."""
+    exporter.fill(300)
+    exporter.sign()
+    folder = exporter.export()
+    (folder / gone).unlink()
+    mend(folder)
+
+    assert outcome(folder)[0] is Outcome.INCOMPLETE
+
+
+def test_a_surplus_file_is_told(exporter: Exporter) -> None:
+    """Nothing is smuggled in; what Python itself leaves beside the verifier is no matter."""
+    exporter.sign()
+    folder = exporter.export()
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "verify.pyc").write_bytes(b"x")
+    assert outcome(folder) == (Outcome.OK, None)
+    (folder / "note.txt").write_text("believe me")
+    assert outcome(folder)[0] is Outcome.TAMPERED
+
+
+def test_another_key_is_unknown(exporter: Exporter, tmp_path: Path) -> None:
+    """Exit 3: the auditor's key did not sign this, nor can a mistyped one."""
+    exporter.sign()
+    folder = exporter.export()
+    other = Signer.load_or_create(tmp_path / "other.json", ORIGIN)
+
+    assert outcome(folder, key=str(other.verifier))[0] is Outcome.KEY_UNKNOWN
+    assert outcome(folder, key="mistyped")[0] is Outcome.KEY_UNKNOWN
+
+
+def test_an_export_of_another_ledger_is_told(exporter: Exporter, tmp_path: Path) -> None:
+    """A checkpoint that names another origin than its key."""
+    exporter.sign()
+    folder = exporter.export()
+    head = verify.TreeHead("else.example/consent", 4, bytes(32))
+    (folder / "checkpoints" / "4.txt").write_text(
+        checkpoints.notes.sign(str(head), ORIGIN, exporter.signer.private), "utf-8"
+    )
+
+    assert outcome(folder)[0] is Outcome.TAMPERED
+
+
+def test_a_mail_without_consent_is_named(exporter: Exporter, people: People) -> None:
+    """An authorisation after the withdrawal: the ledger is whole, and says what was done."""
+    with people.store.read() as conn:
+        [sent] = ledger.read(conn, types=["send.authorised"])
+    with people.store.write() as conn:
+        ledger.append(conn, [Entry(sent.type, sent.body, people.at)])
+    exporter.sign()
+
+    assert outcome(exporter.export()) == (Outcome.TAMPERED, 4)
+
+
+SPOILT: list[tuple[str, Any]] = [
+    ("leaf", "{}"),
+    ("wordings", ["Ja zu allem"]),
+    ("evidence", {"ip": "192.0.2.99"}),
+    ("salt", "00" * 32),
+    ("salt", "no hex"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), SPOILT)
+def test_a_forged_disclosure_is_named(exporter: Exporter, name: str, value: Any) -> None:
+    """Wording and evidence that are not what the entry committed to, also with the manifest put right."""
+    exporter.sign()
+    folder = exporter.export(1)
+    shown = json.loads((folder / "proofs" / "1.json").read_text())
+    (folder / "proofs" / "1.json").write_text(json.dumps(shown | {name: value}))
+    mend(folder)
+
+    assert outcome(folder) == (Outcome.TAMPERED, 1)
+
+
+def test_a_proof_of_another_entry_is_named(exporter: Exporter) -> None:
+    """A good proof under another name, and one against a checkpoint that was never exported."""
+    exporter.sign()
+    folder = exporter.export(0, 1)
+    shutil.copy(folder / "proofs" / "0.tlog-proof", folder / "proofs" / "2.tlog-proof")
+    mend(folder)
+    assert outcome(folder) == (Outcome.TAMPERED, 2)
+    (folder / "proofs" / "2.tlog-proof").rename(folder / "proofs" / "no-number.tlog-proof")
+    mend(folder)
+    assert outcome(folder)[0] is Outcome.TAMPERED
+
+
+def test_a_manifest_cannot_name_files_outside(exporter: Exporter) -> None:
+    """It is no way to read the auditor's other files."""
+    exporter.sign()
+    folder = exporter.export()
+    for name in ("../checkpoint_key.json", "/etc/passwd"):
+        text = json.dumps({"files": {name: "00"}})
+        (folder / "manifest.json").write_text(text)
+        assert outcome(folder)[0] is Outcome.TAMPERED
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 7}', "[" * 100_000, '{"files": {"7": 7}}'])
+def test_a_spoilt_manifest_is_told(exporter: Exporter, text: str) -> None:
+    """Whatever it is."""
+    exporter.sign()
+    folder = exporter.export()
+    (folder / "manifest.json").write_text(text)
+
+    assert outcome(folder)[0] is not Outcome.OK
+
+
+def test_the_command_tells_what_it_found(
+    exporter: Exporter, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Exit codes 0, 1, 2, 3 and 64; in words, and as JSON."""
+    old = tmp_path / "old.txt"
+    old.write_text(exporter.sign(), "utf-8")
+    exporter.fill(1)
+    exporter.sign()
+    folder = str(exporter.export())
+    (tmp_path / "key.txt").write_text(exporter.key)
+
+    assert verify.main([folder, "--checkpoint", str(old), "--key", str(tmp_path / "key.txt")]) == 0
+    assert "continues your checkpoint of 4 entries" in capsys.readouterr().out
+    assert verify.main([folder]) == 0
+    assert "compare it with the one you were given" in capsys.readouterr().out
+    assert verify.main([folder, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outcome"] == "ok"
+    assert verify.main([folder, "--key", "x"]) == 3
+    assert "KEY UNKNOWN" in capsys.readouterr().out
+    assert verify.main([str(tmp_path / "nothing")]) == 2
+    assert "INCOMPLETE: manifest.json: it is missing" in capsys.readouterr().out
+    (exporter.folder / "export1" / "public_key.txt").write_text("spoilt")
+    assert verify.main([folder, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["outcome"] == "tampered"
+    for wrong in (["--checkpoint", str(tmp_path / "none"), folder], []):
+        with pytest.raises(SystemExit) as left:
+            verify.main(wrong)
+        assert left.value.code == 64

@@ -1,0 +1,214 @@
+"""Preferences: off at once, on only by a new double opt-in, and choices that only narrow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select
+
+from consent import identity, opt_in, texts
+from consent import ledger as proof
+from consent.schema import opt_in_request
+from nurture.leads import preferences
+from tests.consent import wording
+from tests.nurture.web.visitor import Form, Visitor, forms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    import httpx
+
+    from nurture.store.workspace import Workspace
+
+    Link = Callable[[str, str], str]
+    States = Callable[[str], dict[str, str]]
+    Ledger = Callable[[], list[str]]
+    Mailed = Callable[..., str]
+
+NOTHING = {"newsletter.product": "withdrawn", "email.tracking": "withdrawn"}
+EVERYTHING = {"newsletter.product": "given", "email.tracking": "given"}
+
+
+@pytest.fixture
+def path(mailed: Mailed, link: Link) -> str:
+    """The preferences page of the confirmed person, as a mail links it."""
+    return f"/p/{link('preferences', mailed())}"
+
+
+@pytest.fixture
+def choice(ready: Workspace, confirmed: str) -> Callable[[], preferences.Choice]:
+    """What the confirmed person chose."""
+
+    def read() -> preferences.Choice:
+        with ready.store.read() as conn:
+            return preferences.of(conn, [confirmed]).get(confirmed, preferences.NONE)
+
+    return read
+
+
+def asking(page: httpx.Response, purpose: str) -> Form:
+    """Give the form that asks to switch a purpose on."""
+    [form] = [one for one in forms(page.text) if one.fields.get("on") == purpose]
+    return form
+
+
+# --- purposes ----------------------------------------------------------------------------------
+
+
+def test_preferences_show_what_is_on(visitor: Visitor, path: str) -> None:
+    page = visitor.get(path)
+    offs = [form.fields["off"] for form in forms(page.text) if "off" in form.fields]
+    assert offs == ["newsletter.product", "email.tracking", "*"]
+    assert "anna" not in page.text
+
+
+def test_tracking_switches_off_at_once(visitor: Visitor, path: str, confirmed: str, states: States) -> None:
+    answer = visitor.post(path, {"off": "email.tracking"})
+    assert answer.status_code == 200
+    assert states(confirmed) == {"newsletter.product": "given", "email.tracking": "withdrawn"}
+
+
+def test_all_ends_all(visitor: Visitor, path: str, confirmed: str, states: States) -> None:
+    visitor.post(path, {"off": "*"})
+    assert states(confirmed) == NOTHING
+
+
+@pytest.mark.parametrize("off", ["", "unheard.of", "newsletter", "**"])
+def test_an_unknown_purpose_changes_nothing(
+    visitor: Visitor, path: str, confirmed: str, states: States, off: str
+) -> None:
+    assert visitor.post(path, {"off": off}).status_code == 400
+    assert states(confirmed) == EVERYTHING
+
+
+def test_switching_on_shows_the_wording_and_asks_by_mail(
+    visitor: Visitor, path: str, confirmed: str, states: States, ready: Workspace
+) -> None:
+    visitor.wait(86_400)
+    form = asking(visitor.post(path, {"off": "email.tracking"}), "email.tracking")
+    settings = ready.settings
+    with ready.store.read() as conn:
+        text = texts.current(conn, controller=settings.controller, purpose="email.tracking", language="de")
+    assert text.body in visitor.get(path).text
+    answer = visitor.post(path, form.fields)
+    assert (answer.status_code, "Postfach" in answer.text) == (200, True)
+    assert states(confirmed)["email.tracking"] == "withdrawn"
+    with ready.store.read() as conn:
+        row = conn.execute(select(opt_in_request).order_by(opt_in_request.c.id.desc())).first()
+        secret = opt_in.token(conn, ready.keyring, 2)
+    assert row is not None
+    assert (row.subject, row.source, row.state) == (confirmed, "web.preferences", "requested")
+    visitor.post(f"/confirm/{secret}")
+    assert states(confirmed) == EVERYTHING
+
+
+@pytest.mark.parametrize("given", [{"on": "email.tracking", "wording": "old"}, {"on": "email.tracking"}])
+def test_an_old_wording_is_shown_again(
+    visitor: Visitor, path: str, confirmed: str, states: States, given: dict[str, str], ledger: Ledger
+) -> None:
+    visitor.wait(86_400)
+    visitor.post(path, {"off": "email.tracking"})
+    before = ledger()
+    assert visitor.post(path, given).status_code == 409
+    assert ledger() == before
+
+
+@pytest.mark.parametrize("purpose", ["newsletter.product", "unheard.of", ""])
+def test_only_what_is_off_and_has_a_wording_is_offered(
+    visitor: Visitor, path: str, ledger: Ledger, purpose: str
+) -> None:
+    before = ledger()
+    assert visitor.post(path, {"on": purpose, "wording": "x"}).status_code == 400
+    assert ledger() == before
+
+
+def test_measuring_is_not_offered_without_mails(visitor: Visitor, path: str) -> None:
+    visitor.post(path, {"off": "*"})
+    assert [form.fields["on"] for form in forms(visitor.get(path).text) if "on" in form.fields] == [
+        "newsletter.product"
+    ]
+
+
+def test_a_new_wording_is_what_is_asked_with(visitor: Visitor, path: str, ready: Workspace, at: datetime) -> None:
+    visitor.wait(86_400)
+    visitor.post(path, {"off": "email.tracking"})
+    settings = ready.settings
+    newer = [one for one in wording.standard(settings.controller, settings.company) if one.purpose == "email.tracking"]
+    with ready.store.write() as conn:
+        texts.publish(conn, [replace(one, version=2, body=f"{one.body} Neu.") for one in newer], at=at)
+    visitor.post(path, asking(visitor.get(path), "email.tracking").fields)
+    with ready.store.read() as conn:
+        entries = [one for one in proof.read(conn) if one.type == "consent.requested"]
+    assert entries[-1].body["purposes"][0]["version"] == 2
+
+
+# --- how often, pause --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pace", "per_week"), [("weekly", 1), ("rarely", preferences.RARELY), ("planned", None)])
+def test_a_pace_is_kept(
+    visitor: Visitor, path: str, choice: Callable[[], preferences.Choice], pace: str, per_week: int | None
+) -> None:
+    answer = visitor.post(path, {"pace": pace})
+    assert (answer.status_code, choice().per_week) == (200, per_week)
+    assert f'value="{pace}" checked' in answer.text
+
+
+def test_a_pause_is_kept_shown_and_ended(
+    visitor: Visitor, path: str, choice: Callable[[], preferences.Choice], at: datetime
+) -> None:
+    answer = visitor.post(path, {"pause": "60"})
+    assert choice().paused_until == at + timedelta(days=60)
+    assert "Pause bis 22. Januar 2027" in answer.text
+    ended = visitor.post(path, {"pause": "end"})
+    assert choice().paused_until is None
+    assert "Pause bis" not in ended.text
+
+
+def test_a_pause_over_is_no_longer_shown(visitor: Visitor, path: str) -> None:
+    visitor.post(path, {"pause": "30"})
+    visitor.wait(30 * 86_400)
+    assert "Pause bis" not in visitor.get(path).text
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"pace": "daily"}, {"pause": "365"}, {"pause": ""}, {"pause": "-1"}, {"x": "y"}]
+)
+def test_what_is_not_offered_changes_nothing(
+    visitor: Visitor, path: str, choice: Callable[[], preferences.Choice], fields: dict[str, str]
+) -> None:
+    assert visitor.post(path, fields).status_code == 400
+    assert choice() == preferences.NONE
+
+
+def test_choices_are_no_consent(visitor: Visitor, path: str, ledger: Ledger) -> None:
+    before = ledger()
+    for fields in ({"pace": "rarely"}, {"pause": "90"}, {"pause": "end"}, {"pace": "planned"}):
+        visitor.post(path, fields)
+    assert ledger() == before
+
+
+def test_whoever_gets_no_mail_is_offered_no_pause(visitor: Visitor, path: str) -> None:
+    visitor.post(path, {"off": "*"})
+    assert not {"pace", "pause"} & {name for form in forms(visitor.get(path).text) for name in form.fields}
+
+
+# --- erased ------------------------------------------------------------------------------------
+
+
+def test_nothing_is_shown_of_whoever_was_erased(
+    visitor: Visitor, path: str, link: Link, confirmed: str, ready: Workspace, ledger: Ledger, at: datetime
+) -> None:
+    with ready.store.write() as conn:
+        identity.erase(conn, confirmed, at=at)
+    before = ledger()
+    by_person = visitor.get(f"/p/{link('preferences', confirmed)}")
+    assert "keine Einwilligung" in by_person.text
+    assert [len(forms(answer.text)) for answer in (by_person, visitor.get(path))] == [0, 0]
+    for fields in ({"off": "*"}, {"on": "newsletter.product"}, {"pause": "30"}):
+        assert visitor.post(path, fields).status_code == 200
+    assert ledger() == before
