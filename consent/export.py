@@ -5,6 +5,7 @@
     tile/                the hashes of the tree (C2SP tlog-tiles)
     checkpoints/         <size>.txt, the signed notes, oldest to newest
     public_key.txt       who signed them
+    wordings/            <sha256>.txt, what people agreed to, word by word
     proofs/              <seq>.tlog-proof and <seq>.json for each consent that is disclosed
     consent/             the verifier: python -m consent.verify . (needs Python and `cryptography` only)
 
@@ -20,10 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import distinct, select
 
 from consent import ConsentError, layout, merkle
-from consent.schema import checkpoint, ledger_entry
+from consent.schema import checkpoint, consent_text, ledger_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -133,6 +134,12 @@ def write_checkpoints(parcel: Parcel, conn: Connection, size: int, public_key: s
         count += 1
     parcel.write("public_key.txt", f"{public_key.strip()}\n".encode())
     return count
+
+
+def write_wordings(parcel: Parcel, conn: Connection) -> None:
+    """Write every published wording under its hash, which is how entries name it."""
+    for row in conn.execute(select(distinct(consent_text.c.sha256), consent_text.c.body)):
+        parcel.write(f"wordings/{row.sha256}.txt", row.body.encode())
 
 
 def write_proof(parcel: Parcel, seq: int, proof: str, told: Mapping[str, Any]) -> None:

@@ -33,6 +33,7 @@ ENTRIES = "entries.jsonl"
 KEY = "public_key.txt"
 CHECKPOINTS = "checkpoints"
 PROOFS = "proofs"
+WORDINGS = "wordings"
 USAGE = 64
 
 
@@ -247,7 +248,7 @@ def _older(check: _Check, note: str | None, newest: int) -> int | None:
 
 def _entries(check: _Check, size: int) -> tuple[Growth, rules.Replay]:
     """Let the tree grow from the entries; compare tiles and roots on the way; judge every authorisation."""
-    growth, state = Growth(), rules.Ledger()
+    growth, state = Growth(), rules.Ledger(_wordings(check))
     for line in _lines(check.folder / ENTRIES):
         seq = growth.size
         if seq == size:
@@ -266,6 +267,19 @@ def _entries(check: _Check, size: int) -> tuple[Growth, rules.Replay]:
     if growth.size < size:
         raise Failed(Outcome.TAMPERED, f"entry {growth.size}: it is missing", growth.size)
     return growth, state.result()
+
+
+def _wordings(check: _Check) -> dict[str, str]:
+    """Give what people agreed to, by its hash, which is its name."""
+    found = {}
+    for name in check.manifest:
+        if name.startswith(f"{WORDINGS}/"):
+            text = _read(check.folder, name)
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            if name != f"{WORDINGS}/{digest}.txt":
+                raise Failed(Outcome.TAMPERED, f"{name}: it is another wording")
+            found[digest] = text
+    return found
 
 
 def _lines(file: Path) -> Iterator[bytes]:

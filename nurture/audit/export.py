@@ -114,6 +114,7 @@ def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
             parcel, _counted(export.leaves(conn, signed.size), signed.size, order), partial(_feed, held)
         )
         export.write_checkpoints(parcel, conn, signed.size, str(signer.verifier))
+        export.write_wordings(parcel, conn)
         held.close_book(scope)
         verified, verdict = _verify(conn, same=root == signed.root, language=order.language)
         book = Book(conn, ws, held, scope, signed.size)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from consent import canonical, checkpoints, export, ledger, texts, verify
+from consent import canonical, checkpoints, export, ledger, notes, texts, verify
 from consent.checkpoints import Signer
 from consent.ledger import Entry
+from consent.merkle import Growth
 from consent.schema import proof_vault
+from consent.treeheads import TreeHead
 from consent.verify import Failed, Outcome
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class Exporter:
             assert newest is not None
             export.write_entries(parcel, export.leaves(conn, newest.size), lambda _leaf: None)
             export.write_checkpoints(parcel, conn, newest.size, self.key)
+            export.write_wordings(parcel, conn)
             for seq in proofs:
                 export.write_proof(parcel, seq, checkpoints.tlog_proof(conn, seq), self._disclosed(conn, seq))
         parcel.close(size=newest.size, root=newest.root.hex(), origin=ORIGIN)
@@ -240,10 +243,10 @@ def test_two_histories_are_told(exporter: Exporter, people: People, tmp_path: Pa
     folder = exporter.export()
     forged = folder.parent / "forged"
     shutil.copytree(folder, forged)
-    growth = verify.Growth()
+    growth = Growth()
     growth.add([bytes(32)] * 4)
-    other = verify.TreeHead(ORIGIN, 4, growth.root())
-    note = checkpoints.notes.sign(str(other), ORIGIN, exporter.signer.private)
+    other = TreeHead(ORIGIN, 4, growth.root())
+    note = notes.sign(str(other), ORIGIN, exporter.signer.private)
 
     assert outcome(folder, older=note) == (Outcome.TAMPERED, None)
 
@@ -253,8 +256,8 @@ def test_a_history_that_departs_before_an_older_checkpoint_is_told(exporter: Exp
     exporter.fill(10)
     exporter.sign()
     folder = exporter.export()
-    other = verify.TreeHead(ORIGIN, 7, bytes(32))
-    note = checkpoints.notes.sign(str(other), ORIGIN, exporter.signer.private)
+    other = TreeHead(ORIGIN, 7, bytes(32))
+    note = notes.sign(str(other), ORIGIN, exporter.signer.private)
 
     assert outcome(folder, older=note) == (Outcome.TAMPERED, 6)
 
@@ -308,10 +311,8 @@ def test_an_export_of_another_ledger_is_told(exporter: Exporter, tmp_path: Path)
     """A checkpoint that names another origin than its key."""
     exporter.sign()
     folder = exporter.export()
-    head = verify.TreeHead("else.example/consent", 4, bytes(32))
-    (folder / "checkpoints" / "4.txt").write_text(
-        checkpoints.notes.sign(str(head), ORIGIN, exporter.signer.private), "utf-8"
-    )
+    head = TreeHead("else.example/consent", 4, bytes(32))
+    (folder / "checkpoints" / "4.txt").write_text(notes.sign(str(head), ORIGIN, exporter.signer.private), "utf-8")
 
     assert outcome(folder)[0] is Outcome.TAMPERED
 
@@ -325,6 +326,32 @@ def test_a_mail_without_consent_is_named(exporter: Exporter, people: People) -> 
     exporter.sign()
 
     assert outcome(exporter.export()) == (Outcome.TAMPERED, 4)
+
+
+@pytest.mark.parametrize(("words", "found"), [("Musterwerk", Outcome.OK), ("Waschmaschinen", Outcome.TAMPERED)])
+def test_a_wording_must_name_the_scope_of_a_mail(people: People, tmp_path: Path, words: str, found: Outcome) -> None:
+    """T43: what a permit says it covers is looked up in the wording whose hash the consent entry holds."""
+    subject = people.confirmed()
+    people.ask(subject)
+    with people.store.write() as conn:
+        [sent] = ledger.read(conn, types=["send.authorised"])
+        body = {**sent.body, "scope": {"name": "line", "words": [words]}}
+        ledger.append(conn, [Entry(sent.type, body, people.at)])
+    exporter = Exporter(people, tmp_path)
+    exporter.sign()
+
+    assert outcome(exporter.export())[0] is found
+
+
+def test_a_changed_wording_is_told(exporter: Exporter) -> None:
+    """Also with the manifest put right: its name is its hash."""
+    exporter.sign()
+    folder = exporter.export()
+    for path in (folder / "wordings").iterdir():
+        path.write_bytes(path.read_bytes() + b" und zu allem anderen")
+    mend(folder)
+
+    assert outcome(folder)[0] is Outcome.TAMPERED
 
 
 SPOILT: list[tuple[str, Any]] = [
