@@ -23,7 +23,7 @@ LONGEST_ACTOR = 64
 
 def add_verbs(verbs: typer.Typer) -> None:
     """Add the verbs of `nurture lead` that serve a person's rights."""
-    for verb in (find, list_, export, erase, restrict, unrestrict, object_, merge, request, requests):
+    for verb in (find, list_, export, erase, restrict, unrestrict, object_, merge, request, requests, retention):
         verbs.command(verb.__name__.rstrip("_"))(verb)
 
 
@@ -287,6 +287,26 @@ def requests(json: Json = False) -> None:
         return
     rows = [(one.request_id, one.lead, one.kind, f"{one.due_at.astimezone(zone):%d.%m.%Y %H:%M}") for one in found]
     table("", ["request", "lead", "kind", "answer before"], rows)
+
+
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    at: At = None,
+    json: Json = False,
+) -> None:
+    """Drop what is older than policies/retention.yaml says, as the nightly run does; counts by class.
+
+    Example: nurture lead retention --dry-run --json.
+    """
+    from nurture.leads.rights import retention as spans
+    from nurture.store.workspace import open_workspace
+
+    with open_workspace() as workspace:
+        counts = (spans.overview if dry_run else spans.run)(workspace, at=moment(at))
+    if json:
+        print_json(counts)
+        return
+    table("Would go" if dry_run else "Gone", ["class", "count"], sorted(counts.items()))
 
 
 def actor(by: str) -> str:
