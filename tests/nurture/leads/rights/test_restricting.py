@@ -1,4 +1,4 @@
-"""Does a restriction or an objection stop mail, profile and handover at once?"""
+"""Does a restriction or an objection stop mail, profile and handover at once? (R32)"""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ from tests.nurture.leads.rights.life import ADDRESS, Life
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-pytestmark = pytest.mark.requirement(32)
 
 
 def change(life: Life, lead_id: int, what: Callable[..., bool]) -> bool:

@@ -46,7 +46,6 @@ def test_month_of_an_answer_ends_with_the_day_of_that_number(received: datetime,
     assert dates.month_later(received, BERLIN) == due
 
 
-@pytest.mark.requirement(25)
 @pytest.mark.parametrize(
     ("ended", "until"),
     [
@@ -56,7 +55,7 @@ def test_month_of_an_answer_ends_with_the_day_of_that_number(received: datetime,
     ],
 )
 def test_third_calendar_year_is_counted_in_the_legal_zone(ended: datetime, until: datetime) -> None:
-    """The hour around New Year decides about a whole year."""
+    """The hour around New Year decides about a whole year (R25)."""
     assert dates.end_of_calendar_year(ended, 3, BERLIN) == until
     assert dates.over_since(until, 3, BERLIN) > ended
     assert dates.over_since(until - MOMENT, 3, BERLIN) <= ended
@@ -92,7 +91,6 @@ def alive(life: Life) -> int:
     return int(life.rows(query.where(identity_table.c.erased_at.is_(None)))[0][0])
 
 
-@pytest.mark.requirement(25)
 def test_proof_is_destroyed_when_claims_have_lapsed(life: Life) -> None:
     """Not a moment earlier; the ledger verifies on; sales' customers keep their record otherwise."""
     lead_id = life.joins()
