@@ -7,16 +7,16 @@ from datetime import datetime  # noqa: TC003  Prefect reads the signature when i
 from prefect import flow
 
 from flows.telling import alarm, tell, told
-from tasks.housekeeping import forget, reconcile, verify_ledger
+from tasks.housekeeping import erase_requested, forget, reconcile, urgent_requests, verify_ledger
 from tasks.sending import lapse_requests, recover
 
 
 @flow(name="keep-house", log_prints=False, persist_result=False, on_failure=[alarm], on_crashed=[alarm])
 def keep_house(at: datetime | None = None) -> dict[str, int]:
-    """Resolve doubts with what the provider reported, let requests lapse, verify the ledger, forget; give counts.
+    """Resolve doubts, let sign-ups lapse, verify the ledger, erase who asked for it, forget; give counts.
 
     A ledger that does not verify, or holds an authorisation without a living consent, raises an alarm;
-    nothing is repaired by itself.
+    nothing is repaired by itself. Requests of persons that must be answered soon raise one, too.
     at: act as if it were this moment; empty for now.
     """
     with told("keep_house", at) as story:
@@ -28,5 +28,9 @@ def keep_house(at: datetime | None = None) -> dict[str, int]:
         if checked["ledger_broken"] or checked["unconsented"]:
             entries, unconsented = checked["ledger_entries"], checked["unconsented"]
             tell("alarm.ledger_broken", "ledger", entries=entries, unconsented=unconsented)
+        story.add(erase_requested())
         story.add(forget())
+        urgent, late = urgent_requests()
+        if urgent:
+            tell("alarm.rights_due", "rights", requests=urgent, late=late)
     return story.counts()

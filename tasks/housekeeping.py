@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from consent import ledger
 from consent.replay import replay
 from nurture.delivery import facts
 from nurture.delivery.outbox import Outbox
+from nurture.leads.rights import erasing, requests, retention
 from nurture.store import summaries
-from nurture.tracking.intake import forget_refused
 from tasks.counting import Tally, tally
 from tasks.unit import MINUTE, unit
 from tasks.workplace import here
@@ -18,9 +17,6 @@ from tasks.workplace import here
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-
-SUMMARIES_KEPT = timedelta(days=400)
-QUARANTINE_KEPT = timedelta(days=30)
 
 
 @unit(timeout=10 * MINUTE)
@@ -47,17 +43,32 @@ def verify_ledger() -> Tally:
     return {"ledger_entries": found.size, "ledger_broken": int(not found.ok), "unconsented": breaches}
 
 
-@unit(timeout=10 * MINUTE)
-def forget() -> Tally:
-    """Drop what is older than it may be."""
+@unit(timeout=60 * MINUTE)
+def erase_requested() -> Tally:
+    """Carry out the erasures that people asked for on the page, and finish those that a killed run left.
+
+    `erasure_remains` counts files that name somebody and are not ours to change.
+    """
     place = here()
-    with place.store.write() as connection:
-        return tally(
-            {
-                "summaries_dropped": summaries.forget(connection, before=place.now - SUMMARIES_KEPT),
-                "raw_bodies_dropped": forget_refused(connection, before=place.now - QUARANTINE_KEPT),
-            }
-        )
+    done = erasing.erase_open(place.workspace, at=place.now)
+    return tally({"erased": done.requests, "erasure_remains": len(done.left)})
+
+
+@unit(timeout=60 * MINUTE)
+def forget() -> Tally:
+    """Drop what is older than policies/retention.yaml says, counted by class."""
+    place = here()
+    dropped = retention.run(place.workspace, at=place.now)
+    return tally({f"dropped.{name}": count for name, count in dropped.items()})
+
+
+@unit(timeout=2 * MINUTE)
+def urgent_requests() -> tuple[list[int], int]:
+    """Which requests of persons must be answered soon? Their ids, and how many are late already."""
+    place = here()
+    with place.store.read() as connection:
+        found = requests.waiting(connection, due_before=place.now + requests.WARNING)
+    return [one.request_id for one in found], sum(one.due_at <= place.now for one in found)
 
 
 @unit(timeout=2 * MINUTE)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from nurture.handover.policy import HandoverError
 from nurture.leads import stages
-from nurture.store.tables import handover
+from nurture.store.tables import handover, lead
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -99,9 +99,10 @@ def overdue(connection: Connection, *, after: datetime, until: datetime) -> list
 def _open(connection: Connection, public_id: str, *, repeated: str) -> tuple[int, int] | None:
     """Give (id, lead id) of an unanswered handover, None where the same answer stands already."""
     row = connection.execute(
-        select(handover.c.id, handover.c.lead_id, handover.c.state)
+        select(handover.c.id, func.coalesce(lead.c.merged_into, lead.c.id).label("lead_id"), handover.c.state)
+        .join(lead, lead.c.id == handover.c.lead_id)
         .where(handover.c.public_id == public_id)
-        .with_for_update()
+        .with_for_update(of=handover)
     ).one_or_none()
     if row is None:
         raise HandoverError(f"there is no handover {public_id}; see 'nurture handover list'")
@@ -113,5 +114,7 @@ def _open(connection: Connection, public_id: str, *, repeated: str) -> tuple[int
 
 
 def _lead(connection: Connection, public_id: str) -> int:
-    found: int = connection.execute(select(handover.c.lead_id).where(handover.c.public_id == public_id)).scalar_one()
+    """Give the lead of a handover, or the one it was merged into."""
+    query = select(func.coalesce(lead.c.merged_into, lead.c.id)).join(handover, handover.c.lead_id == lead.c.id)
+    found: int = connection.execute(query.where(handover.c.public_id == public_id)).scalar_one()
     return found

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, func, select
 
 from consent import identity as identities
+from consent import rights
 from consent.schema import consent_state
 from nurture.handover.policy import HandoverError, HandoverPolicy
 from nurture.store.tables import event, handover, lead, lead_score, points, signal
@@ -160,6 +161,8 @@ def build(connection: Connection, keyring: Keyring, policy: HandoverPolicy, hand
     person = identities.reveal(connection, keyring, [row.subject]).get(row.subject)
     if person is None:
         raise HandoverError(f"handover {row.public_id}: the lead was erased")
+    if rights.restricted(connection, [row.subject]):
+        raise HandoverError(f"handover {row.public_id}: the person is restricted, their data may only be kept")
     signals = _signals(connection, row.lead_id)
     consents = _consents(connection, row.subject)
     advice = policy.talking_points.get(row.reason.removeprefix("signal:")) or policy.talking_points["none"]

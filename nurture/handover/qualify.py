@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, or_, select
 
 from consent.schema import consent_state
 from consent.states import TRACKING, State
@@ -85,14 +85,18 @@ def _is(temperature: str, facts: Facts) -> bool:
 
 def facts_of(connection: Connection, lead_ids: Sequence[int]) -> list[Facts]:
     """Read the facts of those leads of a chunk that are still in marketing's care."""
+    # What sales answered about a lead that was merged into another counts for that one.
+    former = lead.alias("former")
+    now = func.coalesce(former.c.merged_into, former.c.id)
     last = (
         select(
-            handover.c.lead_id,
+            now.label("lead_id"),
             func.max(handover.c.epoch).label("epoch"),
             func.max(handover.c.settled_at).label("answered"),
         )
-        .where(handover.c.lead_id.in_(lead_ids))
-        .group_by(handover.c.lead_id)
+        .join(former, former.c.id == handover.c.lead_id)
+        .where(or_(handover.c.lead_id.in_(lead_ids), former.c.merged_into.in_(lead_ids)))
+        .group_by(now)
         .subquery()
     )
     # Primary keys carry the lead and its score, ix_signal_lead_id the signals.
@@ -100,7 +104,12 @@ def facts_of(connection: Connection, lead_ids: Sequence[int]) -> list[Facts]:
         select(lead.c.id, lead_score.c.temperature, lead_score.c.temperature_since, last.c.epoch, last.c.answered)
         .outerjoin(lead_score, lead_score.c.lead_id == lead.c.id)
         .outerjoin(last, last.c.lead_id == lead.c.id)
-        .where(lead.c.id.in_(lead_ids), lead.c.stage.in_(NURTURED), lead.c.owner == "marketing")
+        .where(
+            lead.c.id.in_(lead_ids),
+            lead.c.stage.in_(NURTURED),
+            lead.c.owner == "marketing",
+            lead.c.merged_into.is_(None),
+        )
         .order_by(lead.c.id)
     ).all()
     signals: dict[int, list[tuple[str, datetime]]] = {}

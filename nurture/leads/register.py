@@ -122,6 +122,17 @@ def of_subject(conn: Connection, subjects: Sequence[str]) -> dict[str, int]:
     return found
 
 
+def standing(conn: Connection, lead_ids: Sequence[int]) -> dict[int, int]:
+    """Give the lead that stands for each of those that were merged into another; the others are left out."""
+    found: dict[int, int] = {}
+    for ids in _chunks(list(dict.fromkeys(lead_ids))):
+        rows = conn.execute(
+            select(lead.c.id, lead.c.merged_into).where(lead.c.id.in_(ids), lead.c.merged_into.is_not(None))
+        )
+        found |= {row.id: row.merged_into for row in rows}
+    return found
+
+
 def subjects_of(conn: Connection, lead_ids: Sequence[int]) -> dict[int, str]:
     """Give lead id -> subject."""
     found: dict[int, str] = {}

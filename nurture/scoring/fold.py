@@ -79,6 +79,8 @@ class Facts:
     """Since when consent to mail is withdrawn."""
     untracked_since: datetime | None = None
     """Since when consent to tracking is withdrawn: silence after it means nothing."""
+    unprofiled: bool = False
+    """Restricted, or objected to direct marketing: nothing may be made of what is known (Art. 18, 21 GDPR)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,8 @@ def settle(before: Temperature, score: float, bands: Bands) -> Temperature:
 
 def fold(events: Iterable[Event], facts: Facts, policy: ScoringPolicy, at: datetime) -> Score:
     """Give the score of one lead at a moment; events after it do not exist yet."""
+    if facts.unprofiled:
+        return Score(0.0, 0.0, 0.0, Temperature.COLD, policy.version, at)
     past = sorted({event.key: event for event in events if event.at <= at}.values(), key=attrgetter("at", "key"))
     fit = _fit(facts, policy, at)
     course = sorted(

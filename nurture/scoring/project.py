@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, exists, func, insert, or_, select
 
-from consent.schema import consent_state
+from consent.schema import consent_state, identity, suppression
 from nurture.leads import stages
 from nurture.scoring.fold import HUMAN, Event, Facts, Score, Temperature, fold
 from nurture.store.inserting import chunks, insert_or_update
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 TRACKING = "email.tracking"
 RECONSIDERED = "score:consent"
 """Name of the mark: up to which ledger entry changes of consent have reached the scores."""
+OBJECTING = frozenset({"objection", "complaint", "complained"})
+"""Reasons of a suppression by which a person objects to direct marketing, and so to a profile made for it."""
 NO_INTENT = frozenset({"opened", "delivered"})
 """Proxies and scanners open too: an open never moves anybody on, however human it looks."""
 
@@ -151,6 +153,9 @@ def events_of(conn: Connection, policy: ScoringPolicy, lead_ids: Sequence[int]) 
 def facts_of(conn: Connection, lead_ids: Sequence[int]) -> dict[int, Facts]:
     """Read the facts of leads, in one query."""
     ended = (consent_state.c.subject == lead.c.subject) & consent_state.c.state.in_(["withdrawn", "given"])
+    objected = exists().where(
+        suppression.c.address_index == identity.c.address_index, suppression.c.reason.in_(sorted(OBJECTING))
+    )
     rows = conn.execute(
         select(
             lead.c.id,
@@ -162,14 +167,17 @@ def facts_of(conn: Connection, lead_ids: Sequence[int]) -> dict[int, Facts]:
             consent_state.c.purpose,
             consent_state.c.state,
             consent_state.c.since,
+            or_(identity.c.restricted_at.is_not(None), objected).label("unprofiled"),
         )
-        .select_from(lead.outerjoin(consent_state, ended))
+        .select_from(lead.join(identity, identity.c.subject == lead.c.subject).outerjoin(consent_state, ended))
         .where(lead.c.id.in_(lead_ids))
     )
     found: dict[int, Facts] = {}
     mailable: set[int] = set()
-    for lead_id, role, size, industry, country, freemail, purpose, state, since in rows:
-        known = found.get(lead_id) or Facts(None if role == "unknown" else role, size, industry, country, freemail)
+    for lead_id, role, size, industry, country, freemail, purpose, state, since, unprofiled in rows:
+        known = found.get(lead_id) or Facts(
+            None if role == "unknown" else role, size, industry, country, freemail, unprofiled=bool(unprofiled)
+        )
         if state == "given":
             mailable |= set() if purpose == TRACKING else {lead_id}
         elif purpose == TRACKING:
@@ -191,6 +199,8 @@ def _rescore(conn: Connection, policy: ScoringPolicy, ids: Sequence[int], *, at:
     facts = facts_of(conn, ids)
     happened = events_of(conn, policy, ids)
     fresh = {lead_id: fold(happened[lead_id], known, policy, at) for lead_id, known in facts.items()}
+    # Whoever may not be profiled keeps no points, of former rules neither.
+    conn.execute(delete(points).where(points.c.lead_id.in_([n for n, known in facts.items() if known.unprofiled])))
     _write_points(conn, policy, fresh)
     changes = _write_scores(conn, fresh, at=at)
     _note_engagement(conn, happened, at=at)

@@ -242,7 +242,14 @@ class _Entry:
                     lead_score, lead_score.c.lead_id == lead.c.id
                 )
             )
-            .where(*given, lead.c.owner == "marketing", lead.c.stage.in_(NURTURED), ~before, *conditions)
+            .where(
+                *given,
+                lead.c.owner == "marketing",
+                lead.c.stage.in_(NURTURED),
+                lead.c.merged_into.is_(None),
+                ~before,
+                *conditions,
+            )
             .order_by(lead.c.id)
         )
         statement = insert(enrolment).from_select(["lead_id", *values], found)

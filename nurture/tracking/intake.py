@@ -6,7 +6,7 @@ import hashlib
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from nurture.store.inserting import insert_new
 from nurture.store.tables import raw_event
@@ -63,17 +63,3 @@ def store_raw(conn: Connection, keyring: Keyring, *, source: str, body: bytes, a
         "state": "new",
     }
     return bool(insert_new(conn, raw_event, [row]))
-
-
-def forget_refused(conn: Connection, *, before: datetime) -> int:
-    """Drop the kept parts of bodies put aside before a time (UTC): they may hold addresses; give how many.
-
-    The row stays with its reason.
-    """
-    kept = raw_event.c
-    statement = (
-        update(raw_event)
-        .where(kept.state == "quarantined", kept.received_at < before, kept.sealed_body.is_not(None))
-        .values(sealed_body=None)
-    )
-    return conn.execute(statement).rowcount

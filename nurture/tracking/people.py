@@ -106,6 +106,9 @@ def attach(conn: Connection, ws: Workspace, items: Sequence[Item], *, at: dateti
             item.mail, item.subject, item.lead_id = mail, mail.subject, mail.lead_id
     _attach_by_address(conn, ws, [item for item in items if item.mail is None and _may_be_ours(item)])
     _attach_forms(conn, ws, [item for item in items if "form" in item.attributes], at=at)
+    merged = register.standing(conn, [item.lead_id for item in items if item.lead_id is not None])
+    for item in items:
+        item.lead_id = merged.get(item.lead_id or 0, item.lead_id)
 
 
 def _may_be_ours(item: Item) -> bool:

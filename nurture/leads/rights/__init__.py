@@ -8,5 +8,17 @@ from nurture.leads.rights.erasing import Erased, erase_open, request_erasure
 from nurture.leads.rights.exporting import access, encode, pdf
 from nurture.leads.rights.group import RightsError
 from nurture.leads.rights.requests import Pending
+from nurture.leads.rights.restricting import restrict, unrestrict
 
-__all__ = ["Erased", "Pending", "RightsError", "access", "encode", "erase_open", "pdf", "request_erasure"]
+__all__ = [
+    "Erased",
+    "Pending",
+    "RightsError",
+    "access",
+    "encode",
+    "erase_open",
+    "pdf",
+    "request_erasure",
+    "restrict",
+    "unrestrict",
+]

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from consent import identity as identities
 from consent import ledger, rights, suppression, withdrawal
-from consent.schema import consent_state, identity, opt_in_request, rights_request
+from consent.schema import consent_state, identity, opt_in_request, proof_vault, rights_request
 from nurture.leads.rights import exporting, places, policy, rows
 from nurture.leads.rights.dates import end_of_calendar_year
 from nurture.leads.rights.group import Group, RightsError, group_of
@@ -120,6 +120,29 @@ def request_erasure(  # noqa: PLR0913  each is a fact of the request
         )
     )
     return Pending(pending.request_id, pending.due_at)
+
+
+def begin(conn: Connection, workspace: Workspace, subject: str, *, reason: str, at: datetime) -> int:
+    """Note an erasure that nobody asked for, because a person's time is over; give the request to carry out.
+
+    Where there is proof of a consent it is held as long as claims live, and who withdrew stays barred.
+    """
+    settings = workspace.settings
+    pending = take_down(conn, subject, Kind.ERASE, route=reason, actor=reason, zone=settings.tz, at=at, reason=reason)
+    proven = conn.execute(select(proof_vault.c.seq).where(proof_vault.c.subject == subject).limit(1)).first()
+    withdrew = conn.execute(select(func.max(consent_state.c.since)).where(consent_state.c.subject == subject)).scalar()
+    if withdrew is not None:
+        suppression.suppress_subject(conn, subject, SUPPRESSED, at=at)
+    until = None
+    if proven is not None:
+        years = policy.load(settings.policies).proof_after_withdrawal.calendar_years
+        until = end_of_calendar_year(withdrew or at, years, settings.tz)
+    conn.execute(
+        update(rights_request)
+        .where(rights_request.c.id == pending.request_id)
+        .values(state="running", step=Step.ANNOUNCED.value, hold_until=until if until and until > at else None)
+    )
+    return pending.request_id
 
 
 def erase_open(

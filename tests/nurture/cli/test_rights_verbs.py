@@ -65,3 +65,89 @@ def test_export_of_nobody_tells_the_remedy(life: Life) -> None:
 
     assert done.exit_code == 1
     assert "lead find" in str(done.exception)
+
+
+def test_find_reads_the_address_from_stdin(life: Life) -> None:
+    """It prints a number and nothing else; in any spelling; not for a stranger."""
+    lead_id = life.joins()
+    found = run("find", "--json", typed=f" {ADDRESS.upper()} \n")
+
+    assert json.loads(found.stdout) == {"lead": lead_id}
+    assert run("find", typed="stranger@nowhere.example\n").exit_code == 1
+    assert "nowhere" not in run("find", typed="stranger@nowhere.example\n").output
+
+
+def test_list_filters_and_names_nobody(life: Life) -> None:
+    """By stage, temperature and whether a mail could go; numbers only."""
+    hot, cold = life.lives(), life.joins("tom@zweite.example")
+    run("object", str(cold))
+    everybody = run("list", "--json")
+
+    def numbers(*words: str) -> list[int]:
+        return [one["lead"] for one in json.loads(run("list", "--json", *words).stdout)]
+
+    assert "@" not in everybody.stdout
+    assert numbers() == [hot, cold]
+    assert numbers("--mailable") == [hot]
+    assert numbers("--not-mailable") == [cold]
+    assert numbers("--stage", "handed_over") == [hot]
+    assert numbers("--after", str(hot)) == [cold]
+    assert numbers("--limit", "1") == [hot]
+    assert run("list", "--stage", "nonsense").exit_code == 64
+
+
+def test_erase_asks_first_and_tells_what_went(life: Life) -> None:
+    """Without an answer nothing happens; the numbers are told, and what lies outside is named."""
+    lead_id = life.lives()
+    assert run("erase", str(lead_id), typed="n\n").exit_code == 1
+    assert life.entries("subject.erased") == []
+    done = run("erase", str(lead_id), "--yes", "--json")
+
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    assert (told["requests"], told["left"]) == (1, [])
+    assert told["rows"] > 5
+    assert told["files"] == 2
+    assert len(life.entries("subject.erased")) == 1
+    assert run("erase", str(lead_id), "--yes").exit_code == 1
+
+
+def test_erase_fails_its_check_where_something_is_left(life: Life) -> None:
+    """Exit 4, with the path."""
+    lead_id = life.joins()
+    (life.ws.home / "list.txt").write_text(ADDRESS)
+    done = run("erase", str(lead_id), "--yes")
+
+    assert (done.exit_code, "list.txt" in done.stderr) == (4, True)
+
+
+def test_restrict_and_unrestrict_say_what_is_new(life: Life) -> None:
+    """Each twice."""
+    number = str(life.joins())
+    said = [run(verb, number).stdout.strip() for verb in ("restrict", "restrict", "unrestrict", "unrestrict")]
+
+    assert said == [
+        "lead 1 restricted", "lead 1 was restricted before", "lead 1 no longer restricted", "lead 1 was not restricted",
+    ]  # fmt: skip
+
+
+def test_merge_tells_what_it_did(life: Life) -> None:
+    """Numbers and entries."""
+    goes, stays = life.joins(), life.joins("tom@zweite.example")
+    told = json.loads(run("merge", str(goes), str(stays), "--json").stdout)
+
+    assert (told["goes"], told["stays"], told["events"]) == (goes, stays, 0)
+    assert [one["lead"] for one in json.loads(run("list", "--json").stdout)] == [stays]
+
+
+def test_requests_keep_their_month(life: Life) -> None:
+    """Taken down with the day it came, listed until it is answered."""
+    number = str(life.joins())
+    taken = run("request", number, "access", "--received", "2027-01-31T10:00", "--route", "letter")
+    waiting = json.loads(run("requests", "--json").stdout)
+    run("export", number)
+
+    assert "answer before 01.03.2027 00:00" in taken.stdout
+    assert [(one["lead"], one["kind"]) for one in waiting] == [(1, "access")]
+    assert json.loads(run("requests", "--json").stdout) == []
+    assert run("request", number, "nonsense").exit_code == 64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from nurture.store.tables import raw_event
-from nurture.tracking.intake import forget_refused, unseal
+from nurture.tracking.intake import unseal
 from nurture.tracking.reading import read, split
 
 if TYPE_CHECKING:
@@ -99,11 +98,3 @@ def test_cutting_a_list_gives_its_elements(elements: list[Any]) -> None:
 def test_no_bytes_raise(body: bytes) -> None:
     for source in ("sendgrid", "click", "open", "form", "beacon"):
         read(source, body, {})
-
-
-def test_kept_poison_is_forgotten_in_time(world: World) -> None:
-    world.receive("sendgrid", b"poison")
-    world.ingest()
-    with world.ws.store.write() as conn:
-        counts = [forget_refused(conn, before=moment) for moment in (world.at, world.at + timedelta(days=1))]
-    assert (counts, world.rows(select(raw_event))[0].sealed_body) == ([0, 1], None)

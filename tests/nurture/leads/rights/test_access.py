@@ -1,4 +1,4 @@
-"""Is the record complete, checkable, and the same on paper?"""
+"""Is the record complete, checkable, and the same on paper? (R31)"""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from tests.nurture.leads.rights.life import ADDRESS, AGENT, DETAILS, IP, MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-pytestmark = pytest.mark.requirement(31)
 
 
 def take(life: Life, lead_id: int) -> dict[str, Any]:

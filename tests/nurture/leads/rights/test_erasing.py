@@ -74,7 +74,6 @@ def crowd(life: Life, size: int) -> None:
             identity.describe(conn, life.ws.keyring, {someone: {"message": "x" * (number * 7 % 900)}})
 
 
-@pytest.mark.requirement(38)
 def test_t56_erasure_leaves_no_byte(life: Life, tmp_path: Path) -> None:
     """Neither in clear nor sealed: tables, log, free pages, mails, payloads, records, logs; ledger and proofs hold."""
     crowd(life, 60)
@@ -164,9 +163,8 @@ def test_asking_twice_is_one_request(life: Life) -> None:
         ask(life, lead_id)
 
 
-@pytest.mark.requirement(33)
 def test_import_cannot_revive_an_erased_person(life: Life, tmp_path: Path) -> None:
-    """The keyed hash of the address is all that is left of them, and it bars the row."""
+    """The keyed hash of the address is all that is left of them, and it bars the row (R33)."""
     erase(life, life.joins())
     path = tmp_path / "leads.csv"
     path.write_text(f"Email\n{ADDRESS.upper()}\nneu@firma.example\n")
@@ -196,9 +194,8 @@ def test_sales_is_told_of_the_erasure(life: Life) -> None:
     assert places.holding(life.ws.home, [ADDRESS.lower().encode()]) == []
 
 
-@pytest.mark.requirement(25)
 def test_hold_keeps_only_the_proof_until_its_day(life: Life, tmp_path: Path) -> None:
-    """Until the end of the third calendar year in the legal zone; then that is destroyed, too."""
+    """Until the end of the third calendar year in the legal zone; then that is destroyed, too (R25)."""
     lead_id = life.lives()
     subject = life.subject(lead_id)
     done = erase(life, lead_id, hold=True)
