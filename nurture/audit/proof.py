@@ -267,7 +267,7 @@ class _Writer:
             named = body.get("purposes", [EVERYTHING])
             ours = (body.get("controller"), body.get("channel")) == (entry.body["controller"], entry.body["channel"])
             ends = row.type == "consent.withdrawn" and ours and (purpose in named or EVERYTHING in named)
-            if ends or row.type == "subject.erased":
+            if ends or row.type in {"subject.erased", "subject.merged"}:
                 return {"seq": row.seq, "at": leaf["at"], "type": row.type, "route": body.get("route")}
         return None
 
