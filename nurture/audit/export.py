@@ -116,6 +116,7 @@ def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
         export.write_checkpoints(parcel, conn, signed.size, str(signer.verifier))
         export.write_wordings(parcel, conn)
         held.close_book(scope)
+        order.progress("check", 0, 1)
         verified, verdict = _verify(conn, same=root == signed.root, language=order.language)
         book = Book(conn, ws, held, scope, signed.size)
         counted = book.figures()

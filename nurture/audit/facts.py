@@ -190,6 +190,12 @@ class Facts:
         )
         self._insert("erasure", entry, subject=entry.subject, reason=entry.body["reason"])
 
+    def _merge(self, entry: Recorded) -> None:
+        """Nothing transfers: what the subject that goes had given ends here."""
+        self._end(entry, "merged", (entry.subject, None, None), [EVERYTHING])
+        detail = canonical.encode(entry.body).decode()
+        self._insert("other", entry, type=entry.type, subject=entry.subject, detail=detail)
+
     def _send(self, entry: Recorded) -> None:
         body, at = entry.body, canonical.utc_text(entry.at)
         about = (body["controller"], body["channel"], body["purpose"])
@@ -359,6 +365,7 @@ TAKERS = {
     "consent.declined": Facts._lapse,  # noqa: SLF001  as above
     "send.authorised": Facts._send,  # noqa: SLF001  as above
     "send.blocked": Facts._refuse,  # noqa: SLF001  as above
+    "subject.merged": Facts._merge,  # noqa: SLF001  as above
     "subject.erased": Facts._erase,  # noqa: SLF001  as above
     "suppression.added": Facts._suppress,  # noqa: SLF001  as above
     "record.exported": Facts._export,  # noqa: SLF001  as above

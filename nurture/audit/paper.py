@@ -63,6 +63,17 @@ COLUMNS = {
     "exports": ("seq", "at", "kind", "scope", "count", "actor", "reason"),
 }
 """What a list shows on paper: as many columns as a page carries."""
+GERMAN = {
+    "source": "Formular", "language": "Sprache", "purpose": "Zweck", "purposes": "Zwecke", "version": "Fassung",
+    "first_at": "zuerst", "last_at": "zuletzt", "requests": "Anmeldungen", "confirmed": "bestätigt",
+    "seq": "Eintrag", "at": "Zeit (UTC)", "subject": "Person", "outcome": "Ergebnis", "address": "E-Mail-Adresse",
+    "basis": "Grundlage", "since": "seit (UTC)", "state": "Stand", "ended_at": "Ende (UTC)", "uses": "E-Mails",
+    "route": "Weg", "seconds_to_next_send": "Sekunden bis zur nächsten E-Mail", "refused_after": "danach verweigert",
+    "controller": "Verantwortlicher", "reason": "Grund", "count": "Anzahl", "name": "Name", "role": "Rolle",
+    "country": "Land", "transfer": "Übermittlung", "what": "Was", "kept": "Frist", "kind": "Art", "scope": "Umfang",
+    "actor": "durch",
+}  # fmt: skip
+"""Heads of columns; in English they are called as in CSV and JSON."""
 SUBJECTS = {"subject": 1.6, "at": 1.4, "since": 1.4, "ended_at": 1.4, "purposes": 1.3, "purpose": 1.3, "scope": 2.2}
 """Widths of columns that need more, or less, than one share."""
 
@@ -115,7 +126,8 @@ def _list(
         yield pdf.Text(NONE[language])
         return
     widths = [SUBJECTS.get(column, 1.0) for column in shown]
-    yield pdf.Rows(shown, [[_cell(row[column]) for column in shown] for row in taken], widths)
+    heads = [GERMAN[column] if language == "de" else column for column in shown]
+    yield pdf.Rows(heads, [[_cell(row[column]) for column in shown] for row in taken], widths)
     whole = counted.get(name, len(taken))
     if whole > len(taken):
         yield pdf.Text(MORE[language].format(shown=len(taken), all=whole, name=name))

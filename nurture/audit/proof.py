@@ -21,7 +21,8 @@ from nurture.audit import AuditError
 from nurture.audit.anchoring import enter, open_signer
 from nurture.audit.people import disclosure
 from nurture.audit.words import WORDS, field_name
-from nurture.store.pdf import Block, Exact, Facts, Heading, Text
+from nurture.store import pdf
+from nurture.store.pdf import Block, Exact, Facts, Heading, Rows, Text
 from nurture.store.tables import (
     authorisation,
     delivery_attempt,
@@ -62,6 +63,15 @@ class Page:
     blocks: tuple[Block, ...]
     name: str
     """For a file: consent-42, mail-abc."""
+
+
+SCALE = 0.78
+"""Small print, so that one consent in a ledger of a million entries fits on one sheet."""
+
+
+def paper(page: Page) -> bytes:
+    """Give the PDF of a proof."""
+    return pdf.write(page.title, page.blocks, language=page.language, footer=page.name, scale=SCALE)
 
 
 @dataclass(frozen=True)
@@ -257,7 +267,7 @@ class _Writer:
             named = body.get("purposes", [EVERYTHING])
             ours = (body.get("controller"), body.get("channel")) == (entry.body["controller"], entry.body["channel"])
             ends = row.type == "consent.withdrawn" and ours and (purpose in named or EVERYTHING in named)
-            if ends or row.type == "subject.erased":
+            if ends or row.type in {"subject.erased", "subject.merged"}:
                 return {"seq": row.seq, "at": leaf["at"], "type": row.type, "route": body.get("route")}
         return None
 
@@ -328,26 +338,37 @@ class _Writer:
             yield Heading(words["wording"].format(**item), level=2)
             if item["wording"] is None:
                 yield Text(words["no_wording"])
+                yield Facts([(words["standing"], self._standing(item["ended"]))])
             else:
                 yield Exact(item["wording"])
                 digest = hashlib.sha256(item["wording"].encode()).hexdigest()
                 verdict = words["matches"] if digest == item["sha256"] else words["differs"]
-                yield Facts([("SHA-256", digest), (words["in_entry"].format(seq=data["entry"]["seq"]), verdict)])
-            yield Facts([(words["standing"], self._standing(item["ended"]))])
-        request = data["request"]
-        if request:
-            yield Heading(words["step_1"])
-            asked = [(words["when"], self._moment(request["entry"]["at"])), (words["form"], request["source"])]
-            mails = [
-                (words["mail"], f"{self._moment(one['sent_at'])}, {one['outcome']}, {one['provider_message_id'] or ''}")
-                for one in request["mails"]
-            ]
-            yield Facts([*asked, *self._evidence(request["entry"]), *mails])
-        yield Heading(words["step_2"] if request else words["recorded"])
-        given = [(words["when"], self._moment(data["entry"]["at"]))]
-        if request:
-            given += [(words["how"], words["button"]), (words["latency"], f"{data['latency_seconds']:.0f} s")]
-        yield Facts([*given, *self._evidence(data["entry"])])
+                yield Facts(
+                    [
+                        ("SHA-256", f"{digest}, {verdict}".format(seq=data["entry"]["seq"])),
+                        (words["standing"], self._standing(item["ended"])),
+                    ]
+                )
+        yield Heading(words["steps"] if data["request"] else words["recorded"])
+        yield self._steps(data)
+
+    def _steps(self, data: Mapping[str, Any]) -> Block:
+        """Put both steps side by side: what was stated at which."""
+        words, request = self.words, data["request"]
+        second = [(words["when"], self._moment(data["entry"]["at"])), *self._evidence(data["entry"])]
+        if not request:
+            return Facts(second)
+        first = [(words["when"], self._moment(request["entry"]["at"])), (words["form"], request["source"])]
+        first += self._evidence(request["entry"])
+        first += [
+            (words["mail"], f"{self._moment(one['sent_at'])}, {one['outcome']}, {one['provider_message_id'] or ''}")
+            for one in request["mails"]
+        ]
+        second += [(words["how"], words["button"]), (words["latency"], f"{data['latency_seconds']:.0f} s")]
+        told = [dict(step) for step in (first, second)]
+        names = dict.fromkeys([*told[0], *told[1]])
+        rows = [(name, told[0].get(name, ""), told[1].get(name, "")) for name in names]
+        return Rows(("", words["step_1"], words["step_2"]), rows, (0.7, 1.1, 1.2))
 
     def mail_blocks(self, data: Mapping[str, Any]) -> Iterator[Block]:
         """Print a mail: when it was permitted, what became of it, on what it rests."""

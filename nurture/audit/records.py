@@ -34,6 +34,7 @@ ENDS: Mapping[str, str] = {
     "withdrawn": "dpv:ConsentWithdrawn",
     "stale": "dpv:ConsentExpired",
     "erased": "dpv:ConsentInvalidated",
+    "merged": "dpv:ConsentInvalidated",
     "renewed": "dpv:RenewedConsentGiven",
 }
 """How a consent ended, in DPV's words; one that was renewed goes on under the newer record."""
@@ -210,7 +211,7 @@ def record(consent: Mapping[str, Any], request: Mapping[str, Any] | None) -> dic
     if consent["ended_at"]:
         by_others = consent["ended_by"] in BY_OTHERS and consent["state"] == "withdrawn"
         status = REVOKED if by_others else ENDS[consent["state"]]
-        by = controller if by_others or consent["state"] == "erased" else "dpv:DataSubject"
+        by = controller if by_others or consent["state"] in {"erased", "merged"} else "dpv:DataSubject"
         events.append(_event(status, consent["ended_at"], by, str(consent["ended_by"]), seq=consent["ended_seq"]))
     elif consent["state"] == "stale":
         events.append(_event(ENDS["stale"], consent["last_use"] or consent["since"], controller, "unused", seq=None))

@@ -256,11 +256,11 @@ def _rendered(page: Page, suffix: str) -> bytes:
     """Give a proof in the form that a file's ending asks for."""
     from json import dumps
 
+    from nurture.audit import proof as proving
     from nurture.audit import rendering
-    from nurture.store import pdf
 
     if suffix == ".pdf":
-        return pdf.write(page.title, page.blocks, language=page.language, footer=page.name)
+        return proving.paper(page)
     if suffix == ".html":
         return rendering.page(page.title, page.blocks, language=page.language).encode()
     if suffix == ".json":

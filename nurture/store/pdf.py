@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 FONTS = Path(__file__).resolve().parent / "fonts"
 REGULAR, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 MARGIN = 18 * mm
-WIDTH = A4[0] - 2 * MARGIN
 FACT_SHARE = 0.3
 """Part of the width that the names of facts take."""
 LEAST_BELOW = 30 * mm
@@ -99,17 +98,18 @@ class Rows:
 Block = Heading | Text | Exact | Facts | Rows
 
 
-def write(title: str, blocks: Iterable[Block], *, language: str = "de", footer: str = "") -> bytes:
+def write(title: str, blocks: Iterable[Block], *, language: str = "de", footer: str = "", scale: float = 1.0) -> bytes:
     """Give the PDF of a document: A4, page numbers "n of m" and `footer` below, in German or English.
 
-    Nothing is left out without a trace: a character that the font lacks stands as its number, [U+4E2D].
+    `scale` below 1 shrinks everything, so that what belongs together fits on one page. Nothing is left out
+    without a trace: a character that the font lacks stands as its number, [U+4E2D].
     """
     _load_fonts()
     target = io.BytesIO()
     # Invariant: no time of making and no random id, so that two runs can be compared.
     paper = SimpleDocTemplate(
         target,
-        pagesize=A4,
+        pagesize=(A4[0] / scale, A4[1] / scale),
         leftMargin=MARGIN,
         rightMargin=MARGIN,
         topMargin=MARGIN,
@@ -121,11 +121,11 @@ def write(title: str, blocks: Iterable[Block], *, language: str = "de", footer: 
     )
     story = [Paragraph(_inline(title), TITLE)]
     for block in blocks:
-        story += _flow(block)
+        story += _flow(block, A4[0] / scale - 2 * MARGIN)
     words = PAGE_WORDS[language]
 
     def canvas(*args: Any, **kwargs: Any) -> Canvas:  # noqa: ANN401  reportlab hands over what it likes
-        return _Numbered(*args, words=words, footer=legible(footer), **kwargs)
+        return _Numbered(*args, words=words, footer=legible(footer), scale=scale, **kwargs)
 
     paper.build(story, canvasmaker=canvas)
     return target.getvalue()
@@ -149,7 +149,7 @@ def _inline(text: str) -> str:
     return escape(legible(text)).replace("\n", "<br/>")
 
 
-def _flow(block: Block) -> list[Any]:
+def _flow(block: Block, width: float) -> list[Any]:
     match block:
         case Heading(text, level):
             # No title at the foot of a page without anything below it.
@@ -160,18 +160,20 @@ def _flow(block: Block) -> list[Any]:
             return [Paragraph(_inline(text), EXACT), Spacer(1, 2 * mm)]
         case Facts(rows):
             cells = [[Paragraph(_inline(name), BODY), Paragraph(_inline(value), BODY)] for name, value in rows]
-            return _table(cells, [FACT_SHARE, 1 - FACT_SHARE], GRID, heads=0)
+            return _table(cells, [FACT_SHARE, 1 - FACT_SHARE], GRID, heads=0, width=width)
         case Rows(columns, rows, widths):
             head = [Paragraph(_inline(name), STRONG) for name in columns]
             cells = [head, *([Paragraph(_inline(value), BODY) for value in row] for row in rows)]
-            return _table(cells, widths or [1 / len(columns)] * len(columns), HEADED, heads=1)
+            return _table(cells, widths or [1 / len(columns)] * len(columns), HEADED, heads=1, width=width)
 
 
-def _table(cells: list[list[Paragraph]], shares: Sequence[float], style: TableStyle, *, heads: int) -> list[Any]:
+def _table(
+    cells: list[list[Paragraph]], shares: Sequence[float], style: TableStyle, *, heads: int, width: float
+) -> list[Any]:
     if not cells:
         return []
     whole = sum(shares)
-    widths = [WIDTH * share / whole for share in shares]
+    widths = [width * share / whole for share in shares]
     # A cell may be longer than a page: then its row is split.
     return [LongTable(cells, colWidths=widths, repeatRows=heads, splitInRow=1, style=style), Spacer(1, 2 * mm)]
 
@@ -192,7 +194,8 @@ def _glyphs() -> frozenset[int]:
 class _Numbered(Canvas):  # type: ignore[misc]  # reportlab has no types
     """Writes the foot of each page when the number of pages is known."""
 
-    def __init__(self, *args: Any, words: str, footer: str, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, *args: Any, words: str, footer: str, scale: float, **kwargs: Any) -> None:  # noqa: ANN401
+        self._scale = scale
         super().__init__(*args, **kwargs)
         self._words, self._footer = words, footer
         self._pages: list[dict[str, Any]] = []
@@ -208,6 +211,12 @@ class _Numbered(Canvas):  # type: ignore[misc]  # reportlab has no types
             self.__dict__.update(page)
             self.setFont(REGULAR, 7)
             self.drawString(MARGIN, MARGIN / 2, self._footer)
-            self.drawRightString(A4[0] - MARGIN, MARGIN / 2, self._words.format(n=number, of=len(self._pages)))
+            self.drawRightString(
+                A4[0] / self._scale - MARGIN, MARGIN / 2, self._words.format(n=number, of=len(self._pages))
+            )
+            if self._scale != 1:
+                # Laid out on a larger page, printed on this one.
+                self.setPageSize(A4)
+                self._code.insert(0, f"{self._scale} 0 0 {self._scale} 0 0 cm")
             super().showPage()
         super().save()

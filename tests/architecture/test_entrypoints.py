@@ -55,6 +55,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
 
 def test_every_entrypoint_loads_its_flow(loaded: dict[str, list[Any]]) -> None:
     assert {entrypoint: name for entrypoint, (name, *_) in loaded.items()} == {
+        "flows.checkpoints.sign_checkpoint": "sign-checkpoint",
         "flows.handovers.hand_over": "hand-over",
         "flows.housekeeping.keep_house": "keep-house",
         "flows.opt_ins.send_confirmations": "send-confirmations",

@@ -125,7 +125,7 @@ def test_deployments_bear_the_version(installation: Installation) -> None:
 def test_every_schedule_makes_runs_within_a_minute(installation: Installation) -> None:
     print(f"\nscheduled after: {installation.scheduled_after}")  # noqa: T201  the figure is asked for
     assert set(installation.scheduled_after) == {
-        "confirmations", "welcome", "reengage", "signals", "handovers", "housekeeping"
+        "confirmations", "welcome", "reengage", "signals", "handovers", "housekeeping", "checkpoints",
     }  # fmt: skip
     assert max(installation.scheduled_after.values()) < 60
 

@@ -19,7 +19,7 @@ import cryptography
 import jsonschema
 import pypdf
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 
 from consent import canonical, checkpoints, export, identity, ledger, vault
 from consent.export import ExportError
@@ -32,6 +32,7 @@ from nurture.audit import figures, sheets
 from nurture.audit.anchoring import open_signer
 from nurture.audit.scope import Reveal, Scope
 from tests.consent.people import NEWSLETTER, OTHER, People
+from tests.nurture.audit.sabotage import guards_off
 
 if TYPE_CHECKING:
     from nurture.audit.export import Made, Order
@@ -172,16 +173,6 @@ def test_a_changed_ledger_is_not_signed(workspace: Workspace, busy: People, tmp_
     with pytest.raises(checkpoints.InconsistentError):
         make(workspace, tmp_path / "second", order)
     assert not (tmp_path / "second" / "manifest.json").exists()
-
-
-def guards_off(conn: Any) -> None:
-    """Do what the owner of the database can: remove the triggers of ledger_entry."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(text("alter table ledger_entry disable trigger all"))
-        return
-    query = text("select name from sqlite_master where type = 'trigger' and tbl_name = 'ledger_entry'")
-    for name in conn.execute(query).scalars().all():
-        conn.exec_driver_sql('drop trigger "' + name + '"')
 
 
 def test_a_changed_leaf_shows_on_the_cover(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from consent import identity, ledger, suppression
 from consent.states import TRACKING
+from nurture.audit import records
 from nurture.audit.facts import Facts, work_file
 from nurture.audit.scope import Scope
 from tests.consent.people import NEWSLETTER, OTHER, People
@@ -144,6 +145,39 @@ def test_erasure_ends_everything_and_keeps_the_row(people: People, tmp_path: Pat
     with told(people, tmp_path) as facts:
         assert only(facts.consents(ALL))["state"] == "erased"
         assert only(facts.listed("erasure", ALL))["reason"] == "request"
+
+
+def test_a_merge_ends_what_the_one_that_goes_had_given(people: People, tmp_path: Path) -> None:
+    goes, stays = people.confirmed("goes@firma.example"), people.confirmed("stays@firma.example")
+    body = {"into": stays, "reason": "same_person", "actor": "operator:vera"}
+    append(people, ledger.Entry(ledger.EntryType.MERGED, body, people.at, goes))
+    with told(people, tmp_path) as facts:
+        assert {row["subject"]: row["state"] for row in facts.consents(ALL)} == {goes: "merged", stays: "given"}
+        assert only(facts.listed("other", ALL))["type"] == "subject.merged"
+
+
+def test_an_existing_customer_is_listed_and_is_no_consent_record(people: People, tmp_path: Path) -> None:
+    subject = people.confirmed("other@firma.example")
+    item = {"purpose": NEWSLETTER, "text": "a" * 64, "version": 1}
+    body = {"controller": "default", "channel": "email", "purposes": [item], "commit": "b" * 64}
+    append(people, ledger.Entry(ledger.EntryType.BASIS, body, people.at, "x" * 26))
+    with told(people, tmp_path) as facts:
+        rows = {row["subject"]: row for row in facts.consents(ALL)}
+        made = {row["subject"]: records.record(row, facts.request(row["request_seq"])) for row in rows.values()}
+    assert rows["x" * 26]["basis"] == "existing_customer"
+    assert (made["x" * 26]["@type"], made["x" * 26]["dpv:hasLegalBasis"]) == (
+        "nurture:ExistingCustomerRecord", "eu-gdpr:A6-1-f",
+    )  # fmt: skip
+    assert made[subject]["@type"] == "dpv:ConsentRecord"
+
+
+def test_what_has_no_list_of_its_own_is_listed_all_the_same(people: People, tmp_path: Path) -> None:
+    subject = people.confirmed()
+    body = {"reason": "dispute", "actor": "operator:vera"}
+    append(people, ledger.Entry(ledger.EntryType.RESTRICTED, body, people.at, subject))
+    with told(people, tmp_path) as facts:
+        row = only(facts.listed("other", ALL))
+    assert (row["type"], row["detail"]) == ("subject.restricted", '{"actor":"operator:vera","reason":"dispute"}')
 
 
 def test_lapsed_requests_say_so(people: People, tmp_path: Path) -> None:

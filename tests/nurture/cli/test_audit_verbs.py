@@ -1,0 +1,145 @@
+"""`nurture audit ...` as it is typed, on a real workspace."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pypdf
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from consent import verify
+from nurture import clock
+from nurture.audit import AuditError
+from nurture.cli import audit
+from nurture.leads import register
+from nurture.leads.register import NewLead
+from tests.consent.people import NEWSLETTER, TRACKING, People
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    from nurture.store.workspace import Workspace
+
+
+@pytest.fixture
+def person(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A confirmed lead, in the workspace that the command line opens."""
+    monkeypatch.setenv("NURTURE_HOME", str(workspace.home))
+    monkeypatch.setenv("NURTURE_DATABASE_URL", workspace.settings.database_url)
+    monkeypatch.setenv("USER", "vera")
+    people = People(workspace.store, workspace.keyring, clock.now() - timedelta(hours=1))
+    people.publish()
+    subject = people.confirmed(purposes=[NEWSLETTER, TRACKING])
+    people.ask(subject)
+    with workspace.store.write() as conn:
+        register.register(conn, [NewLead(subject, "de", "form")], at=people.at)
+    return subject
+
+
+def run(*words: str, env: dict[str, str] | None = None) -> Result:
+    """Type it."""
+    app = typer.Typer()
+    audit.register(app)
+    return CliRunner().invoke(app, ["audit", *words], env=env)
+
+
+def test_a_checkpoint_is_printed_and_delivered(person: str, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    done = run("checkpoint", "--json", env={"NURTURE_CHECKPOINT_TARGETS": json.dumps([f"dir:{tmp_path}/disk"])})
+    told = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert (tmp_path / "disk" / "3.txt").read_text("utf-8") == told["note"]
+    assert told["deliveries"] == [{"target": f"dir:{tmp_path}/disk", "taken": True, "detail": "written"}]
+
+
+def test_an_undelivered_checkpoint_ends_with_an_error(person: str, tmp_path: Path) -> None:
+    done = run("checkpoint", env={"NURTURE_CHECKPOINT_TARGETS": json.dumps([f"dir:{tmp_path}/away"])})
+    assert done.exit_code == 1
+    assert "FAILED: dir:" in done.stderr
+
+
+def test_without_targets_the_note_is_for_keeping(person: str) -> None:
+    done = run("checkpoint")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("127.0.0.1:8321/default\n3\n")
+    assert "No target is configured" in done.stderr
+
+
+def test_status_tells_what_is_exposed(person: str, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    env = {"NURTURE_CHECKPOINT_TARGETS": json.dumps([f"dir:{tmp_path}/disk"])}
+    before = json.loads(run("status", "--json", env=env).stdout)
+    run("checkpoint", env=env)
+    after = json.loads(run("status", "--json", env=env).stdout)
+    assert (before["checkpoint"], before["exposed_entries"]) == (None, 3)
+    assert (after["checkpoint"]["size"], after["exposed_entries"]) == (3, 0)
+    assert f"dir:{tmp_path}/disk: has 3 entries" in run("status", env=env).stdout
+
+
+def test_an_export_holds_and_says_how_to_check_it(person: str, tmp_path: Path) -> None:
+    done = run("export", str(tmp_path / "out"), "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["verified"], told["figures"]["consents"]) == (0, True, 2)
+    assert verify.main([str(tmp_path / "out")]) == 0
+
+
+def test_addresses_take_two_people_and_a_reason(person: str, tmp_path: Path) -> None:
+    refused = run("export", str(tmp_path / "out"), "--reveal", "--by", "vera")
+    assert isinstance(refused.exception, AuditError)
+    assert not (tmp_path / "out").exists()
+    half = run("export", str(tmp_path / "out"), "--reason", "curious")
+    assert half.exit_code == 64
+    done = run("export", str(tmp_path / "out"), "--reveal", "--by", "vera", "--second", "kim", "--reason", "authority")
+    assert done.exit_code == 0
+    assert "kim@firma.example" in (tmp_path / "out" / "csv" / "consents.csv").read_text("utf-8")
+
+
+def test_one_lead_by_number_or_by_id(person: str, tmp_path: Path) -> None:
+    for number, name in enumerate(("1", person)):
+        run("export", str(tmp_path / str(number)), "--person", name)
+        [line] = (tmp_path / str(number) / "people.jsonl").read_text("utf-8").splitlines()
+        assert json.loads(line)["subject"] == person
+    assert run("export", str(tmp_path / "none"), "--person", "99").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "x", "--separator", "|"],
+        ["export", "x", "--lang", "fr"],
+        ["export", "x", "--by", "vera@firma.example"],
+        ["proof"],
+        ["proof", "1", "--message", "m"],
+        ["proof", "1", "-o", "proof.docx"],
+    ],
+)
+def test_wrong_usage_ends_with_64(person: str, words: list[str]) -> None:
+    assert run(*words).exit_code == 64
+
+
+@pytest.mark.parametrize("ending", [".pdf", ".html", ".txt", ".json"])
+def test_a_proof_is_written_for_its_owner_alone(person: str, tmp_path: Path, ending: str) -> None:
+    out = tmp_path / f"proof{ending}"
+    done = run("proof", "1", "-o", str(out))
+    assert done.exit_code == 0
+    assert out.stat().st_mode & 0o077 == 0
+    if ending == ".pdf":
+        assert "Nachweis" in pypdf.PdfReader(out).pages[0].extract_text()
+    else:
+        assert "Musterwerk GmbH darf mir per E-Mail" in out.read_text("utf-8")
+
+
+def test_without_a_file_a_proof_is_text(person: str) -> None:
+    done = run("proof", "1", "--lang", "en")
+    assert done.stdout.startswith("Proof of a consent\n")
+    assert "Both steps" in done.stdout
+
+
+def test_verify_still_answers(person: str) -> None:
+    assert json.loads(run("verify", "--json").stdout)["verified"] is True
