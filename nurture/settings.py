@@ -119,6 +119,8 @@ class Settings(BaseSettings):
     evidence_ip: Literal["full", "truncated", "none"] = Field(
         "full", description="how IP addresses enter consent evidence"
     )
+    brand_css: Path | None = Field(None, description="style sheet of yours for the public pages, after the shipped one")
+    brand_logo: Path | None = Field(None, description="logo on the public pages: SVG or PNG, at most 200 KiB")
     api_token: SecretStr | None = Field(
         None, description="secret; bearer token for POST /api/withdraw, which is shut without one"
     )

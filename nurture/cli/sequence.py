@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from nurture.settings import Settings
 
 SequenceArgument = Annotated[str, typer.Argument(metavar="[SEQUENCE]", help="Only this sequence.")]
 AtOption = Annotated[str | None, typer.Option("--at", metavar="T", help="As of this time (ISO 8601); default now.")]
@@ -89,7 +92,7 @@ def explain(
 
 
 def check(as_json: JsonOption = False) -> None:
-    """Check every sequence.yaml, and that each of its mails has its texts; exit 4 on findings."""
+    """Check every sequence.yaml with its mails, profiling.yaml and the public pages; exit 4 on findings."""
     from nurture.cli.output import Exit, note, print_json
     from nurture.delivery.content.library import Library
     from nurture.sequences.definition import DefinitionError, load
@@ -98,11 +101,13 @@ def check(as_json: JsonOption = False) -> None:
 
     settings = Settings()
     definitions = {}
+    findings: list[object] = []
     try:
         definitions = load(settings.templates)
-        findings = missing_texts(definitions, Library.load(settings.templates, zone=settings.zone))
+        findings += missing_texts(definitions, Library.load(settings.templates, zone=settings.zone))
     except DefinitionError as error:
-        findings = error.findings
+        findings += error.findings
+    findings += _page_findings(settings)
     if as_json:
         print_json({"sequences": sorted(definitions), "findings": [str(finding) for finding in findings]})
     elif findings:
@@ -112,3 +117,22 @@ def check(as_json: JsonOption = False) -> None:
     if findings:
         note(f"nurture: {len(findings)} findings")
         raise typer.Exit(int(Exit.CHECK_FAILED))
+
+
+def _page_findings(settings: Settings) -> list[object]:
+    """Give what is wrong with the public pages and their questions; nothing where a project has no pages."""
+    from nurture import NurtureError
+    from nurture.leads import profiling
+    from nurture.store.definitions import DefinitionError
+    from nurture.web.pages import Pages
+
+    if not (settings.templates / "pages").is_dir():
+        return []
+    try:
+        profiling.load(settings.policies)
+        Pages(settings)
+    except DefinitionError as error:
+        return list(error.findings)
+    except NurtureError as error:
+        return [str(error)]
+    return []

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, StringConstraints, field_validator
 from sqlalchemy import select
 from typing_extensions import TypedDict
 
-from consent import identity
+from consent import identity, rights
 from nurture.leads import register
 from nurture.leads.roles import role_of
 from nurture.leads.stages import Stage
@@ -186,9 +186,9 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def profile_of(conn: Connection, keyring: Keyring, subject: str) -> Profile | None:
-    """Give what is known of a person; None for an erased or unknown one, of whom nothing is asked."""
+    """Give what is known of a person; None for an erased, restricted or unknown one, of whom nothing is asked."""
     person = identity.reveal(conn, keyring, [subject]).get(subject)
-    if person is None:
+    if person is None or rights.restricted(conn, [subject]):
         return None
     role = conn.execute(select(lead.c.role).where(lead.c.subject == subject)).scalar()
     return Profile(person.details, role or "unknown")

@@ -7,21 +7,22 @@ what takes away (withdrawing, erasing) works from here at once. See docs/decisio
 
 from __future__ import annotations
 
-from calendar import monthrange
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, exists, insert, select
+from sqlalchemy import and_, exists, select
 
 from consent import identity
 from consent.schema import rights_request
 from nurture.leads import profiling
+from nurture.leads.rights import RightsError, request_erasure, requests
+from nurture.leads.rights.requests import Kind
 from nurture.store.tables import event, lead, lead_score, message
-from nurture.web import bodies, edge, lookups, withdrawing
+from nurture.web import bodies, edge, lookups, wake, withdrawing
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+    from datetime import datetime
 
     from sqlalchemy import Connection
     from starlette.requests import Request
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 PURPOSE = "data"
 """What the token of this page is bound to."""
-Wish = Literal["access", "erase"]
 DETAILS = ("first_name", "last_name", "salutation", "company", "job_title", "phone", "product_interest", "message")
 """Kinds of details that the page can name."""
 
@@ -67,34 +67,24 @@ async def ask(request: Request) -> Response:
     action = fields.get("action", "")
     if recipient.subject is None:
         return await _page(request, here, recipient, known=language)
-    subject, at, zone = recipient.subject, here.now(), here.workspace.settings.tz
+    subject, at, workspace = recipient.subject, here.now(), here.workspace
     if action == "copy":
-        await here.write(lambda conn: take_down(conn, subject, "access", zone=zone, at=at))
+        zone = workspace.settings.tz
+        await here.write(
+            lambda conn: requests.take_down(conn, subject, Kind.ACCESS, route="page", actor="subject", zone=zone, at=at)
+        )
         return await _page(request, here, recipient, done="copy", known=language)
     if action == "erase" and fields.get("sure") == "yes":
-        # First nothing more is sent, then the request stands; the erasing itself is run by a flow.
-        await withdrawing.withdraw(here, recipient, None, "page")
-        await here.write(lambda conn: take_down(conn, subject, "erase", zone=zone, at=at))
+        # Every consent ends and nothing is done with the data from this commit on; a flow runs the erasing.
+        with suppress(RightsError):  # erased since the page was opened: what was asked for is done
+            await here.write(
+                lambda conn: request_erasure(conn, workspace, subject, route="page", actor="subject", at=at)
+            )
+        here.wake.hint(wake.CONSENT_WITHDRAWN)
         return here.pages.notice(language, "erasing")
     if action == "erase":
         return here.pages.answer("erase", language, here=request.url.path)
     return await _page(request, here, recipient, status=400, known=language)
-
-
-def take_down(conn: Connection, subject: str, kind: Wish, *, zone: ZoneInfo, at: datetime) -> None:
-    """Note a request with its month to answer (GDPR Art. 12(3)); one that is open already stands."""
-    if kind in _asked(conn, subject):
-        return
-    row = {"subject": subject, "kind": kind, "state": "open", "received_at": at, "due_at": month_later(at, zone)}
-    conn.execute(insert(rights_request).values(**row, route="page", actor="subject"))
-
-
-def month_later(start: datetime, zone: ZoneInfo) -> datetime:
-    """Give the end (exclusive, UTC) of the day one calendar month later, in the legal zone."""
-    day = start.astimezone(zone).date()
-    year, month = (day.year + 1, 1) if day.month == 12 else (day.year, day.month + 1)  # noqa: PLR2004  December
-    last = day.replace(year=year, month=month, day=min(day.day, monthrange(year, month)[1]))
-    return datetime.combine(last + timedelta(days=1), time(0), zone).astimezone(UTC)
 
 
 def kept(conn: Connection, here: edge.Edge, subject: str) -> Kept:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from nurture.web import brand, required
 from nurture.web.words import LANGUAGES, Words, choose
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from nurture.settings import Settings
-
-STATIC = Path(__file__).resolve().parent / "static"
 
 
 class Pages:
@@ -37,7 +34,11 @@ class Pages:
         for name in self.environment.list_templates(extensions=["html"]):
             self.environment.get_template(name)
         self.words = {language: Words(language, settings.tz) for language in LANGUAGES}
-        self.style = "/static/site.css?v=" + hashlib.sha256((STATIC / "site.css").read_bytes()).hexdigest()[:12]
+        self.files = brand.files(settings)
+        sheets = [name for name in ("site.css", "brand.css") if name in self.files]
+        self.styles = [self.files[name].path(name) for name in sheets]
+        self.logo = next((one.path(name) for name, one in self.files.items() if name.startswith("logo.")), None)
+        required.check(self)
 
     def language(self, request: Request, known: str | None = None) -> str:
         """Choose the language; `known` is that of the mail the reader comes from."""
@@ -57,7 +58,8 @@ class Pages:
             t=words,
             lang=language,
             other=other if switch else None,
-            style=self.style,
+            styles=self.styles,
+            logo=self.logo,
             brand=self.settings.sender_name,
             company=self.settings.company,
             **values,

@@ -11,13 +11,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from nurture.store.tables import setting
 from nurture.web import edge
-from nurture.web.pages import STATIC
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-
-KINDS = {"site.css": "text/css; charset=utf-8", "favicon.svg": "image/svg+xml"}
-FILES = {name: (STATIC / name).read_bytes() for name in KINDS}
 
 
 async def home(request: Request) -> Response:
@@ -50,8 +46,9 @@ async def health(request: Request) -> Response:
 
 
 async def static(request: Request) -> Response:
-    """Give one of the files we ship; their address holds their hash, so they may be kept."""
+    """Give one of the files we ship, or the brand's; their address holds their hash, so they may be kept."""
     name = request.path_params["name"]
-    if name not in FILES:
+    served = edge.of(request).pages.files.get(name)
+    if served is None:
         raise HTTPException(404)
-    return Response(FILES[name], media_type=KINDS[name], headers={"Cache-Control": "public, max-age=86400"})
+    return Response(served.content, media_type=served.kind, headers={"Cache-Control": "public, max-age=86400"})

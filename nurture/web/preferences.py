@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consent import identity, opt_in
+from consent import identity, opt_in, rights
 from consent.addresses import Address
 from nurture.leads import preferences as choices
 from nurture.web import bodies, edge, evidence, lookups, profile, sign_up, withdrawing
@@ -122,7 +122,12 @@ async def _switch_on(request: Request, here: edge.Edge, recipient: Recipient, fi
 
 
 def _offers(here: edge.Edge, conn: Connection, recipient: Recipient, language: str) -> list[Offer]:
-    """What may this person ask to switch on? What has a wording and is off; measuring only beside mails."""
+    """What may this person ask to switch on? What has a wording and is off; measuring only beside mails.
+
+    Nothing while their data is restricted or on its way to be erased.
+    """
+    if rights.restricted(conn, [recipient.subject or ""]):
+        return []
     given = {one.purpose for one in lookups.standings(conn, recipient.subject, here.controller) if one.given}
     found = [offer for offer in sign_up.offered(here, conn, language) if offer.purpose not in given]
     return [offer for offer in found if offer.purpose != lookups.TRACKING or given]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from sqlalchemy import select
 
-from consent import identity
+from consent import identity, rights
 from consent.addresses import Address
 from nurture.leads import profiling, register
 from nurture.leads.profiling import SETTLED, Profile, answer, settle, upcoming
@@ -196,3 +196,10 @@ def test_nothing_is_asked_of_whoever_was_erased(workspace: Workspace, subject: s
         identity.erase(conn, subject, at=at)
         assert profiling.ask(conn, workspace.keyring, POLICY, subject, at=at) is None
     assert not tell(workspace, subject, "name", at, last_name="Beispiel")
+
+
+def test_nothing_is_asked_of_whoever_is_restricted(workspace: Workspace, subject: str, at: datetime) -> None:
+    with workspace.store.write() as conn:
+        rights.restrict(conn, subject, reason="dispute", actor="operator", at=at)
+    assert not tell(workspace, subject, "name", at, last_name="Beispiel")
+    assert details(workspace, subject) == {}

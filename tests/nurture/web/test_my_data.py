@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -11,11 +10,12 @@ from sqlalchemy import select
 
 from consent import identity
 from consent.schema import rights_request
-from nurture.web.my_data import month_later
+from nurture.leads.rights.dates import month_later
 from tests.nurture.web.visitor import Visitor, forms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from nurture.store.workspace import Workspace
 
@@ -100,7 +100,7 @@ def test_erasure_withdraws_everything_at_once(
     [form] = forms(visitor.post(path, {"action": "erase"}).text)
     answer = visitor.post(path, form.fields | {"action": "erase"})
     assert "eingegangen" in answer.text
-    assert [(row.kind, row.state) for row in requests()] == [("erase", "open")]
+    assert [(row.kind, row.state) for row in requests()] == [("erase", "running")]
     assert states(confirmed) == {"newsletter.product": "withdrawn", "email.tracking": "withdrawn"}
     assert "die Löschung folgt" in visitor.get(path).text
 
@@ -124,12 +124,3 @@ def test_another_token_opens_nothing(visitor: Visitor, link: Link, confirmed: st
 
 def test_the_preferences_lead_here(visitor: Visitor, link: Link, confirmed: str, path: str) -> None:
     assert f'href="{path}?lang=de"' in visitor.get(f"/p/{link('preferences', confirmed)}").text
-
-
-@pytest.mark.parametrize(("start", "end"), [
-    (datetime(2026, 1, 31, 12, tzinfo=UTC), datetime(2026, 2, 28, 23, tzinfo=UTC)),
-    (datetime(2026, 12, 5, 23, 30, tzinfo=UTC), datetime(2027, 1, 6, 23, tzinfo=UTC)),
-    (datetime(2026, 6, 1, 0, tzinfo=UTC), datetime(2026, 7, 1, 22, tzinfo=UTC)),
-])  # fmt: skip
-def test_a_month_ends_with_its_day_in_berlin(start: datetime, end: datetime) -> None:
-    assert month_later(start, ZoneInfo("Europe/Berlin")) == end

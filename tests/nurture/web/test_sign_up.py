@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select
 
-from consent import opt_in, suppression, texts
+from consent import identity, opt_in, suppression, texts, withdrawal
 from consent.addresses import Address
 from consent.schema import opt_in_purpose, opt_in_request
 from nurture.web.app import create_app
@@ -100,14 +100,22 @@ def test_a_likely_typo_is_asked_about_once(visitor: Visitor, ledger: Callable[[]
     assert (insisted.status_code, ledger()) == (200, ["consent.requested"])
 
 
-def test_known_blocked_and_new_get_identical_answers(visitor: Visitor, workspace: Workspace) -> None:
-    blocked = Address.of("blocked@firma.example")
+def test_a9_nobody_can_tell_who_is_known(visitor: Visitor, workspace: Workspace, confirmed: str) -> None:
+    """Confirmed, asked a moment ago, withdrawn, erased, blocked and new: the same bytes."""
+    gone, left, blocked = (Address.of(f"{name}@firma.example") for name in ("gone", "left", "blocked"))
+    at, keyring = visitor.clock.now(), workspace.keyring
     with workspace.store.write() as conn:
-        index = workspace.keyring.address_index(blocked.identity)
-        suppression.add(conn, {index: suppression.BLOCKED}, at=visitor.clock.now())
-    visitor.sign_up(ANNA)
-    answers = [visitor.sign_up(address) for address in (ANNA, "new@firma.example", blocked.delivery)]
-    assert seen(answers[0]) == seen(answers[1]) == seen(answers[2])
+        index = keyring.address_index(blocked.identity)
+        suppression.add(conn, {index: suppression.BLOCKED}, at=at)
+        identity.erase(conn, identity.ensure(conn, keyring, gone, at=at), at=at, keep_suppression="erased")
+        withdrawal.withdraw(
+            conn, subject=identity.ensure(conn, keyring, left, at=at), controller=workspace.settings.controller,
+            purposes=None, route="page", actor="subject", at=at,
+        )  # fmt: skip
+    visitor.sign_up("asked@firma.example")
+    everybody = [ANNA, "asked@firma.example", "new@firma.example", *(one.delivery for one in (gone, left, blocked))]
+    answers = [seen(visitor.sign_up(address)) for address in everybody]
+    assert answers == [answers[0]] * len(answers)
 
 
 def test_a_filled_trap_changes_nothing_visible(visitor: Visitor, ledger: Callable[[], list[str]]) -> None:
