@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NOUNS = (
     "demo", "up", "serve", "leads", "sequence", "template", "score", "consent", "audit", "handover", "delivery",
-    "switch",
+    "switch", "records",
 )  # fmt: skip
 """The files of this package that hold verbs."""
 
@@ -29,7 +29,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("demo", "up", "import"),
     "Mails": ("run", "check", "template", "stop", "resume"),
     "Leads": ("explain", "lead", "score", "handover"),
-    "Consent": ("consent", "audit"),
+    "Consent": ("consent", "audit", "records"),
     "Operation": ("delivery", "outbox", "serve"),
 }
 """How the help groups verbs, in the order a newcomer needs them."""
