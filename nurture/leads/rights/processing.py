@@ -271,7 +271,7 @@ def _measures(settings: Settings) -> list[tuple[str, str]]:
     }[settings.evidence_ip]
     found = [
         (
-            "Verschlüsselung je Person (AES-256-GCM), Schlüssel außerhalb der Datenbank; Löschen zerstört den Schlüssel",
+            "Verschlüsselung je Person (AES-256-GCM), Schlüssel außerhalb der Datenbank; Löschen zerstört ihn",
             "encryption for each person (AES-256-GCM), keys outside the database; erasure destroys the key",
         ),
         (
