@@ -1,0 +1,79 @@
+"""AUDIT.md says how a stranger checks an export; its program does it, and its tables are the truth."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from consent.verify import Outcome
+from nurture.audit import export as exporting
+from nurture.audit.scope import Reveal, Scope
+from tests.consent.people import NEWSLETTER, TRACKING, People
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from nurture.store.workspace import Workspace
+
+GUIDE = (Path(__file__).resolve().parent.parent.parent / "consent" / "AUDIT.md").read_text("utf-8")
+[PROGRAM] = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def folder(workspace: Workspace, tmp_path: Path, at: datetime) -> Path:
+    """An export of some people, addresses shown."""
+    people = People(workspace.store, workspace.keyring, at)
+    people.publish()
+    for number in range(5):
+        people.confirmed(f"kim{number}@firma.example", [NEWSLETTER, TRACKING])
+    scope = Scope(reveal=Reveal("vera", "kim", "test of the guide"))
+    return exporting.make(workspace, tmp_path / "export", scope, exporting.Order("vera", at, "0.1.0")).folder
+
+
+def run(folder: Path, seq: int) -> subprocess.CompletedProcess[str]:
+    """Run the program of the guide."""
+    return subprocess.run(
+        [sys.executable, "-I", "-c", PROGRAM, str(seq)], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_program_checks_every_proof_of_an_export(folder: Path) -> None:
+    found = sorted(int(path.stem) for path in (folder / "proofs").glob("*.json"))
+    assert found == list(range(10))
+    for seq in found:
+        done = run(folder, seq)
+        kind = "confirmed" if seq % 2 else "requested"
+        assert done.stdout.startswith(f"consent.{kind} 2026-11-23T08:00:00.000000Z is entry {seq} of 11 in "), (
+            done.stderr
+        )
+
+
+@pytest.mark.parametrize("name", ["leaf", "wordings"])
+def test_the_program_stops_at_what_does_not_hold(folder: Path, name: str) -> None:
+    path = folder / "proofs" / "3.json"
+    shown = json.loads(path.read_text("utf-8"))
+    shown[name] = (
+        [shown[name][0] + "!", *shown[name][1:]] if name == "wordings" else shown[name].replace("email", "phone")
+    )
+    path.write_text(json.dumps(shown), "utf-8")
+    assert run(folder, 3).returncode != 0
+
+
+def test_every_file_of_an_export_is_explained(folder: Path) -> None:
+    explained = set(re.findall(r"^\| `([\w.-]+)", GUIDE, re.MULTILINE)) | {
+        "report.pdf",
+        "csv",
+        "export.json",
+        "people.jsonl",
+    }
+    assert {path.name for path in folder.iterdir()} <= explained
+
+
+def test_the_exit_codes_are_the_verifier_s() -> None:
+    assert [int(code) for code in re.findall(r"^\| (\d) \|", GUIDE, re.MULTILINE)] == [int(one) for one in Outcome]
