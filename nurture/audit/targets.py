@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from nurture import NurtureError
 from nurture.audit import AuditError
 from nurture.delivery.headers import is_single_address
 from nurture.delivery.mime import message_id
+from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Accepted, Outgoing, Sender, open_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from nurture.delivery.provider import Provider
@@ -146,7 +147,9 @@ class Mail:
         )
         outcome = self.provider.submit([mail])
         if isinstance(outcome, Accepted):
-            return Answer(taken=True, detail="accepted")
+            # A file in our own folder has not left the machine.
+            outside = self.provider.name != Outbox.name
+            return Answer(taken=outside, detail="accepted" if outside else "outbox: nobody delivers it")
         return Answer(taken=False, detail=f"{type(outcome).__name__.lower()} {outcome.code}"[:120])
 
 
@@ -167,9 +170,30 @@ def _letter(anchor: Anchor, company: str) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A target that cannot work as it is configured; it fails by itself and holds up no other."""
+
+    label: str
+    detail: str
+
+    def deliver(self, anchor: Anchor, *, at: datetime) -> Answer:  # noqa: ARG002  whatever it is
+        """Say so."""
+        return Answer(taken=False, detail=self.detail)
+
+
 def open_targets(ws: Workspace) -> list[Target]:
-    """Open the configured targets, in their order; touches no network. Raises AuditError for one that cannot work."""
-    return [_open(ws, text) for text in ws.settings.checkpoint_targets]
+    """Open the configured targets, in their order; touches no network."""
+    return [_opened(ws, text) for text in ws.settings.checkpoint_targets]
+
+
+def _opened(ws: Workspace, text: str) -> Target:
+    try:
+        return _open(ws, text)
+    except NurtureError as error:
+        # Our own errors name no value; the address behind mail: must not become a label.
+        kind, _, rest = text.partition(":")
+        return Broken(_mail_label(ws, rest) if kind == "mail" else kind, f"setting: {error}")
 
 
 def _open(ws: Workspace, text: str) -> Target:
@@ -186,13 +210,11 @@ def _open(ws: Workspace, text: str) -> Target:
         return TimeStamp(rest, ws.home / "timestamps", timeout=ws.settings.provider_timeout)
     if not is_single_address(rest):
         raise AuditError("checkpoint_targets: behind mail: must stand one plain address")
-    # Keyed, so that the label tells two officers apart and says who neither is.
-    label = f"mail:{ws.keyring.mac('checkpoint-target', rest.encode()).hex()[:8]}"
     settings = ws.settings
     sender = Sender(settings.sender_address, settings.sender_name)
-    return Mail(rest, label, open_provider(settings), sender, settings.company)
+    return Mail(rest, _mail_label(ws, rest), open_provider(settings), sender, settings.company)
 
 
-def labels(targets: Sequence[Target]) -> list[str]:
-    """Name the targets."""
-    return [target.label for target in targets]
+def _mail_label(ws: Workspace, address: str) -> str:
+    """Name a mailbox: keyed, so that the label tells two officers apart and says who neither is."""
+    return f"mail:{ws.keyring.mac('checkpoint-target', address.encode()).hex()[:8]}"

@@ -57,7 +57,7 @@ def check(entry: dict[str, Any], key: Verifier) -> TreeHead:
     return head
 
 
-@pytest.mark.requirement(43)
+@pytest.mark.requirement(118)
 def test_t12_a_proof_shows_the_wording_whose_hash_is_the_leaf_s(
     workspace: Workspace, people: People, order: Order
 ) -> None:

@@ -152,6 +152,10 @@ def test_a_mail_to_the_officer_has_no_unsubscribe_and_no_tracking(tmp_path: Path
     assert b"<img" not in raw
 
 
+def test_a_mail_in_the_outbox_folder_has_not_left_the_machine(tmp_path: Path, at: datetime) -> None:
+    assert officer(Outbox(tmp_path, SENDER)).deliver(ANCHOR, at=at) == Answer(False, "outbox: nobody delivers it")
+
+
 def test_the_same_checkpoint_is_the_same_mail(tmp_path: Path, at: datetime) -> None:
     for anchor in (ANCHOR, ANCHOR, LATER):
         officer(Outbox(tmp_path, SENDER)).deliver(anchor, at=at)
@@ -235,6 +239,17 @@ def test_targets_open_as_configured(settings: Settings, store: Store, keyring: K
     kinds = [target.label.partition(":")[0] for target in opened]
     assert kinds == ["mail", "dir", "git", "rfc3161"]
     assert "officer" not in repr(opened) + opened[0].label
+
+
+def test_a_target_that_is_configured_wrong_fails_by_itself(
+    settings: Settings, store: Store, keyring: Keyring, tmp_path: Path, at: datetime
+) -> None:
+    wanted = ("mail:a@b@c", "rfc3161:http://tsa.example/", f"dir:{tmp_path}")
+    opened = open_targets(Workspace(settings.model_copy(update={"checkpoint_targets": wanted}), store, keyring))
+    answers = [target.deliver(ANCHOR, at=at) for target in opened]
+    assert [answer.taken for answer in answers] == [False, False, True]
+    assert answers[0].detail.startswith("setting: checkpoint_targets")
+    assert "a@b" not in repr(opened)
 
 
 @pytest.mark.parametrize(
