@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import distinct, func, select
 
-from consent import canonical, checkpoints, entries, export, ledger
-from consent import replay as replaying
+from consent import canonical, checkpoints, entries, export, ledger, merkle, rules, texts
 from consent.export import Parcel
 from consent.rights import Copy
 from consent.schema import ledger_entry
+from consent.tiles import Tiles
+from consent.treeheads import Proof
 from nurture.audit import facts, paper, people, sheets
 from nurture.audit.anchoring import enter, open_signer
 from nurture.audit.book import Book, Cover
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from consent.checkpoints import Checkpoint
+    from consent.ledger import Verification
     from nurture.audit.scope import Scope
     from nurture.store.workspace import Workspace
 
@@ -110,14 +112,17 @@ def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
         entry = enter(conn, ws, kind=Copy.AUDIT, scope=scope, count=count, by=order.by, at=order.at)
         signed = checkpoints.sign(conn, signer, at=order.at)
     with ws.store.read() as conn, facts.work_file(folder, at=order.at) as held:
+        judge = rules.Ledger(texts.register(conn))
         root = export.write_entries(
-            parcel, _counted(export.leaves(conn, signed.size), signed.size, order), partial(_feed, held)
+            parcel, _counted(export.leaves(conn, signed.size), signed.size, order), partial(_feed, held, judge)
         )
         export.write_checkpoints(parcel, conn, signed.size, str(signer.verifier))
         export.write_wordings(parcel, conn)
         held.close_book(scope)
         order.progress("check", 0, 1)
-        verified, verdict = _verify(conn, same=root == signed.root, language=order.language)
+        verified, verdict = _verify(
+            ledger.verify(conn), judge.result(), same=root == signed.root, language=order.language
+        )
         book = Book(conn, ws, held, scope, signed.size)
         counted = book.figures()
         cover = _cover(ws, scope, order, signed, verdict)
@@ -148,20 +153,20 @@ def _counted(leaves: Iterator[bytes], size: int, order: Order) -> Iterator[bytes
     order.progress("entries", size, size)
 
 
-def _feed(held: facts.Facts, leaf: bytes) -> None:
-    held.feed(entries.read(leaf))
+def _feed(held: facts.Facts, judge: rules.Ledger, leaf: bytes) -> None:
+    entry = entries.read(leaf)
+    held.feed(entry)
+    judge.follow(entry)
 
 
-def _verify(conn: Connection, *, same: bool, language: str) -> tuple[bool, str]:
-    """Recompute and replay what is in the database now, in the same snapshot."""
+def _verify(whole: Verification, done: rules.Replay, *, same: bool, language: str) -> tuple[bool, str]:
+    """Say what recomputing showed, of the database and of the very leaves that were exported."""
     words = VERDICT[language]
-    whole = ledger.verify(conn)
     if not whole.ok or not same:
         return False, words["bad"].format(problem=whole.problem or "the entries do not lead to the signed root")
-    done = replaying.replay(conn)
     if not done.ok:
         return False, words["bad"].format(problem=BREACHES.format(breaches=done.breaches))
-    return True, words["ok"].format(entries=whole.size, sends=done.authorisations)
+    return True, words["ok"].format(entries=done.entries, sends=done.authorisations)
 
 
 def _cover(ws: Workspace, scope: Scope, order: Order, signed: Checkpoint, verdict: str) -> Cover:
@@ -210,18 +215,25 @@ def _write_proofs(parcel: Parcel, book: Book, signed: Checkpoint, order: Order) 
     """Prove consents one by one, both steps, for whoever passes on a single one; all when revealed, else the first."""
     wordings = {text["sha256"]: text["body"] for text in book.texts()}
     reveal = book.scope.reveal is not None
+    held = Tiles(book.conn)
     # One entry may give several purposes; its row comes once for each.
     for written, seq in enumerate(unique(consent["seq"] for consent in book.consents())):
         if written == MOST_PROOFS and not reveal:
             return
+        if not written % export.CHUNK:
+            # Neighbours share their tiles; after some hundred of them others are wanted.
+            held = Tiles(book.conn)
+            order.progress("proofs", written, written)
         told = proof_facts(book.conn, book.ws, seq=seq, wordings=wordings, reveal=reveal)
         asked = canonical.decode(told["leaf"].encode())["body"].get("request")
-        export.write_proof(parcel, seq, checkpoints.tlog_proof(book.conn, seq, signed), told)
+        export.write_proof(parcel, seq, _proof(seq, signed, held), told)
         if asked is not None:
             told = proof_facts(book.conn, book.ws, seq=asked, wordings=wordings, reveal=reveal)
-            export.write_proof(parcel, asked, checkpoints.tlog_proof(book.conn, asked, signed), told)
-        if not written % export.CHUNK:
-            order.progress("proofs", written, written)
+            export.write_proof(parcel, asked, _proof(asked, signed, held), told)
+
+
+def _proof(seq: int, signed: Checkpoint, held: Tiles) -> str:
+    return str(Proof(seq, tuple(merkle.inclusion_proof(seq, signed.size, held)), signed.note))
 
 
 def unique(seqs: Iterable[int]) -> Iterator[int]:
