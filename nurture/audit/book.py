@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from consent import canonical, identity
 from consent.schema import checkpoint, consent_text, suppression
 from nurture.audit import figures, records
-from nurture.store import definitions
+from nurture.leads.rights import processing
 from nurture.store.tables import setting
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Book:
     facts: Facts
     scope: Scope
     size: int
+    language: str = "de"
 
     def figures(self) -> dict[str, int]:
         """Count everything once."""
@@ -121,24 +122,24 @@ class Book:
         """Who receives data."""
         return records.parties(self.ws.settings)
 
-    def processors(self) -> list[dict[str, Any]]:
-        """Give processors and transfers out of the EU."""
-        return [
-            {"name": one.name, "role": one.role, "country": one.country, "transfer": one.transfer}
-            for one in self.parties()
-        ]
+    def record_of_processing(self) -> dict[str, Any]:
+        """Give the Art. 30 entry, as the configuration says it."""
+        return processing.record(self.ws.settings)
+
+    def processors(self) -> list[dict[str, str]]:
+        """Give the recipients that the Art. 30 entry names."""
+        told = localised(self.record_of_processing(), self.language)
+        return [{name: one[name] for name in ("recipient", "role", "data")} for one in told["recipients"]]
+
+    def transfers(self) -> list[dict[str, str]]:
+        """Give the transfers that the Art. 30 entry names."""
+        told = localised(self.record_of_processing(), self.language)
+        return [{"transfer": text} for text in told["transfers"]]
 
     def retention(self) -> list[dict[str, str]]:
-        """Say how long what is kept: what policies/retention.yaml says, where there is one."""
-        path = self.ws.settings.policies / "retention.yaml"
-        if not path.exists():
-            return []
-        held = definitions.read(path, path.name)
-        return [{"what": name, "kept": _length(value)} for name, value in held.items() if name != "version"]
-
-    def record_of_processing(self) -> object:
-        """Give the Art. 30 entry, None where this installation cannot make one."""
-        return None
+        """Say how long what is kept."""
+        told = localised(self.record_of_processing(), self.language)
+        return [{name: one[name] for name in ("id", "data", "rule")} for one in told["retention"]]
 
     def _with_addresses(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         waiting: list[dict[str, Any]] = []
@@ -159,9 +160,15 @@ class Book:
         return int(self.conn.execute(query).scalar_one())
 
 
-def _length(value: object) -> str:
-    """Say a span as it is written in the file."""
-    return ", ".join(f"{n} {unit}" for unit, n in value.items()) if isinstance(value, dict) else str(value)
+def localised(value: Any, language: str) -> Any:  # noqa: ANN401  plain data of any shape
+    """Give plain data with each {"de": ..., "en": ...} replaced by its text in a language."""
+    if isinstance(value, dict):
+        if value.keys() == {"de", "en"}:
+            return value[language]
+        # An item that is a text and more keeps the text under "name".
+        shown = {name: localised(one, language) for name, one in value.items() if name not in {"de", "en"}}
+        return {"name": value[language], **shown} if {"de", "en"} <= value.keys() else shown
+    return [localised(one, language) for one in value] if isinstance(value, list) else value
 
 
 def keep_reason(ws: Workspace, seq: int, evidence: Mapping[str, str], salt: bytes) -> dict[str, str]:

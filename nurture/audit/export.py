@@ -62,6 +62,7 @@ VERDICT = {
     },
 }
 BREACHES = "{breaches} authorised mails rest on no living consent"
+NOBODY = {"de": "nicht angegeben", "en": "not named"}
 PERIODS = {"de": "gesamter Zeitraum", "en": "all of it"}
 
 
@@ -123,7 +124,7 @@ def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
         verified, verdict = _verify(
             ledger.verify(conn), judge.result(), same=root == signed.root, language=order.language
         )
-        book = Book(conn, ws, held, scope, signed.size)
+        book = Book(conn, ws, held, scope, signed.size, order.language)
         counted = book.figures()
         cover = _cover(ws, scope, order, signed, verdict)
         source = people.Source(conn, ws.keyring, held, signed.size, scope.reveal is not None)
@@ -176,7 +177,7 @@ def _cover(ws: Workspace, scope: Scope, order: Order, signed: Checkpoint, verdic
     return Cover(
         title="nurture audit export",
         controller=f"{settings.company}, {settings.postal_address}",
-        officer=settings.data_protection_officer,
+        officer=settings.data_protection_officer or NOBODY[order.language],
         period=f"{begin} – {end}" if scope.since or scope.until else PERIODS[order.language],  # noqa: RUF001  typography
         filters=scope.describe(),
         made_at=order.at,

@@ -7,6 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nurture.audit import figures, sheets
+from nurture.audit.book import localised
+from nurture.leads.rights.processing import COLUMNS as PROCESSING
+from nurture.leads.rights.processing import HEADINGS
 from nurture.store import pdf
 
 if TYPE_CHECKING:
@@ -20,7 +23,8 @@ HEADS = {
     "de": {
         "cover": "Deckblatt", "figures": "Zahlen", "texts": "Register der Einwilligungstexte",
         "forms": "Register der Formulare", "consents": "Einwilligungen", "withdrawals": "Widerrufe",
-        "suppressions_now": "Sperrliste nach Gründen", "processors": "Empfänger und Übermittlungen",
+        "suppressions_now": "Sperrliste nach Gründen", "processors": "Empfänger",
+        "transfers": "Übermittlungen in Drittländer",
         "retention": "Aufbewahrung", "erasures": "Löschungen", "record": "Verzeichnis von Verarbeitungstätigkeiten",
         "exports": "Protokoll der Ausfertigungen", "checkpoint": "Prüfpunkt", "check": "Prüfen",
         "requests": "Anmeldungen",
@@ -28,7 +32,8 @@ HEADS = {
     "en": {
         "cover": "Cover sheet", "figures": "Figures", "texts": "Register of consent texts",
         "forms": "Register of forms", "consents": "Consents", "withdrawals": "Withdrawals",
-        "suppressions_now": "Suppression list by reason", "processors": "Recipients and transfers",
+        "suppressions_now": "Suppression list by reason", "processors": "Recipients",
+        "transfers": "Transfers to third countries",
         "retention": "Retention", "erasures": "Erasures", "record": "Record of processing activities",
         "exports": "Log of copies taken out", "checkpoint": "Checkpoint", "check": "How to check",
         "requests": "Sign-ups",
@@ -57,8 +62,9 @@ COLUMNS = {
     "consents": ("seq", "purpose", "subject", "basis", "since", "state", "ended_at", "uses"),
     "withdrawals": ("seq", "at", "subject", "route", "purposes", "seconds_to_next_send", "refused_after"),
     "suppressions_now": ("controller", "reason", "count"),
-    "processors": ("name", "role", "country", "transfer"),
-    "retention": ("what", "kept"),
+    "processors": ("recipient", "role", "data"),
+    "transfers": ("transfer",),
+    "retention": ("data", "rule"),
     "erasures": ("seq", "at", "subject", "reason"),
     "exports": ("seq", "at", "kind", "scope", "count", "actor", "reason"),
 }
@@ -70,8 +76,8 @@ GERMAN = {
     "basis": "Grundlage", "since": "seit (UTC)", "state": "Stand", "ended_at": "Ende (UTC)", "uses": "E-Mails",
     "route": "Weg", "seconds_to_next_send": "Sekunden bis zur nächsten E-Mail", "refused_after": "danach verweigert",
     "controller": "Verantwortlicher", "reason": "Grund", "count": "Anzahl", "name": "Name", "role": "Rolle",
-    "country": "Land", "transfer": "Übermittlung", "what": "Was", "kept": "Frist", "kind": "Art", "scope": "Umfang",
-    "actor": "durch",
+    "recipient": "Empfänger", "data": "Daten", "transfer": "Übermittlung", "rule": "Frist", "kind": "Art",
+    "scope": "Umfang", "actor": "durch",
 }  # fmt: skip
 """Heads of columns; in English they are called as in CSV and JSON."""
 SUBJECTS = {"subject": 1.6, "at": 1.4, "since": 1.4, "ended_at": 1.4, "purposes": 1.3, "purpose": 1.3, "scope": 2.2}
@@ -111,10 +117,11 @@ def blocks(book: Book, cover: Cover, counted: Mapping[str, int], *, language: st
         ]
     for name, columns in COLUMNS.items():
         made += [pdf.Heading(heads[name]), *_list(book, name, columns, counted, language)]
-    record = book.record_of_processing()
-    if record is not None:
-        made += [pdf.Heading(heads["record"]), *_tree(record)]
-    return made
+    return [
+        *made,
+        pdf.Heading(heads["record"]),
+        *_processing(localised(book.record_of_processing(), language), language),
+    ]
 
 
 def _list(
@@ -133,22 +140,21 @@ def _list(
         yield pdf.Text(MORE[language].format(shown=len(taken), all=whole, name=name))
 
 
-def _tree(value: object, level: int = 0) -> Iterator[pdf.Block]:
-    """Show what the Art. 30 record holds, whatever its shape."""
-    if isinstance(value, Mapping):
-        plain = [(str(name), _cell(one)) for name, one in value.items() if not isinstance(one, Mapping | list)]
-        if plain:
-            yield pdf.Facts(plain)
-        for name, one in value.items():
-            if isinstance(one, Mapping | list):
-                yield pdf.Heading(str(name), level=2)
-                yield from _tree(one, level + 1)
-    elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
-        for one in value:
-            yield from _tree(one, level + 1)
-    else:
-        listed = value if isinstance(value, list) else [value]
-        yield pdf.Text("\n".join(_cell(one) for one in listed))
+def _processing(told: Mapping[str, Any], language: str) -> Iterator[pdf.Block]:
+    """Print the Art. 30 entry; its recipients, transfers and retention stand in lists of their own above."""
+
+    def said(words: tuple[str, str]) -> str:
+        return words[0] if language == "de" else words[1]
+
+    yield pdf.Text(told["preamble"])
+    yield pdf.Heading(said(HEADINGS["activities"]), level=2)
+    heads = [said(PROCESSING[name]) for name in ("purpose", "basis", "data")]
+    yield pdf.Rows(
+        heads, [[one["name"], one["basis"], ", ".join(one["data"])] for one in told["activities"]], (2, 2, 1)
+    )
+    for name in ("subjects", "data", "measures"):
+        yield pdf.Heading(said(HEADINGS[name]), level=2)
+        yield pdf.Text("\n".join(f"- {one['name'] if isinstance(one, Mapping) else one}" for one in told[name]))
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  whatever a column holds

@@ -31,6 +31,7 @@ from nurture.audit import export as exporting
 from nurture.audit import figures, sheets
 from nurture.audit.anchoring import open_signer
 from nurture.audit.scope import Reveal, Scope
+from nurture.leads.rights import processing
 from tests.consent.people import NEWSLETTER, OTHER, People
 from tests.nurture.audit.sabotage import guards_off
 
@@ -377,6 +378,14 @@ def test_states_have_the_names_of_dpv(workspace: Workspace, busy: People, tmp_pa
         for record in document["records"]
     }
     assert last == {"given": "dpv:ConsentGiven", "withdrawn": "dpv:ConsentWithdrawn"}
+
+
+def test_the_art_30_entry_is_part_of_it(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
+    made = make(workspace, tmp_path / "export", order)
+    assert told(made.folder)["record_of_processing"] == processing.record(workspace.settings)
+    paper = on_paper(made.folder)
+    for row in [*read_csv(made.folder, "retention"), *read_csv(made.folder, "transfers")]:
+        assert re.sub(r"\s", "", row.get("rule") or row["transfer"]) in paper
 
 
 # --- while others write ----------------------------------------------------------------------
