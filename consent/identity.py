@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import bindparam, delete, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from consent import ConsentError, ledger, sealing, suppression, tokens
+from consent import ConsentError, ledger, lookup, sealing, suppression, tokens
 from consent.bulk import write_many
 from consent.schema import consent_state, identity, metadata, opt_in_request, proof_vault
 
@@ -55,8 +55,9 @@ class Person:
 
 def find(conn: Connection, keyring: Keyring, address: Address) -> str | None:
     """Give the subject of an address, or None when it is unknown or erased."""
-    query = select(identity.c.subject).where(identity.c.address_index == keyring.address_index(address.identity))
-    return conn.execute(query).scalar_one_or_none()
+    indexes = [keyring.address_index(address.identity), *keyring.former_address_indexes(address.identity)]
+    query = select(identity.c.subject).where(identity.c.address_index.in_(indexes))
+    return conn.execute(query.order_by(identity.c.index_key.desc())).scalars().first()
 
 
 def ensure(conn: Connection, keyring: Keyring, address: Address, *, at: datetime) -> str:
@@ -73,6 +74,8 @@ def ensure_many(
     two processes meet the same new address: the database lets one win, both get the winner.
     """
     by_index: dict[bytes, list[Address]] = {}
+    addresses = list(addresses)
+    lookup.adopt(conn, keyring, addresses)
     for address in addresses:
         by_index.setdefault(keyring.address_index(address.identity), []).append(address)
     subjects = _subjects(conn, by_index)
@@ -90,10 +93,9 @@ def add_many(
     Address and details are sealed before the one insert of a chunk. Gives address index -> subject of
     those made here; where another process came first with the same address, it is left out.
     """
-    master = sealing.Sealer(keyring.master)
     made: dict[bytes, str] = {}
     for chunk in chunks(people):
-        rows = [_new_row(keyring, master, index, *people[index], at) for index in chunk]
+        rows = [_new_row(keyring, index, *people[index], at) for index in chunk]
         subjects = {row["address_index"]: row["subject"] for row in rows}
         if _insert_new(conn, rows) != len(rows):
             there = _subjects(conn, chunk)
@@ -142,20 +144,19 @@ def reveal_each(conn: Connection, keyring: Keyring, subjects: Iterable[str]) -> 
     Unknown and erased ones are left out.
     """
     found: dict[str, Person | sealing.SealError] = {}
-    master = sealing.Sealer(keyring.master)
     for chunk in chunks(subjects):
         query = select(identity).where(identity.c.subject.in_(chunk), identity.c.wrapped_key.is_not(None))
         for row in conn.execute(query):
             try:
-                found[row.subject] = _person(master, row)
+                found[row.subject] = _person(keyring, row)
             except sealing.SealError as error:
                 found[row.subject] = error
     return found
 
 
-def _person(master: sealing.Sealer, row: Any) -> Person:  # noqa: ANN401  a row
+def _person(keyring: Keyring, row: Any) -> Person:  # noqa: ANN401  a row
     """Open one row."""
-    key = _unwrap(master, row.subject, row.wrapped_key)
+    key = keyring.unwrap(row.subject, row.wrapped_key, row.wrap_key)
     address = sealing.unseal(key, row.sealed_address, aad=sealing.place("identity", "sealed_address", row.subject))
     details = _load(key, row.sealed_person, sealing.place("identity", "sealed_person", row.subject))
     return Person(address.decode(), details)
@@ -177,12 +178,11 @@ def open_for(conn: Connection, keyring: Keyring, subject: str, sealed: bytes, *,
 def subject_keys(conn: Connection, keyring: Keyring, subjects: Collection[str]) -> dict[str, bytes]:
     """Give the key of each subject; raises SubjectError unless all have one."""
     keys = {}
-    master = sealing.Sealer(keyring.master)
     for chunk in chunks(subjects):
-        query = select(identity.c.subject, identity.c.wrapped_key)
+        query = select(identity.c.subject, identity.c.wrapped_key, identity.c.wrap_key)
         query = query.where(identity.c.subject.in_(chunk), identity.c.wrapped_key.is_not(None))
-        for subject, wrapped in conn.execute(query):
-            keys[subject] = _unwrap(master, subject, wrapped)
+        for subject, wrapped, version in conn.execute(query):
+            keys[subject] = keyring.unwrap(subject, wrapped, version)
     if len(keys) != len(set(subjects)):
         raise SubjectError(f"{len(set(subjects)) - len(keys)} of the subjects are unknown or erased")
     return keys
@@ -266,7 +266,6 @@ def _subjects(conn: Connection, indexes: Iterable[bytes]) -> dict[bytes, str]:
 
 def _new_row(
     keyring: Keyring,
-    master: sealing.Sealer,
     index: bytes,
     address: Address,
     details: Mapping[str, str],
@@ -280,7 +279,8 @@ def _new_row(
         "subject": subject,
         "address_index": index,
         "index_key": keyring.index_version,
-        "wrapped_key": master.seal(key, aad=sealing.place("identity", "wrapped_key", subject)),
+        "wrapped_key": keyring.wrap(subject, key),
+        "wrap_key": keyring.master_version,
         "sealed_address": own.seal(address.delivery.encode(), aad=sealing.place("identity", "sealed_address", subject)),
         "sealed_person": own.seal(_dump(known), aad=sealing.place("identity", "sealed_person", subject))
         if known
@@ -309,11 +309,6 @@ def _forget(conn: Connection, subjects: list[str], at: datetime) -> None:
     conn.execute(
         update(opt_in_request).where(mine, opt_in_request.c.state == "requested").values(state="void", settled_at=at)
     )
-
-
-def _unwrap(master: sealing.Sealer, subject: str, wrapped: bytes) -> bytes:
-    """Open a subject's key."""
-    return master.unseal(wrapped, aad=sealing.place("identity", "wrapped_key", subject))
 
 
 _dump_text = json.JSONEncoder(ensure_ascii=False).encode

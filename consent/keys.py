@@ -2,6 +2,8 @@
 
 Without `master` nobody reads an address; without `index` nobody finds one; without `link` nobody
 forges a link. Losing the file loses all personal data for good; so does erasing it on purpose.
+
+Each key may have successors (`rotation` makes them): the newest writes, all of them read.
 """
 
 from __future__ import annotations
@@ -11,51 +13,80 @@ import contextlib
 import hmac
 import json
 import os
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from consent import ConsentError, sealing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 MAC_BYTES = 16
 OTHERS = 0o077
 """Permission bits of everybody but the owner."""
+NAMES = ("master", "index", "link", "inbox", "signing")
+"""What each is for stands beside its property below."""
 
 
 class KeyringError(ConsentError):
     """The key file cannot be used; the message says why and what to do."""
 
 
-def _secret() -> bytes:
-    """Declare a key: made fresh where none is given, never printed."""
-    return field(default_factory=sealing.new_key, repr=False)
+def _fresh() -> dict[str, dict[int, bytes]]:
+    """Make version 1 of every key."""
+    return {name: {1: sealing.new_key()} for name in NAMES}
 
 
 @dataclass(frozen=True)
 class Keyring:
-    """All keys of one installation, 32 bytes each; made fresh where none are given."""
+    """All keys of one installation, 32 bytes each, by name and version; made fresh where none are given."""
 
-    master: bytes = _secret()
-    """Wraps the key of every subject."""
-    index: bytes = _secret()
-    """Makes the look-up and suppression key of an address."""
-    link: bytes = _secret()
-    """Authenticates links and other public tokens."""
-    inbox: bytes = _secret()
-    """Seals what came from outside until it is understood."""
-    signing: bytes = _secret()
-    """Ed25519 seed for checkpoints of the ledger."""
-    index_version: int = 1
-    """Stands beside every look-up key in the database, so that `index` can be rotated."""
+    keys: Mapping[str, Mapping[int, bytes]] = field(default_factory=_fresh, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a key of another length; it would weaken everything below it."""
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name != "index_version" and (not isinstance(value, bytes) or len(value) != sealing.KEY_BYTES):
-                raise KeyringError(f"key {item.name} is not 32 bytes long; restore keys.json from your backup")
+        """Refuse a missing key, and one of another length: it would weaken everything below it."""
+        for name in NAMES:
+            versions = self.keys.get(name) or {}
+            whole = all(isinstance(key, bytes) and len(key) == sealing.KEY_BYTES for key in versions.values())
+            if not versions or not whole or min(versions) < 1:
+                raise KeyringError(f"key {name} is not 32 bytes long; restore keys.json from your backup")
+
+    def newest(self, name: str) -> int:
+        """Give the version of a key that writes."""
+        return max(self.keys[name])
+
+    @property
+    def master(self) -> bytes:
+        """Wraps the key of every subject."""
+        return self.keys["master"][self.newest("master")]
+
+    @property
+    def master_version(self) -> int:
+        """Stands beside every wrapped key in the database."""
+        return self.newest("master")
+
+    @property
+    def index(self) -> bytes:
+        """Makes the look-up and suppression key of an address."""
+        return self.keys["index"][self.newest("index")]
+
+    @property
+    def index_version(self) -> int:
+        """Stands beside every look-up key in the database."""
+        return self.newest("index")
+
+    def with_successor(self, name: str) -> Keyring:
+        """Give the keyring with one more, fresh version of a key; the others still read."""
+        versions = {**self.keys[name], self.newest(name) + 1: sealing.new_key()}
+        return Keyring({**self.keys, name: versions})
+
+    def without(self, name: str, version: int) -> Keyring:
+        """Give the keyring without a former version of a key: whatever it alone opens is lost for good."""
+        if version == self.newest(name):
+            raise KeyringError(f"version {version} of {name} is the one that writes; make a successor first")
+        return Keyring({**self.keys, name: {one: key for one, key in self.keys[name].items() if one != version}})
 
     @classmethod
     def load_or_create(cls, path: Path) -> Keyring:
@@ -75,48 +106,116 @@ class Keyring:
             raise KeyringError(f"{path.name} may be read by others; run: chmod 600 {path.name}")
         try:
             held = json.loads(path.read_text("utf-8"))
-            keys = {name: base64.b64decode(value, validate=True) for name, value in held["keys"].items()}
-            return cls(**keys, index_version=int(held["index_version"]))
+            return cls({name: _versions(held, name) for name in NAMES})
         except (ValueError, KeyError, TypeError, AttributeError):
             raise KeyringError(f"{path.name} holds no keyring; restore it from your backup") from None
 
     def store(self, path: Path) -> None:
         """Write the key file (0600) unless there is one already, which then stays as it is."""
+        with self._draft(path) as draft, contextlib.suppress(FileExistsError):
+            # A link never replaces: when two processes start at once, the second reads the first one's keys.
+            os.link(draft, path)
+
+    def replace(self, path: Path) -> None:
+        """Put this keyring in the place of the one in the file, whole or not at all."""
+        with self._draft(path) as draft:
+            draft.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    @contextlib.contextmanager
+    def _draft(self, path: Path) -> Iterator[Path]:
+        """Write the keys into a file of their own (0600), on the disk before anybody sees it."""
         keys = {
-            item.name: base64.b64encode(getattr(self, item.name)).decode()
-            for item in fields(self)
-            if item.name != "index_version"
+            name: {str(version): base64.b64encode(key).decode() for version, key in versions.items()}
+            for name, versions in self.keys.items()
         }
-        text = json.dumps({"keys": keys, "index_version": self.index_version}, indent=2)
         draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+                file.write(json.dumps({"format": 2, "keys": keys}, indent=2))
                 file.flush()
                 os.fsync(file.fileno())
-            # A link never replaces: when two processes start at once, the second reads the first one's keys.
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)
+            yield draft
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
 
     def address_index(self, identity_form: str) -> bytes:
         """Give the 32-byte look-up key of an address in identity form; also its suppression key."""
-        return hmac.digest(self.index, b"address\x00" + identity_form.encode(), "sha256")
+        return self._indexes("address", identity_form)[0]
+
+    def former_address_indexes(self, identity_form: str) -> list[bytes]:
+        """Give what `address_index` gave before the key had its successors; empty where it has none."""
+        return self._indexes("address", identity_form)[1:]
+
+    def count_indexes(self, kind: str, value: str) -> list[bytes]:
+        """Give the keys under which requests of one kind ("abuse", "network", "domain") are counted, newest first."""
+        return self._indexes(kind, value)
 
     def abuse_index(self, abuse_form: str) -> bytes:
         """Give the 32-byte key under which confirmation mails to one mailbox are counted."""
-        return hmac.digest(self.index, b"abuse\x00" + abuse_form.encode(), "sha256")
+        return self._indexes("abuse", abuse_form)[0]
+
+    def _indexes(self, kind: str, value: str) -> list[bytes]:
+        """Give the keyed HMAC of a value under every version, the newest first."""
+        data = kind.encode() + b"\x00" + value.encode()
+        return [hmac.digest(key, data, "sha256") for _, key in self._index_keys]
+
+    @cached_property
+    def _index_keys(self) -> list[tuple[int, bytes]]:
+        """The versions of the index key, the newest first."""
+        return sorted(self.keys["index"].items(), reverse=True)
 
     def mac(self, purpose: str, data: bytes) -> bytes:
         """Give 16 bytes that only this installation can make for this purpose and data."""
-        return hmac.digest(self.link, purpose.encode() + b"\x00" + data, "sha256")[:MAC_BYTES]
+        return self.macs(purpose, data)[0]
+
+    def macs(self, purpose: str, data: bytes) -> list[bytes]:
+        """Give `mac` under every version of the link key, the newest first: old links stay good."""
+        text = purpose.encode() + b"\x00" + data
+        versions = sorted(self.keys["link"].items(), reverse=True)
+        return [hmac.digest(key, text, "sha256")[:MAC_BYTES] for _, key in versions]
+
+    @cached_property
+    def _masters(self) -> dict[int, sealing.Sealer]:
+        """The versions of the master key, ready."""
+        return {version: sealing.Sealer(key) for version, key in self.keys["master"].items()}
+
+    def wrap(self, subject: str, key: bytes) -> bytes:
+        """Wrap a subject's key under the newest master key, `master_version`."""
+        return self._masters[self.master_version].seal(key, aad=sealing.place("identity", "wrapped_key", subject))
+
+    def unwrap(self, subject: str, wrapped: bytes, version: int) -> bytes:
+        """Open a subject's key; raises SealError, also for a master key that this keyring does not hold."""
+        master = self._masters.get(version)
+        if master is None:
+            raise sealing.SealError(
+                f"a key is wrapped under version {version} of the master key, which this process does not hold; "
+                "was it rotated? Start this process anew"
+            )
+        return master.unseal(wrapped, aad=sealing.place("identity", "wrapped_key", subject))
 
     def seal(self, plaintext: bytes, *, aad: bytes) -> bytes:
         """Seal bytes that belong to no subject yet, such as a webhook's body."""
-        return sealing.seal(self.inbox, plaintext, aad=aad)
+        return sealing.seal(self.keys["inbox"][self.newest("inbox")], plaintext, aad=aad)
 
     def open(self, sealed: bytes, *, aad: bytes) -> bytes:
-        """Open what `seal` made; raises SealError."""
-        return sealing.unseal(self.inbox, sealed, aad=aad)
+        """Open what `seal` made, under any version; raises SealError."""
+        *former, newest = (key for _, key in sorted(self.keys["inbox"].items()))
+        for key in former:
+            with contextlib.suppress(sealing.SealError):
+                return sealing.unseal(key, sealed, aad=aad)
+        return sealing.unseal(newest, sealed, aad=aad)
+
+
+def _versions(held: Mapping[str, Any], name: str) -> dict[int, bytes]:
+    """Read one key's versions; a file from before there were any holds one text, version 1."""
+    found = held["keys"][name]
+    if isinstance(found, str):
+        first = int(held["index_version"]) if name == "index" else 1
+        found = {str(first): found}
+    return {int(version): base64.b64decode(key, validate=True) for version, key in found.items()}

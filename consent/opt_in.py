@@ -12,9 +12,22 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 
-from consent import ConsentError, canonical, identity, ledger, rules, sealing, suppression, texts, tokens, vault
+from consent import (
+    ConsentError,
+    canonical,
+    caps,
+    identity,
+    ledger,
+    lookup,
+    rules,
+    sealing,
+    suppression,
+    texts,
+    tokens,
+    vault,
+)
 from consent.addresses import Address
 from consent.answers import (
     AlreadyConfirmed,
@@ -39,7 +52,6 @@ if TYPE_CHECKING:
     from consent.texts import ConsentText
 
 __all__ = [
-    "CAPS",
     "TOKEN_LIFE",
     "AlreadyConfirmed",
     "Confirmed",
@@ -65,8 +77,6 @@ __all__ = [
 
 TOKEN_LIFE = timedelta(days=7)
 """Half-open: good from the request up to, not including, seven days later."""
-CAPS = ((timedelta(hours=24), 1), (timedelta(days=30), 3))
-"""Confirmation mails to one inbox (abuse form of the address): one in a day, three in thirty days."""
 TOKEN_PURPOSE = "confirm"  # noqa: S105  the name of a purpose, no secret
 
 
@@ -85,13 +95,16 @@ def request(  # noqa: PLR0913  each is a fact the proof needs
     source: str,
     evidence: Mapping[str, str],
     at: datetime,
+    network: str | None = None,
+    public: bool = False,
 ) -> Requested:
     """Record that somebody asked for mail, and have one confirmation mail queued.
 
     `evidence` is what the edge saw (page, IP, user agent, form values, state of the boxes); it is sealed,
     and what is missing stays missing. Nothing is recorded beyond the caps, for an address barred for good
     (blocked, dead, complained), or when all purposes stand given with the current wording. Raises TextError
-    where a purpose has no published text, OptInError for no purpose.
+    where a purpose has no published text, OptInError for no purpose. `public` says that it came over the web
+    (all caps of `caps` hold), `network` from which /24 or /64 if known.
     """
     if not purposes:
         raise OptInError("a request names no purpose; tick at least one box")
@@ -100,8 +113,10 @@ def request(  # noqa: PLR0913  each is a fact the proof needs
         for purpose in dict.fromkeys(purposes)
     ]
     ledger.lock(conn)
-    abuse = keyring.abuse_index(address.abuse)
-    if _over_cap(conn, abuse, at) or _barred(conn, keyring, address, controller, at):
+    lookup.adopt(conn, keyring, [address])
+    if caps.over(conn, keyring, address, network=network, public=public, at=at) or _barred(
+        conn, keyring, address, controller, at
+    ):
         return Requested(None, queued=False)
     subject = identity.ensure(conn, keyring, address, at=at)
     if _stands(conn, subject, controller, wordings, at):
@@ -135,7 +150,7 @@ def request(  # noqa: PLR0913  each is a fact the proof needs
             requested_seq=seq,
             token_hash=fingerprint,
             sealed_token=identity.seal_for(conn, keyring, subject, secret.encode(), aad=_place(fingerprint)),
-            abuse_index=abuse,
+            **caps.marks(keyring, address, network=network),
         )
         .returning(opt_in_request.c.id)
     ).scalar_one()
@@ -314,7 +329,7 @@ def decline(conn: Connection, token: str, *, at: datetime) -> Declined | Already
 def lapse(conn: Connection, *, at: datetime, limit: int) -> int:
     """Close requests whose seven days are over, oldest first, and erase who left nothing else; how many.
 
-    Also forgets the abuse index of requests that no cap counts any more.
+    Also forgets what requests were counted by, once no cap counts them any more.
     """
     ledger.lock(conn)
     rows = conn.execute(
@@ -324,12 +339,7 @@ def lapse(conn: Connection, *, at: datetime, limit: int) -> int:
         .limit(limit)
     ).all()
     _end(conn, rows, RequestState.LAPSED, at)
-    longest = max(span for span, _ in CAPS)
-    conn.execute(
-        update(opt_in_request)
-        .where(opt_in_request.c.abuse_index.is_not(None), opt_in_request.c.requested_at <= at - longest)
-        .values(abuse_index=None)
-    )
+    caps.forget(conn, at=at)
     return len(rows)
 
 
@@ -378,17 +388,6 @@ def _settle(conn: Connection, request_ids: Iterable[int], state: RequestState, a
             .where(opt_in_request.c.id.in_(chunk))
             .values(state=state, settled_at=at, sealed_token=None)
         )
-
-
-def _over_cap(conn: Connection, abuse: bytes, at: datetime) -> bool:
-    """Did this inbox get as many confirmation mails as it may?"""
-    # ix_opt_in_request_abuse carries both counts.
-    for span, most in CAPS:
-        query = select(func.count()).select_from(opt_in_request)
-        query = query.where(opt_in_request.c.abuse_index == abuse, opt_in_request.c.requested_at > at - span)
-        if conn.execute(query).scalar_one() >= most:
-            return True
-    return False
 
 
 def _barred(conn: Connection, keyring: Keyring, address: Address, controller: str, at: datetime) -> bool:

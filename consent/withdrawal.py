@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import select, update
 
-from consent import canonical, ledger, suppression
+from consent import canonical, ledger, lookup, suppression
 from consent.identity import SubjectError, chunks, find
 from consent.schema import identity, ledger_entry, opt_in_purpose, opt_in_request
 from consent.states import ACTIVE, CONSENT, EMAIL, EVERYTHING, TRACKING, Standing, State, put, standings
@@ -94,6 +94,7 @@ def withdraw_address(
     nobody knows is suppressed, so that no later import brings it; a later double opt-in lifts that.
     """
     ledger.lock(conn)
+    lookup.adopt(conn, keyring, [address])
     subject = find(conn, keyring, address)
     if subject is not None:
         return withdraw(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nurture.cli import consent_taking
+from nurture.cli import consent_keys, consent_taking
 from nurture.cli.output import Exit, fail, moment, note, print_json, table
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     verbs.command("texts")(texts)
     verbs.command("aging")(aging)
     consent_taking.register(verbs)
+    consent_keys.register(verbs)
     app.add_typer(verbs, name="consent")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from consent import identity
+from consent import identity, lookup
 from consent.addresses import Address, InvalidAddress
 from consent.schema import identity as identity_table
 from nurture.leads import hygiene, register
@@ -126,11 +126,13 @@ def checked(address: str | None) -> Address | None:
 
 
 def _attach_by_address(conn: Connection, ws: Workspace, items: Sequence[Item]) -> None:
-    indexes = {}
+    addresses: dict[tuple[str, int], Address] = {}
     for item in items:
         address = checked(item.event.address)
         if address is not None:
-            indexes[item.key, item.raw_id] = ws.keyring.address_index(address.identity)
+            addresses[item.key, item.raw_id] = address
+    lookup.adopt(conn, ws.keyring, addresses.values())
+    indexes = {key: ws.keyring.address_index(address.identity) for key, address in addresses.items()}
     table = identity_table.c
     subjects: dict[bytes, str] = {}
     for part in chunks(sorted(set(indexes.values()))):

@@ -275,7 +275,8 @@ def _text(asked: Mapping[str, object], name: str, longest: int) -> str:
 async def _record(here: edge.Edge, request: Request, wish: Wish, *, at: datetime) -> None:
     """Commit the request, unless somebody is firing; nobody outside can tell which."""
     caller = evidence.client_ip(request, here.trusted)
-    if not here.brake.allows(evidence.network_of(caller) if caller else None, at=at):
+    network = evidence.network_of(caller) if caller else None
+    if not here.brake.allows(network, at=at):
         return
     await here.write(
         lambda conn: opt_in.request(
@@ -288,6 +289,8 @@ async def _record(here: edge.Edge, request: Request, wish: Wish, *, at: datetime
             source=wish.source,
             evidence=wish.evidence,
             at=at,
+            network=network,
+            public=True,
         )
     )
 

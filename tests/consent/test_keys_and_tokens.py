@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -78,16 +79,42 @@ def test_short_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     Keyring.load_or_create(path)
     held = json.loads(path.read_text())
-    held["keys"]["link"] = held["keys"]["link"][:8]
+    held["keys"]["link"]["1"] = held["keys"]["link"]["1"][:8]
     path.write_text(json.dumps(held))
 
     with pytest.raises(KeyringError, match="link"):
         Keyring.load_or_create(path)
 
 
+def test_a_file_from_before_versions_is_read(tmp_path: Path) -> None:
+    """Keys made before any could be rotated are version 1; the next rotation writes the new form."""
+    path = tmp_path / "keys.json"
+    made = Keyring()
+    old = {name: base64.b64encode(versions[1]).decode() for name, versions in made.keys.items()}
+    path.write_text(json.dumps({"keys": old, "index_version": 1}))
+    path.chmod(0o600)
+
+    assert Keyring.load_or_create(path) == made
+    made.with_successor("link").replace(path)
+    assert sorted(Keyring.load_or_create(path).keys["link"]) == [1, 2]
+
+
+@pytest.mark.parametrize("version", ["0", "x", "-1"])
+def test_a_version_that_is_none_is_refused(tmp_path: Path, version: str) -> None:
+    """Versions count from one."""
+    path = tmp_path / "keys.json"
+    Keyring.load_or_create(path)
+    held = json.loads(path.read_text())
+    held["keys"]["link"] = {version: held["keys"]["link"]["1"]}
+    path.write_text(json.dumps(held))
+
+    with pytest.raises(KeyringError):
+        Keyring.load_or_create(path)
+
+
 def test_keys_do_not_print(keyring: Keyring) -> None:
     """A keyring in a traceback shows no key."""
-    assert repr(keyring) == "Keyring(index_version=1)"
+    assert repr(keyring) == "Keyring()"
 
 
 def test_purposes_have_their_own_macs(keyring: Keyring) -> None:

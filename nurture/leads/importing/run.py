@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
-from consent import ledger
+from consent import ledger, lookup
 from nurture.leads import register
 from nurture.leads.importing.mapping import Map, fingerprint, plan, zone_of
 from nurture.leads.importing.problems import FileProblem, ImportFileError, NotMailable, RowProblem
@@ -161,6 +161,7 @@ class _Run:
         into = self._into(conn)
         self.counts.suppressions_added, self.counts.withdrawn = bar(into, barred)
         for contacts in self._chunks():
+            lookup.adopt(conn, into.keyring, [contact.address for contact in contacts])
             seen = self._sorted_out(into, contacts, frozenset())
             new, changed, consents = take(into, seen, batch_id) if seen else (0, 0, 0)
             self._count(seen, new, changed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from consent import identity, imported, suppression, withdrawal
+from consent import identity, imported, lookup, suppression, withdrawal
 from consent.schema import consent_state
 from consent.schema import identity as identities
 from nurture.leads import register
@@ -131,13 +131,16 @@ def _record(into: Into, named: Sequence[tuple[Seen, str]]) -> int:
 def bar(into: Into, barred: Sequence[Barred]) -> tuple[int, int]:
     """Put addresses on the suppression list and end their consents; give (newly suppressed, withdrawn)."""
     added = withdrawn = 0
+    lookup.adopt(into.conn, into.keyring, [one.address for one in barred])
     reasons = {into.keyring.address_index(one.address.identity): one.reason for one in barred}
     for part in chunks(list(reasons)):
         for everywhere in (True, False):
             these = {index: reasons[index] for index in part if (reasons[index] in EVERYWHERE) is everywhere}
             if these:
                 controller = suppression.EVERYONE if everywhere else into.controller
-                added += suppression.add(into.conn, these, controller=controller, at=into.at)
+                added += suppression.add(
+                    into.conn, these, controller=controller, at=into.at, index_key=into.keyring.index_version
+                )
         for index, subject in subjects_of(into.conn, part).items():
             # A mailbox that does not exist says nothing about what its owner wants.
             if reasons[index] not in EVERYWHERE:

@@ -1,0 +1,73 @@
+"""Under which key is an address found, when the key that makes look-up keys has had successors?
+
+People and suppressed addresses are found by a keyed HMAC. After a rotation, rows made under a former
+key are rewritten: people by `rotation`, at once, because their sealed address tells the new value;
+suppressed addresses of nobody we know when their address is met again, which is here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from consent.schema import identity, suppression
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Connection
+
+    from consent.addresses import Address
+    from consent.keys import Keyring
+
+CHUNK = 1000
+
+
+def adopt(conn: Connection, keyring: Keyring, addresses: Iterable[Address]) -> None:
+    """Bring whatever is known of these addresses under the newest key, before anybody asks by that alone.
+
+    Whoever decides on an address calls this first. It costs nothing until a key was rotated.
+    """
+    successor = {
+        old: keyring.address_index(address.identity)
+        for address in addresses
+        for old in keyring.former_address_indexes(address.identity)
+    }
+    olds = list(successor)
+    for start in range(0, len(olds), CHUNK):
+        part = olds[start : start + CHUNK]
+        known = select(identity.c.address_index).where(identity.c.address_index.in_(part))
+        move_people(conn, {old: successor[old] for old in conn.execute(known).scalars()}, keyring.index_version)
+        move_suppressions(conn, {old: successor[old] for old in part}, keyring.index_version)
+
+
+def move_people(conn: Connection, successor: Mapping[bytes, bytes], version: int) -> int:
+    """Rewrite look-up keys of people: {old: new}; give how many moved. One whose new key is taken stays."""
+    taken = select(identity.c.address_index).where(identity.c.address_index.in_(list(successor.values())))
+    held = set(conn.execute(taken).scalars())
+    values = [{"old": old, "new": new} for old, new in successor.items() if new not in held]
+    if values:
+        conn.execute(
+            update(identity)
+            .where(identity.c.address_index == bindparam("old"))
+            .values(address_index=bindparam("new"), index_key=version),
+            values,
+        )
+    return len(values)
+
+
+def move_suppressions(conn: Connection, successor: Mapping[bytes, bytes], version: int) -> None:
+    """Rewrite look-up keys of suppressed addresses: {old: new}; reason and time stay as they were."""
+    # An address barred under both keys stays barred by the row that came first.
+    query = select(suppression).where(suppression.c.address_index.in_(list(successor)))
+    rows: list[dict[str, Any]] = [
+        {**row, "address_index": successor[row["address_index"]], "index_key": version}
+        for row in conn.execute(query.order_by(suppression.c.since)).mappings()
+    ]
+    if not rows:
+        return
+    conn.execute(delete(suppression).where(suppression.c.address_index.in_(list(successor))))
+    insert = postgresql.insert(suppression) if conn.dialect.name == "postgresql" else sqlite.insert(suppression)
+    conn.execute(insert.on_conflict_do_nothing(), rows)

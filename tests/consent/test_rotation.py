@@ -1,0 +1,343 @@
+"""Keys get successors; nothing is lost, wherever the machine stops (requirement of security 4.4)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+from sqlalchemy import event, select
+from typer.testing import CliRunner
+
+from consent import gate, identity, ledger, opt_in, rotation, sealing, suppression, tokens, vault
+from consent.addresses import Address
+from consent.keys import Keyring, KeyringError
+from consent.schema import identity as identities
+from nurture.cli import consent
+from tests.consent.people import NEWSLETTER, People
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    from nurture.store.engine import Store
+    from nurture.store.workspace import Workspace
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The key file of `keyring`."""
+    return tmp_path / "keys.json"
+
+
+def run_on(people: People, path: Path, key: rotation.Key) -> People:
+    """Rotate a key to the end; give the people under the new keyring."""
+    keyring = rotation.begin(path, key)
+    finish(people.store, keyring, people.at)
+    return People(people.store, keyring, people.at)
+
+
+def finish(store: Store, keyring: Keyring, at: datetime) -> None:
+    """Announce and rewrite until nothing is left."""
+    with store.write() as conn:
+        rotation.announce(conn, keyring, at=at)
+    done = 1
+    while done:
+        with store.write() as conn:
+            done = rotation.step(conn, keyring)
+
+
+def names(people: People) -> set[str]:
+    """Every address that opens."""
+    with people.store.read() as conn:
+        subjects = conn.execute(select(identities.c.subject)).scalars().all()
+        return {person.address for person in identity.reveal(conn, people.keyring, subjects).values()}
+
+
+def found(people: People, address: str) -> str | None:
+    with people.store.read() as conn:
+        return identity.find(conn, people.keyring, Address.of(address))
+
+
+def fill(people: People) -> dict[str, str]:
+    """Five people: with consent, withdrawn, suppressed, with an open request, erased but suppressed."""
+    made = {name: people.confirmed(f"{name}@firma.example") for name in ("given", "left", "barred", "gone")}
+    people.leave(made["left"])
+    people.sign_up("open@firma.example")
+    with people.store.write() as conn:
+        suppression.suppress_subject(conn, made["barred"], "complaint", at=people.at)
+        identity.erase(conn, made["gone"], at=people.at, keep_suppression="blocked")
+    return made
+
+
+def test_everything_opens_under_both_while_and_after_the_rotation(people: People, path: Path) -> None:
+    """Master: what the former key wrapped opens before, between and after; new people are wrapped by the newest."""
+    fill(people)
+    before = names(people)
+    halfway = People(people.store, rotation.begin(path, rotation.Key.MASTER), people.at)
+
+    assert names(halfway) == before
+    late = halfway.confirmed("late@firma.example")
+    finish(halfway.store, halfway.keyring, people.at)
+    assert names(halfway) == before | {"late@firma.example"}
+    with people.store.read() as conn:
+        assert rotation.behind(conn, halfway.keyring) == rotation.Behind(0, 0, 0)
+        kept = vault.evidence(conn, halfway.keyring, 0)
+        [body] = [entry.body for entry in ledger.read(conn, types=["key.rotated"])]
+        assert ledger.verify(conn).ok
+    assert kept is not None
+    assert body == {"key": "master", "version": 2}
+    assert halfway.reason(late) is None
+
+
+def test_a_process_with_the_former_keys_is_told_to_restart(people: People, path: Path) -> None:
+    """It reads nothing wrong and loses nothing; the message says what to do."""
+    fill(people)
+    run_on(people, path, rotation.Key.MASTER)
+
+    with pytest.raises(sealing.SealError, match="Start this process anew"):
+        names(people)
+
+
+def test_people_and_suppressions_are_found_after_an_index_rotation(people: People, path: Path) -> None:
+    """The same subjects by the same addresses; who was barred stays barred, also whom nobody knows any more."""
+    made = fill(people)
+    after = run_on(people, path, rotation.Key.INDEX)
+
+    assert found(after, "Given@FIRMA.example") == made["given"]
+    assert after.reason(made["given"]) is None
+    assert after.reason(made["left"]) == "withdrawn"
+    assert after.reason(made["barred"]) == "suppressed"
+    with people.store.read() as conn:
+        # The erased one: without the address nobody can compute the new key.
+        assert rotation.behind(conn, after.keyring) == rotation.Behind(0, 0, 1)
+    assert not after.sign_up("gone@firma.example", at=people.at.replace(month=12)).queued
+    with people.store.read() as conn:
+        assert rotation.behind(conn, after.keyring).suppressed == 0
+
+
+def test_an_import_revives_nobody_after_an_index_rotation(people: People, path: Path) -> None:
+    """A suppressed address nobody knows is recognised when it comes again, and the gate refuses."""
+    fill(people)
+    after = run_on(people, path, rotation.Key.INDEX)
+    with after.store.write() as conn:
+        subject = identity.ensure(conn, after.keyring, Address.of("GONE@firma.example"), at=people.at)
+        [answer] = gate.authorise(conn, [gate.Ask(subject, NEWSLETTER, "default", tokens.random_id())], at=people.at)
+
+    assert isinstance(answer, gate.Refusal)
+    assert answer.reason == "suppressed"
+
+
+def test_nobody_is_made_twice_halfway_through(people: People, path: Path) -> None:
+    """Before the pass has reached them, people met again are the same people."""
+    made = fill(people)
+    halfway = People(people.store, rotation.begin(path, rotation.Key.INDEX), people.at)
+
+    assert found(halfway, "given@firma.example") == made["given"]
+    with halfway.store.write() as conn:
+        again = identity.ensure(conn, halfway.keyring, Address.of("given@firma.example"), at=people.at)
+    assert again == made["given"]
+    assert halfway.sign_up("barred@firma.example").request_id is None
+
+
+def test_caps_outlast_a_rotation(people: People, path: Path) -> None:
+    """What was counted under the former key still counts."""
+    people.sign_up("open@firma.example")
+    after = run_on(people, path, rotation.Key.INDEX)
+
+    assert not after.sign_up("o.pen+x@firma.example").queued
+
+
+def test_links_in_mails_that_are_out_stay_good(people: People, path: Path) -> None:
+    """Old tokens verify, new ones are made under the newest key, and a stranger's never; confirm links, too."""
+    old = tokens.issue(people.keyring, "unsubscribe", "a" * 26)
+    confirm = people.link(people.sign_up())
+    after = run_on(people, path, rotation.Key.LINK)
+    new = tokens.issue(after.keyring, "unsubscribe", "a" * 26)
+
+    assert old != new
+    assert [tokens.read(after.keyring, "unsubscribe", one) for one in (old, new)] == ["a" * 26] * 2
+    assert tokens.read(people.keyring, "unsubscribe", new) is None
+    assert tokens.read(after.keyring, "click", old) is None
+    assert isinstance(after.press(confirm), opt_in.Confirmed)
+
+
+def test_what_came_in_before_still_opens(people: People, path: Path) -> None:
+    """Inbox: raw events sealed under the former key."""
+    sealed = people.keyring.seal(b"raw", aad=b"here")
+    after = rotation.begin(path, rotation.Key.INBOX)
+
+    assert after.open(sealed, aad=b"here") == b"raw"
+    assert after.open(after.seal(b"new", aad=b"here"), aad=b"here") == b"new"
+    with pytest.raises(sealing.SealError):
+        after.open(sealed, aad=b"elsewhere")
+
+
+class PowerError(Exception):
+    """It failed."""
+
+
+@pytest.mark.parametrize("key", [rotation.Key.MASTER, rotation.Key.INDEX])
+def test_stopped_at_any_statement_it_goes_on(people: People, path: Path, key: rotation.Key) -> None:
+    """A failure before each single statement of the pass, and before each commit: all opens, the next call ends it."""
+    made = fill(people)
+    before = names(people)
+    keyring = rotation.begin(path, key)
+    countdown = [0]
+
+    def tick(*_: object) -> None:
+        countdown[0] -= 1
+        if countdown[0] == 0:
+            raise PowerError
+
+    event.listen(people.store.engine, "before_cursor_execute", tick)
+    event.listen(people.store.engine, "commit", tick)
+    stops = 0
+    try:
+        for after in range(1, 200):
+            countdown[0] = after
+            try:
+                finish(people.store, keyring, people.at)
+            except PowerError:
+                stops += 1
+                countdown[0] = 0
+                again = People(people.store, Keyring.load_or_create(path), people.at)
+                assert names(again) == before
+                assert found(again, "left@firma.example") == made["left"]
+                continue
+            break
+    finally:
+        event.remove(people.store.engine, "before_cursor_execute", tick)
+        event.remove(people.store.engine, "commit", tick)
+
+    assert stops > 8
+    with people.store.read() as conn:
+        left = rotation.behind(conn, keyring)
+        assert (left.master, left.index) == (0, 0)
+        assert [entry.body["key"] for entry in ledger.read(conn, types=["key.rotated"])] == [key]
+        assert ledger.verify(conn).ok
+    after_all = People(people.store, keyring, people.at)
+    assert names(after_all) == before
+    assert after_all.reason(made["barred"]) == "suppressed"
+
+
+def test_the_key_file_changes_whole_or_not_at_all(people: People, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of disk, or killed while writing: the former file stays, no draft is left behind."""
+    held = path.read_bytes()
+
+    def fails(*_: object) -> None:
+        raise OSError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails)
+        with pytest.raises(OSError):  # noqa: PT011  whatever the disk says
+            rotation.begin(path, rotation.Key.MASTER)
+
+    assert path.read_bytes() == held
+    assert [one.name for one in path.parent.iterdir() if "keys" in one.name] == ["keys.json"]
+    rotation.begin(path, rotation.Key.MASTER)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_forgetting_a_version_waits_until_nothing_needs_it(people: People, path: Path) -> None:
+    """Refused while a row rests on it, and for the newest; afterwards only backups are lost."""
+    fill(people)
+    rotation.begin(path, rotation.Key.MASTER)
+    with people.store.read() as conn:
+        with pytest.raises(KeyringError, match="still rest"):
+            rotation.forget(conn, path, rotation.Key.MASTER, 1)
+        with pytest.raises(KeyringError, match="successor first"):
+            rotation.forget(conn, path, rotation.Key.LINK, 1)
+    finish(people.store, Keyring.load_or_create(path), people.at)
+    with people.store.read() as conn:
+        kept = rotation.forget(conn, path, rotation.Key.MASTER, 1)
+
+    assert sorted(kept.keys["master"]) == [2]
+    assert len(names(People(people.store, kept, people.at))) == 4
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+def typed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
+    monkeypatch.setenv("NURTURE_HOME", str(workspace.home))
+    monkeypatch.setenv("NURTURE_DATABASE_URL", workspace.settings.database_url)
+    app = typer.Typer()
+    consent.register(app)
+    return CliRunner().invoke(app, ["consent", "keys", *words])
+
+
+def test_the_command_rotates_and_tells(people: People, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each key once; the status names versions and what is left; a former one can be forgotten."""
+    fill(people)
+
+    def run(*words: str) -> Result:
+        return typed(workspace, monkeypatch, *words)
+
+    done: dict[str, Any] = {key: json.loads(run("rotate", "--which", key, "--json").stdout) for key in rotation.Key}
+    assert {key: (told["resumed"], told["version"]) for key, told in done.items()} == dict.fromkeys(
+        rotation.Key, (False, 2)
+    )
+    assert [done[key]["rewritten"] for key in rotation.Key] == [4, 4, 0, 0]
+    shown = json.loads(run("status", "--json").stdout)
+    assert shown["versions"] == {"inbox": [1, 2], "index": [1, 2], "link": [1, 2], "master": [1, 2], "signing": [1]}
+    assert shown["behind"] == {"index": 0, "master": 0, "suppressed": 1}
+    assert "4 people" not in run("status").stdout
+    assert run("forget", "--which", "master", "--version", "1", "--yes").stdout == "version 1 of master is gone\n"
+    assert run("forget", "--which", "index", "--version", "1", "--yes").exit_code == 1
+    assert [
+        run(*words).exit_code for words in (["rotate", "--which", "x"], ["forget", "--which", "link", "--version", "1"])
+    ] == [64, 64]
+    with people.store.read() as conn:
+        assert len(list(ledger.read(conn, types=["key.rotated"]))) == 4
+
+
+KILLED = """
+import os, signal, sys
+from sqlalchemy import event
+from consent import rotation
+from nurture.store.workspace import open_workspace
+with open_workspace() as ws:
+    keyring = rotation.begin(ws.home / "keys.json", rotation.Key(sys.argv[1]))
+    def die(_, __, statement, *___):
+        if statement.startswith(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+    event.listen(ws.store.engine, "before_cursor_execute", die)
+    with ws.store.write() as conn:
+        rotation.announce(conn, keyring, at=rotation.ledger.canonical.utc_time("2026-11-23T08:00:00.000000Z"))
+    done = 1
+    while done:
+        with ws.store.write() as conn:
+            done = rotation.step(conn, keyring)
+"""
+
+
+@pytest.mark.parametrize("key", ["master", "index"])
+@pytest.mark.parametrize("before", ["UPDATE ledger_head", "SELECT identity", "UPDATE identity"])
+def test_a_killed_process_is_taken_over(
+    people: People, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, key: str, before: str
+) -> None:
+    """SIGKILL in the middle, for real: the same command goes on, makes no third version, loses nobody."""
+    fill(people)
+    known = names(people)
+    environment = {
+        **os.environ,
+        "NURTURE_HOME": str(workspace.home),
+        "NURTURE_DATABASE_URL": workspace.settings.database_url,
+    }
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, key, before], env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    told = json.loads(typed(workspace, monkeypatch, "rotate", "--which", key, "--json").stdout)
+
+    assert (told["resumed"], told["version"]) == (True, 2)
+    after = People(people.store, Keyring.load_or_create(workspace.home / "keys.json"), people.at)
+    assert names(after) == known
+    assert after.reason(str(found(after, "barred@firma.example"))) == "suppressed"
