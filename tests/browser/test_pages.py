@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from consent.states import standings
+from nurture.settings import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, ViewportSize
 
     from tests.browser.conftest import Site
+
+GUIDE = PROJECT / "docs" / "how-to" / "pages.md"
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -258,6 +261,22 @@ def _axe(page: Page, only: dict[str, Any]) -> list[str]:
     return [
         f"{one['id']}: {node['html'][:120]}" for one in done["violations"] + done["incomplete"] for node in one["nodes"]
     ]
+
+
+def test_the_brand_of_the_guide_is_readable(page: Page, site: Site, axe: str) -> None:
+    """The example sheet of docs/how-to/pages.md keeps its contrast in both schemes."""
+    sheet = re.search(r"^```css\n(.*?)^```", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert sheet is not None
+    PAGES["preferences, paused"](page, site)
+    page.evaluate(
+        "css => { const sheet = new CSSStyleSheet(); sheet.replaceSync(css); document.adoptedStyleSheets = [sheet]; }",
+        sheet[1],
+    )
+    assert page.evaluate("getComputedStyle(document.querySelector('.button')).backgroundColor") == "rgb(122, 31, 162)"
+    page.evaluate(axe)
+    found = _axe(page, {"type": "rule", "values": SEEN_IN_COLOUR})
+    page.emulate_media(color_scheme="dark")
+    assert found + _axe(page, {"type": "rule", "values": SEEN_IN_COLOUR}) == []
 
 
 def test_paper_shows_what_counts(page: Page, site: Site) -> None:
