@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from consent import ledger
 from consent.schema import identity, suppression
+from nurture.leads import preferences
 from nurture.sequences.definition import SequenceError
 from nurture.sequences.wording import afterwards, because, remedy
 from nurture.store.tables import (
@@ -103,6 +104,7 @@ def explain(conn: Connection, lead_id: int, *, step: str | None = None, at: date
 def _now(conn: Connection, row: Row[Any]) -> dict[str, Any]:
     """Tell how the lead stands at present."""
     score = conn.execute(select(lead_score).where(lead_score.c.lead_id == row.id)).first()
+    choice = preferences.of(conn, [row.subject]).get(row.subject, preferences.NONE)
     running = select(enrolment).where(enrolment.c.lead_id == row.id, enrolment.c.state.in_(["active", "paused"]))
     return {
         "stage": row.stage,
@@ -113,6 +115,8 @@ def _now(conn: Connection, row: Row[Any]) -> dict[str, Any]:
         "language": row.language,
         "zone": row.zone,
         "erased": row.erased_at is not None,
+        "paused_until": choice.paused_until,
+        "mails_wanted": None if choice.pace is None else dict(zip(("most", "weeks"), choice.pace, strict=True)),
         "enrolments": [
             {"sequence": e.sequence, "state": e.state, "step": e.step, "due_at": e.due_at}
             for e in conn.execute(running.order_by(enrolment.c.id))

@@ -115,6 +115,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "running": ("in {sequence}, next step {step}, due {due_at}",
                 "in {sequence}, nächster Schritt {step}, fällig {due_at}"),
     "resting": ("resting in {sequence} before step {step}", "ruht in {sequence} vor Schritt {step}"),
+    "pausing": ("wants no mail until {paused_until}", "möchte bis {paused_until} keine E-Mails"),
+    "slowed": ("wants at most {most} mail in {weeks} week(s)", "möchte höchstens {most} E-Mail in {weeks} Woche(n)"),
     "no_sequence": ("in no sequence", "in keiner Sequenz"),
     "until": ("again at {next_at}", "erneut am {next_at}"),
     "next": ("next step at {next_at}", "nächster Schritt am {next_at}"),
@@ -232,6 +234,10 @@ class _Teller:
         ]
         if not now["enrolments"]:
             lines.append("  " + self.word("no_sequence"))
+        if now["paused_until"] is not None:
+            lines.append("  " + self.word("pausing", now))
+        if now["mails_wanted"] is not None:
+            lines.append("  " + self.word("slowed", now["mails_wanted"]))
         return [*lines, ""]
 
     def entry(self, entry: Entry) -> list[str]:

@@ -117,7 +117,6 @@ async def _switch_on(request: Request, here: edge.Edge, recipient: Recipient, fi
     caller = evidence.client_ip(request, here.trusted)
     if here.brake.allows(evidence.network_of(caller) if caller else None, at=at):
         await here.write(ask)
-        here.wake.hint()
     return here.pages.answer("check_mail", language)
 
 

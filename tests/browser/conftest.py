@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,13 @@ from consent import opt_in, tokens
 from consent.addresses import Address
 from consent.schema import identity
 from nurture.clock import VirtualClock
+from nurture.delivery.confirmations import queue_confirmations
+from nurture.delivery.content.library import Library
+from nurture.delivery.outbox import Outbox
+from nurture.delivery.provider import Sender
+from nurture.delivery.sending import send_next
 from nurture.leads import register
+from nurture.store.workspace import Workspace
 from nurture.web.app import create_app
 from nurture.web.server import configuration, prepare
 
@@ -28,14 +36,13 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from nurture.store.workspace import Workspace
-
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
          "--disable-background-networking", "--disable-component-update"]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: its event loop would stand in the way of other tests of the same process.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A real browser; skipped where there is none."""
     if not CHROMIUM.exists():
@@ -87,6 +94,19 @@ class Site:
         """Give the path of a page for somebody."""
         return prefix + tokens.issue(self.ws.keyring, purpose, public_id)
 
+    def deliver(self) -> list[str]:
+        """Send the confirmation mails that are due into the outbox; give the text of each mail there."""
+        settings = self.ws.settings
+        library = Library.load(settings.templates, zone=settings.zone)
+        outbox = Outbox(settings.home / "outbox", Sender(settings.sender_address, settings.sender_name))
+        with self.ws.store.write() as conn:
+            queue_confirmations(conn, self.ws, library, at=self.clock.now(), limit=10)
+        while send_next(self.ws, library, outbox, kind="confirmation", owner="test", at=self.clock.now()):
+            pass
+        mails = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in outbox.folder.glob("*.eml")]
+        parts = [mail.get_body(("plain",)) for mail in mails]
+        return [part.get_content() for part in parts if part is not None]
+
     def only_subject(self) -> str:
         """Give the one person there is."""
         with self.ws.store.read() as conn:
@@ -96,22 +116,25 @@ class Site:
 @pytest.fixture
 def site(workspace: Workspace, at: datetime) -> Iterator[Site]:
     """The edge on a free port, at a time that stands still."""
-    clock = VirtualClock(at)
-    prepare(workspace, at=clock.now())
-    app = create_app(workspace, clock, minimum_fill=0, answer_floor=0)
     taken = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    ws = Workspace(workspace.settings.model_copy(update={"public_url": url}), workspace.store, workspace.keyring)
+    clock = VirtualClock(at)
+    prepare(ws, at=clock.now())
+    app = create_app(ws, clock, minimum_fill=0, answer_floor=0)
     server = uvicorn.Server(configuration(app, host="127.0.0.1", port=0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]}, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield Site(workspace, clock, f"http://127.0.0.1:{taken.getsockname()[1]}")
+    yield Site(ws, clock, url)
     server.should_exit = True
     thread.join(timeout=20)
     taken.close()
 
 
 @pytest.fixture
-def database_kind() -> str:
-    """One database is enough for what a browser sees; the pages' own tests run on both."""
-    return "sqlite"
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """One database is enough for what a browser sees; the tests of the pages themselves run on both."""
+    shutil.copyfile(sqlite_template, tmp_path / "nurture.db")
+    return f"sqlite:///{tmp_path / 'nurture.db'}"

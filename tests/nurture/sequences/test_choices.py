@@ -18,6 +18,7 @@ from nurture.leads.preferences import Choice
 from nurture.sequences.decide import Deferred, Facts, Planned, Reason, Rules, decide
 from nurture.sequences.definition import Sequence
 from nurture.sequences.explain import explain
+from nurture.sequences.wording import text
 from nurture.store.tables import decision, enrolment, message
 from tests.nurture.sequences.conftest import SHORT, World
 
@@ -96,6 +97,18 @@ def test_explain_says_who_chose_it(world: World, at: datetime) -> None:
     [made] = [entry for entry in told if entry["kind"] == "decision"]
     assert made["because"] == "the person wants no mail before a date they chose"
     assert {"gate": "pause", "passed": False, "detail": "until 2026-12-23 08:00Z"} in made["gates"]
+
+
+def test_explain_tells_the_choice_that_stands(world: World, at: datetime) -> None:
+    [lead_id] = world.people(1, at)
+    choose(world, lead_id, preferences.pause, 30, at=at)
+    choose(world, lead_id, preferences.slow_down, preferences.RARELY, at=at)
+    with world.ws.store.read() as conn:
+        told = explain(conn, lead_id)
+    assert told.now["mails_wanted"] == {"most": 1, "weeks": 4}
+    lines = text(told, language="de", zone=BERLIN).splitlines()
+    assert "  möchte bis 2026-12-23 09:00 keine E-Mails" in lines
+    assert "  möchte höchstens 1 E-Mail in 4 Woche(n)" in lines
 
 
 def test_who_chose_nothing_sees_no_gate_for_it(world: World, at: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 
 from nurture.settings import PROJECT, Settings, SettingsError
 from nurture.web.app import create_app
+from nurture.web.brand import STATIC
 from nurture.web.guard import CSP
 from nurture.web.pages import Pages
 from nurture.web.required import FormError
@@ -104,3 +106,18 @@ def test_a_second_mandatory_field_does_not_start(tmp_path: Path, field: str) -> 
 
 def test_the_shipped_form_passes(tmp_path: Path) -> None:
     assert Pages(Settings(home=tmp_path)).styles[0].startswith("/static/site.css?v=")
+
+
+def test_the_guide_names_only_properties_that_exist() -> None:
+    named = set(re.findall(r"--[a-z][a-z-]+", (PROJECT / "docs" / "how-to" / "pages.md").read_text("utf-8")))
+    held = set(re.findall(r"^\s*(--[a-z-]+):", (STATIC / "site.css").read_text("utf-8"), re.MULTILINE))
+    assert named
+    assert named <= held
+
+
+def test_both_schemes_set_the_same_colours() -> None:
+    """A colour that only one scheme sets would stay as it is in the other."""
+    light, dark = (STATIC / "site.css").read_text("utf-8").split("prefers-color-scheme: dark", 1)
+    names = [set(re.findall(r"(--[a-z-]+):", part.partition("\n  }\n}")[0])) for part in (light, dark)]
+    assert names[0] - names[1] == {"--radius", "--text"}
+    assert names[1] <= names[0]

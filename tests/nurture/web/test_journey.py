@@ -1,11 +1,10 @@
-"""The whole way over real HTTP, and once more by real clicks in a browser."""
+"""The whole way over real HTTP; by real clicks in a browser it stands in tests/browser."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from nurture.store.workspace import Workspace
 
-CHROMIUM = Path("/usr/bin/chromium")
 ENTRIES = ["consent.requested", "consent.confirmed", "consent.withdrawn"]
 
 
@@ -79,47 +77,3 @@ def test_odd_requests_do_not_stop_the_server(served: str) -> None:
         with socket.create_connection((host, int(port)), timeout=5) as raw:
             raw.sendall(junk)
     assert httpx.get(f"{served}/health", trust_env=False).text == "ok\n"
-
-
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chromium at /usr/bin/chromium")
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts on", "scripts off"])
-def test_the_way_in_and_out_in_a_browser(
-    served: str, workspace: Workspace, ledger: Callable[[], list[str]], *, scripts: bool
-) -> None:
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  where there is no browser it is not needed
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-                  "--disable-background-networking", "--disable-component-update"],
-        )  # fmt: skip
-        try:
-            context = browser.new_context(locale="de-DE", java_script_enabled=scripts)
-            page = context.new_page()
-            complaints: list[str] = []
-            page.on("console", lambda said: complaints.append(said.text))
-            requests: list[str] = []
-            page.on("request", lambda sent: requests.append(sent.url))
-            page.goto(f"{served}/subscribe")
-            page.fill("#address", "anna@firma.example")
-            page.check("#box-1")
-            page.check("#box-2")
-            page.get_by_role("button", name="Anmelden").click()
-            assert "Postfach" in page.inner_text("h1")
-            confirm, leave, preferences = links(workspace)
-            page.goto(served + confirm)
-            page.get_by_role("button", name="Anmeldung bestätigen").click()
-            assert "Vielen Dank" in page.inner_text("h1")
-            page.goto(served + preferences)
-            page.get_by_role("button", name="Ausschalten: Messung").click()
-            assert "Gespeichert" in page.inner_text("main")
-            page.goto(served + leave)
-            page.get_by_role("button", name="Jetzt abmelden").click()
-            assert "Sie sind abgemeldet" in page.inner_text("h1")
-            assert context.cookies() == []
-        finally:
-            browser.close()
-    assert complaints == []
-    assert all(url.startswith(served) for url in requests)
-    assert ledger() == ["consent.requested", "consent.confirmed", "consent.withdrawn", "consent.withdrawn"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
@@ -60,7 +60,7 @@ def test_every_purpose_stands_in_it(settings: Settings) -> None:
         ({"data_protection_officer": "Dr. Datenfein"}, "Dr. Datenfein"),
     ],
 )
-def test_record_follows_the_settings(settings: Settings, changes: dict[str, str], said: str) -> None:
+def test_record_follows_the_settings(settings: Settings, changes: dict[str, Any], said: str) -> None:
     """Recipients, transfers, measures; never a secret or the path of an address."""
     text = processing.markdown(processing.record(type(settings)(home=settings.home, **changes)))
 
