@@ -5,15 +5,17 @@ from __future__ import annotations
 import random
 import statistics
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Index, LargeBinary, MetaData, String, Table
 
 from bench._databases import stores
-from consent import ledger, merkle
+from consent import checkpoints, export, ledger, merkle, verify
 from consent.bulk import insert_all
 from consent.entries import Entry, EntryType, write
 from consent.schema import Id, UtcTime
@@ -124,7 +126,8 @@ def _proofs(store: Store, size: int) -> dict[str, object]:
             building.append(_timed(partial(_prove, conn, seq, size, proof)))
             checking.append(_timed(partial(merkle.verify_inclusion, digest, seq, size, proof, root)))
             consistency.append(_timed(partial(_extend, conn, old, size)))
-        verified = _timed(lambda: ledger.verify(conn))
+        verified = _timed(partial(ledger.verify, conn))
+    exported, checked = _export(store, size)
     return {
         "proof building, ms (median)": statistics.median(building) * 1_000,
         "proof checking, ms (median)": statistics.median(checking) * 1_000,
@@ -132,7 +135,30 @@ def _proofs(store: Store, size: int) -> dict[str, object]:
         "hashes in a proof": len(proof),
         "recomputing the ledger, s": verified,
         "recomputing, entries/s": size / verified,
+        "writing the export, s": exported,
+        "verifying the export offline, s": checked,
+        "verifying, entries/s": size / checked,
     }
+
+
+def _export(store: Store, size: int) -> tuple[float, float]:
+    """Write the part of an export that the stand-alone verifier reads, and let it verify; seconds of both."""
+    with tempfile.TemporaryDirectory(prefix="nurture-bench-") as name:
+        signer = checkpoints.Signer.load_or_create(Path(name) / "key.json", "bench.example/consent")
+        with store.write() as conn:
+            signed = checkpoints.sign(conn, signer, at=AT)
+        parcel = export.Parcel.begin(Path(name) / "export")
+        began = time.perf_counter()
+        with store.read() as conn:
+            export.write_entries(parcel, export.leaves(conn, signed.size), lambda _leaf: None)
+            export.write_checkpoints(parcel, conn, signed.size, str(signer.verifier))
+        parcel.close(size=signed.size, root=signed.root.hex(), origin=signer.origin)
+        exported = time.perf_counter() - began
+        report: list[verify.Report] = []
+        checked = _timed(lambda: report.append(verify.verify(parcel.folder, key=str(signer.verifier))))
+    if report[0].size != size:
+        raise AssertionError
+    return exported, checked
 
 
 def _prove(conn: Connection, seq: int, size: int, into: list[bytes]) -> None:

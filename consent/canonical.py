@@ -43,13 +43,18 @@ def encode(value: object) -> bytes:
 
 def decode(data: bytes) -> Any:  # noqa: ANN401  JSON is what it is
     """Read canonical bytes back; raises CanonicalError unless they are exactly what `encode` gives."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        raise CanonicalError("the bytes are no JSON") from None
+    value = loads(data)
     if encode(value) != data:
         raise CanonicalError("the bytes are JSON, but not in canonical form")
     return value
+
+
+def loads(data: bytes) -> Any:  # noqa: ANN401  JSON is what it is
+    """Read JSON of whatever spelling; raises CanonicalError for anything else."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise CanonicalError("the bytes are no JSON") from None
 
 
 def utc_text(moment: datetime) -> str:
@@ -68,12 +73,16 @@ def _spelt(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+@lru_cache(maxsize=1024)
 def utc_time(text: str) -> datetime:
     """Read what `utc_text` wrote, aware and in UTC; raises CanonicalError for any other spelling."""
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+        found = datetime.fromisoformat(text)
     except ValueError:
-        raise CanonicalError("a time is not spelt as UTC with microseconds") from None
+        found = None
+    if found is None or found.tzinfo is None or _spelt(found.astimezone(UTC)) != text:
+        raise CanonicalError("a time is not spelt as UTC with microseconds")
+    return found.astimezone(UTC)
 
 
 def _check(value: object) -> None:

@@ -154,10 +154,16 @@ def read(leaf: bytes) -> Recorded:
 
     Raises canonical.CanonicalError for bytes that are not canonical, LedgerError for another version or shape.
     """
-    found = canonical.decode(leaf)
-    shape = {"v": int, "seq": int, "at": str, "type": str, "subject": str | None, "body": dict}
-    if not isinstance(found, dict) or found.keys() != shape.keys():
+    return parse(canonical.decode(leaf))
+
+
+_SHAPE = {"v": int, "seq": int, "at": str, "type": str, "subject": str | None, "body": dict}
+
+
+def parse(found: object) -> Recorded:
+    """Read an entry from decoded JSON; raises as `read` does. Whether its bytes were canonical does not show here."""
+    if not isinstance(found, dict) or found.keys() != _SHAPE.keys():
         raise LedgerError("a leaf has other fields than v, seq, at, type, subject, body")
-    if found["v"] != LEAF_VERSION or not all(isinstance(found[name], kind) for name, kind in shape.items()):
+    if found["v"] != LEAF_VERSION or not all(isinstance(found[name], kind) for name, kind in _SHAPE.items()):
         raise LedgerError("a leaf is of another version or shape")
     return Recorded(found["seq"], canonical.utc_time(found["at"]), found["type"], found["subject"], found["body"])

@@ -296,12 +296,13 @@ def _lines(file: Path) -> Iterator[bytes]:
 def _entry(line: bytes, seq: int) -> entries.Recorded:
     """Read a leaf, which must be one that could have been appended at this place."""
     try:
-        found = entries.read(line)
+        found = entries.parse(canonical.loads(line))
+        # Writing it again shows at once that the bytes are canonical and that it stands in its place.
         again = entries.write(seq, entries.Entry(found.type, found.body, found.at, found.subject))
     except ConsentError as error:
         raise Failed(Outcome.TAMPERED, f"entry {seq}: {error}", seq) from None
     if again != line:
-        raise Failed(Outcome.TAMPERED, f"entry {seq}: it says that it is entry {found.seq}", seq)
+        raise Failed(Outcome.TAMPERED, f"entry {seq}: it is not spelt as the entry of this place", seq)
     return found
 
 

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from nurture.leads import profiling
+from nurture.store.committing import Committer
 from nurture.web import edge, evidence
 from nurture.web.brake import Brake
 from nurture.web.guard import Guard
@@ -58,6 +59,7 @@ def create_app(
         trusted=evidence.networks(workspace.settings.trusted_proxies),
         minimum_fill=minimum_fill,
         answer_floor=answer_floor,
+        committer=Committer(workspace.store),
     )
 
     @asynccontextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nurture.clock import Clock
     from nurture.leads.profiling import Profiling
+    from nurture.store.committing import Committer
     from nurture.store.workspace import Workspace
     from nurture.web.brake import Brake
     from nurture.web.evidence import Network
@@ -43,6 +44,7 @@ class Edge:
     trusted: tuple[Network, ...]
     minimum_fill: float
     answer_floor: float
+    committer: Committer
     _limiters: dict[int, CapacityLimiter] = field(default_factory=dict, repr=False)
 
     @property
@@ -64,13 +66,12 @@ class Edge:
         return await self._off_loop(ask)
 
     async def write(self, change: Callable[[Connection], T]) -> T:
-        """Change the database in a thread, in one transaction; returns after the commit."""
-
-        def act() -> T:
-            with self.workspace.store.write() as conn:
-                return change(conn)
-
-        return await self._off_loop(act)
+        """Change the database; returns after the commit, which it may share with others that came meanwhile."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await asyncio.wrap_future(self.committer.submit(change))
+        except TimeoutError:
+            raise HTTPException(503) from None
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
         # A limiter belongs to one event loop.
