@@ -20,7 +20,11 @@ from nurture.handover.targets import Folder
 from nurture.leads import rights
 from nurture.leads.importing.run import import_file
 from nurture.leads.rights import erasing, exporting, places
-from nurture.store.tables import enrolment, event, handover, lead, message, points, raw_event
+from nurture.scoring import policy as scoring_policy
+from nurture.scoring import project
+from nurture.scoring.replay import replay
+from nurture.sequences.explain import explain
+from nurture.store.tables import enrolment, event, handover, lead, lead_score, message, points, raw_event
 from nurture.store.tables import signal as signal_table
 from nurture.tracking.intake import store_raw
 from tests.nurture.leads.rights import bytes as disk
@@ -367,3 +371,36 @@ def test_waiting_form_of_an_erased_person_is_never_applied(life: Life) -> None:
     erase(life, lead_id)
 
     assert life.rows(select(raw_event.c.state, raw_event.c.sealed_body)) == [("applied", None)]
+
+
+def test_audits_in_the_export_folder_lose_the_person(life: Life) -> None:
+    """The files that name them, and the papers of that audit, in which no search finds anybody; others stay."""
+    lead_id = life.joins()
+    audit, other = life.ws.home / "exports" / "audit-1", life.ws.home / "exports" / "audit-2"
+    for folder, text in ((audit, ADDRESS), (other, "tom@zweite.example")):
+        (folder / "proofs").mkdir(parents=True)
+        (folder / "proofs" / "1.json").write_text(text)
+        (folder / "audit.pdf").write_text("packed")
+        (folder / "entries.jsonl").write_text("ids only")
+    done = erase(life, lead_id)
+
+    assert done.files == 2
+    assert sorted(path.name for path in audit.rglob("*.*")) == ["entries.jsonl"]
+    assert len(list(other.rglob("*.*"))) == 3
+
+
+def test_everything_else_still_works(life: Life) -> None:
+    """Explaining, recomputing and planning meet a lead without a person."""
+    lead_id = life.lives()
+    erase(life, lead_id)
+    policies = life.ws.settings.policies
+    with life.ws.store.read() as conn:
+        told = explain(conn, lead_id).as_dict()
+        assert replay(conn, scoring_policy.load(policies)).different == ()
+    with life.ws.store.write() as conn:
+        due = project.reconsidered(conn, limit=10)
+        project.rescore(conn, scoring_policy.load(policies), due, at=life.later)
+
+    assert told["now"]["erased"] is True
+    assert {one["type"] for one in told["timeline"] if one["kind"] == "consent"} >= {"subject.erased"}
+    assert [row.score for row in life.rows(select(lead_score))] in ([], [0.0])
