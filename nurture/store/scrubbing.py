@@ -7,17 +7,16 @@ written anew and the old files dropped; its own log keeps former pages until the
 
 from __future__ import annotations
 
-import time
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from nurture.store.engine import StoreError
+from nurture.store.engine import BUSY_SECONDS, StoreError
 
 if TYPE_CHECKING:
     from nurture.store.engine import Store
 
 PATIENCE = 60.0
-"""Seconds to wait for readers who still need the log."""
-PAUSE = 0.2
+"""Seconds to wait for others who still need the old pages."""
 REWRITE = {
     "identity": "vacuum (full) identity",
     "proof_vault": "vacuum (full) proof_vault",
@@ -47,7 +46,7 @@ def scrub(store: Store, *, patience: float = PATIENCE) -> None:
         else:
             connection.autocommit = True
             try:
-                _scrub_postgresql(connection)
+                _scrub_postgresql(connection, patience)
             finally:
                 connection.autocommit = False
     finally:
@@ -56,19 +55,24 @@ def scrub(store: Store, *, patience: float = PATIENCE) -> None:
 
 def _scrub_sqlite(connection: Any, patience: float) -> None:  # noqa: ANN401  the driver's own type
     cursor = connection.cursor()
-    cursor.execute("VACUUM")
-    until = time.monotonic() + patience
-    while cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-        if time.monotonic() > until:
-            raise StoreError("somebody reads the database for too long: its log cannot be emptied; try again later")
-        time.sleep(PAUSE)
-    cursor.close()
+    try:
+        # The pragma takes no parameter; a whole number is all that comes in.
+        cursor.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
+        cursor.execute("VACUUM")
+        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"the database cannot be copied to clean it ({error}); try again later") from error
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+        cursor.close()
+    if busy:
+        raise StoreError("somebody reads the database for too long: its log cannot be emptied; try again later")
 
 
-def _scrub_postgresql(connection: Any) -> None:  # noqa: ANN401  the driver's own type
+def _scrub_postgresql(connection: Any, patience: float) -> None:  # noqa: ANN401  the driver's own type
     cursor = connection.cursor()
     try:
-        cursor.execute("set lock_timeout = '60s'")
+        cursor.execute("select set_config('lock_timeout', %s, false)", (f"{int(patience * 1000)}ms",))
         for table, statement in REWRITE.items():
             before = _file_of(cursor, table)
             cursor.execute(statement)

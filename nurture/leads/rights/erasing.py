@@ -248,8 +248,7 @@ def _files(workspace: Workspace, found: places.Traces, done: Erased, reached: Ca
             places.blacken(path, found.needles)
         elif where in {places.OUTBOX, places.HANDOVERS, exporting.FOLDER, places.REPORTS}:
             places.remove(path)
-            # The paper beside a record holds the same, packed so that no search finds it.
-            places.remove(path.with_suffix(".pdf"))
+            count += sum(places.remove(paper) for paper in places.papers(workspace.home, path))
         else:
             done.left.append(str(path.relative_to(workspace.home)))
             continue

@@ -108,6 +108,9 @@ class Proof(Part):
     salt: str
     leaf: str
     leaf_hash: str
+    inclusion: str | None = Field(
+        description="C2SP tlog-proof: the entry stands in the tree of a signed checkpoint; empty before the first one"
+    )
 
 
 class LedgerEntry(Part):

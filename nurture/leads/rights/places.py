@@ -126,6 +126,19 @@ def remove(path: Path) -> bool:
     return True
 
 
+def papers(home: Path, path: Path) -> list[Path]:
+    """Give the PDFs that hold what a file of the export folder holds: packed, no search finds anybody in them.
+
+    Beside a record it is the one of the same name; in the folder of an audit each of them may be.
+    """
+    folder = home / exporting.FOLDER
+    if folder not in path.parents:
+        return []
+    if path.parent == folder:
+        return [path.with_suffix(".pdf")]
+    return sorted((folder / path.relative_to(folder).parts[0]).rglob("*.pdf"))
+
+
 def blacken(path: Path, wanted: Iterable[bytes]) -> None:
     """Overwrite every needle in a log that a program may be writing to: its length and its other lines stay."""
     with path.open("r+b") as file:

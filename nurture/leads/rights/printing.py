@@ -118,6 +118,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "salt": ("Salz", "Salt"),
     "leaf": ("Protokolleintrag im Wortlaut", "Ledger entry, verbatim"),
     "leaf_hash": ("Prüfsumme des Eintrags", "Hash of the entry"),
+    "inclusion": ("Beleg im Protokollbaum (tlog-proof)", "Proof of inclusion (tlog-proof)"),
     "type": ("Art", "Type"),
     "reason": ("Grund", "Reason"),
     "request": ("Nummer", "Number"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from consent import canonical, ledger, vault
+from consent import canonical, checkpoints, ledger, vault
 from consent import identity as identities
 from consent.schema import (
     consent_state,
@@ -201,6 +201,7 @@ def _brought(proofs: Sequence[model.Proof], known: set[str]) -> list[model.Wordi
 
 
 def _proofs(conn: Connection, keyring: Keyring, group: Group) -> list[model.Proof]:
+    signed = checkpoints.latest(conn)
     return [
         model.Proof(
             ledger_entry=one.seq,
@@ -211,6 +212,7 @@ def _proofs(conn: Connection, keyring: Keyring, group: Group) -> list[model.Proo
             salt=one.salt.hex(),
             leaf=one.leaf.decode(),
             leaf_hash=one.leaf_hash.hex(),
+            inclusion=checkpoints.tlog_proof(conn, one.seq, signed) if signed and one.seq < signed.size else None,
         )
         for one in vault.opened(conn, keyring, group.subjects)
     ]

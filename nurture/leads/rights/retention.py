@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, delete, exists, func, or_, select, update
 
-from consent import vault
+from consent import ledger, vault
 from consent.schema import consent_state, identity, opt_in_request, proof_vault, rights_request
 from nurture.leads import stages
 from nurture.leads.rights import erasing, exporting, places
@@ -91,6 +91,8 @@ def run(workspace: Workspace, *, at: datetime, most: int = MOST) -> dict[str, in
     for _, public_id in payloads:
         places.remove(workspace.home / places.HANDOVERS / f"{public_id}.created.json")
     with workspace.store.write() as conn:
+        # As everywhere before persons are written: who meets both in another order waits for ever.
+        ledger.lock(conn)
         done |= _drop_rows(conn, limits, payloads, most)
         proofs = _ids(conn, _queries(limits)["proof_after_withdrawal"].limit(most))
         done["proof_after_withdrawal"] = len(proofs)

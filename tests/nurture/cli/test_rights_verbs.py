@@ -151,3 +151,38 @@ def test_requests_keep_their_month(life: Life) -> None:
     assert [(one["lead"], one["kind"]) for one in waiting] == [(1, "access")]
     assert json.loads(run("requests", "--json").stdout) == []
     assert run("request", number, "nonsense").exit_code == 64
+
+
+def test_words_for_people(life: Life) -> None:
+    """Without --json: tables and sentences, still without a name."""
+    number = str(life.lives())
+    run("request", number, "erase")
+    said = {
+        "find": run("find", typed=f"{ADDRESS}\n").stdout,
+        "list": run("list", "--limit", "1").output,
+        "requests": run("requests").stdout,
+        "merge": run("merge", str(life.joins("tom@zweite.example")), number).stdout,
+        "again": run("object", number).stdout + run("object", number).stdout,
+        "retention": run("retention", "--dry-run", "--at", "2027-06-01").stdout,
+        "erase": run("erase", number, "--yes", "--hold").output,
+    }
+
+    assert said["find"] == f"{number}\n"
+    assert "nurture lead list --after 1" in said["list"]
+    assert "erase" in said["requests"]
+    assert "merged into lead 1" in said["merge"]
+    assert "had objected before" in said["again"]
+    assert "quarantined_bodies" in said["retention"]
+    assert "the proof of consent is held" in said["erase"]
+    assert "@" not in "".join(said.values())
+    assert [row.kind for row in life.requests() if row.settled_at is None] == []
+
+
+def test_retention_runs_by_hand(life: Life) -> None:
+    """As the night does it, counted by class."""
+    life.hears("sendgrid", b"poison")
+    told = json.loads(run("retention", "--dry-run", "--json", "--at", "2027-02-01").stdout)
+    done = json.loads(run("retention", "--json", "--at", "2027-02-01").stdout)
+
+    assert told["quarantined_bodies"] == done["quarantined_bodies"] == 1
+    assert run("list", "--temperature", "lukewarm").exit_code == 64

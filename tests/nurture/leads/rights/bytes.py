@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text
 
+from consent import merkle, notes, treeheads
 from consent.schema import identity, opt_in_request, proof_vault
 from nurture.store.tables import handover, raw_event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from consent.checkpoints import Signer
     from tests.nurture.leads.rights.life import Life
 
 
@@ -51,6 +53,14 @@ def sealed(life: Life, subject: str, lead_id: int) -> dict[str, bytes]:
                 found |= {f"{column.name} {number}": value} if value else {}
     # The first bytes name the form and are common; what moved between pages may lie there in part.
     return {name: value[8:40] for name, value in found.items()}
+
+
+def proves(text: str, leaf: bytes, signer: Signer) -> bool:
+    """Does a .tlog-proof show, to somebody who has only the public key, that a leaf stands in the ledger?"""
+    proof = treeheads.Proof.parse(text)
+    head = treeheads.TreeHead.parse(notes.open_note(proof.note, [signer.verifier]))
+    merkle.verify_inclusion(merkle.leaf_hash(leaf), proof.index, head.size, proof.hashes, head.root)
+    return True
 
 
 def database_files(life: Life, kept: Path) -> Path:

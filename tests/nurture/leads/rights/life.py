@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select
 
-from consent import identity, opt_in, texts
+from consent import checkpoints, identity, opt_in, texts
 from consent.addresses import Address
 from consent.schema import ledger_entry, rights_request
 from nurture.delivery import sending
@@ -157,6 +157,13 @@ class Life:
         self.is_scored(lead_id)
         self.chooses(lead_id)
         return lead_id
+
+    def signs(self) -> checkpoints.Signer:
+        """Sign a checkpoint; refused where it would not continue the last one."""
+        signer = checkpoints.Signer.load_or_create(self.ws.home / "checkpoint_key.json", "ledger.example/test")
+        with self.ws.store.write() as conn:
+            checkpoints.sign(conn, signer, at=self.at)
+        return signer
 
     def entries(self, *types: str) -> list[Any]:
         """Read the ledger."""

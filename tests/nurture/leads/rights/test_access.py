@@ -14,10 +14,14 @@ import pypdf
 import pytest
 from sqlalchemy import inspect, select
 
+from consent import identity, imported, suppression, withdrawal
+from consent.addresses import Address
 from consent.schema import metadata
 from nurture.leads import rights
-from nurture.leads.rights import model, printing
+from nurture.leads.register import NewLead, register
+from nurture.leads.rights import exporting, model, printing
 from nurture.store.tables import lead
+from tests.nurture.leads.rights import bytes as disk
 from tests.nurture.leads.rights.life import ADDRESS, AGENT, DETAILS, IP, MESSAGE, Life
 
 if TYPE_CHECKING:
@@ -123,6 +127,48 @@ def test_person_can_check_their_own_entries(life: Life) -> None:
         assert hashlib.sha256(b"\x00" + proof["leaf"].encode()).hexdigest() == proof["leaf_hash"]
 
 
+def test_entries_carry_their_proof_of_inclusion(life: Life) -> None:
+    """Once a checkpoint was signed: with the public key alone it shows that the ledger holds them."""
+    lead_id = life.joins()
+    assert [one["inclusion"] for one in take(life, lead_id)["proofs"]] == [None, None]
+    signer = life.signs()
+
+    for proof in take(life, lead_id)["proofs"]:
+        assert disk.proves(proof["inclusion"], proof["leaf"].encode(), signer)
+
+
+def test_wording_of_another_system_is_shown(life: Life) -> None:
+    """An imported consent brings its own words; they lie in the evidence and fit the hash in the ledger."""
+    text = "Ja, bitte senden Sie mir die Hauszeitung."
+    with life.ws.store.write() as conn:
+        subject = identity.ensure(conn, life.ws.keyring, Address.of("neu@firma.example"), at=life.at)
+        proof = imported.ImportedConsent(subject, "newsletter.product", "default", text, life.at, {"url": "x"})
+        imported.record(conn, life.ws.keyring, [proof], at=life.at)
+        lead_id = register(conn, [NewLead(subject, "de", "import")], at=life.at, keyring=life.ws.keyring)[subject]
+    record = take(life, lead_id)
+
+    assert [(one["body"], one["version"]) for one in record["wordings"]] == [(text, None)]
+    assert record["consents"][0]["wording_sha256"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_record_tells_when_the_proof_goes(life: Life) -> None:
+    """Known once the last consent has ended; so is the entry on the suppression list."""
+    lead_id = life.joins()
+    with life.ws.store.write() as conn:
+        subject = life.subject(lead_id)
+        for what in (None, "complaint"):
+            if what is None:
+                withdrawal.withdraw(
+                    conn, subject=subject, controller="default", purposes=None, route="page", actor="s", at=life.at
+                )
+            else:
+                suppression.suppress_subject(conn, subject, what, at=life.at)
+    record = take(life, lead_id)
+
+    assert [one["until"] for one in record["retention"] if one["until"]] == ["2029-12-31T23:00:00Z"]
+    assert [one["reason"] for one in record["suppressions"]] == ["complaint"]
+
+
 def test_nobody_else_stands_in_it(life: Life) -> None:
     """A batch of mails names several people in one ledger entry; the record shows only one's own line."""
     first, second = life.joins(), life.joins("tom@zweite.example")
@@ -193,8 +239,6 @@ def test_taking_a_copy_is_recorded(life: Life) -> None:
 
 def test_erased_people_have_no_record(life: Life) -> None:
     """And asking leaves no trace."""
-    from consent import identity  # noqa: PLC0415  one use
-
     lead_id = life.joins()
     with life.ws.store.write() as conn:
         identity.erase(conn, life.subject(lead_id), at=life.at)
@@ -227,3 +271,13 @@ def test_no_table_is_forgotten(life: Life) -> None:
     assert there == COVERED | NOT_PERSONAL
     assert set(metadata.tables) == there
     assert life.rows(select(lead)) == []
+
+
+def test_folder_that_cannot_be_written_is_named(life: Life) -> None:
+    """With a remedy; nothing half is left behind."""
+    record = take(life, life.joins())
+    blocked = life.ws.home / "blocked"
+    blocked.write_text("a file")
+
+    with pytest.raises(rights.RightsError, match="choose another folder"):
+        exporting.write(record, blocked, "lead-1")

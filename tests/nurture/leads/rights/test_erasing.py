@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select, update
 
-from consent import gate, identity, ledger, suppression, vault
+from consent import checkpoints, gate, identity, ledger, suppression, vault
 from consent.addresses import Address
 from consent.schema import consent_state, ledger_entry, opt_in_request, proof_vault, rights_request
 from consent.schema import identity as identity_table
@@ -20,8 +20,13 @@ from nurture.handover.targets import Folder
 from nurture.leads import rights
 from nurture.leads.importing.run import import_file
 from nurture.leads.rights import erasing, exporting, places
-from nurture.store.tables import enrolment, event, handover, lead, message, points, raw_event
+from nurture.scoring import policy as scoring_policy
+from nurture.scoring import project
+from nurture.scoring.replay import replay
+from nurture.sequences.explain import explain
+from nurture.store.tables import enrolment, event, handover, lead, lead_score, message, points, raw_event
 from nurture.store.tables import signal as signal_table
+from nurture.tracking.intake import store_raw
 from tests.nurture.leads.rights import bytes as disk
 from tests.nurture.leads.rights.life import ADDRESS, AGENT, DETAILS, IP, MESSAGE, Life
 
@@ -85,8 +90,9 @@ def test_t56_erasure_leaves_no_byte(life: Life, tmp_path: Path) -> None:
     clear = disk.clear(PERSONAL)
     assert len(cipher) > 8
     assert disk.hits(home, clear)
+    signer, leaf = life.signs(), bytes(life.entries("consent.confirmed")[0].leaf)
     with life.ws.store.read() as conn:
-        before, proven = ledger.head(conn), [bytes(row.leaf_hash) for row in life.entries()]
+        before, old_proof = ledger.head(conn), checkpoints.tlog_proof(conn, 1)
 
     done = erase(life, lead_id)
 
@@ -97,7 +103,11 @@ def test_t56_erasure_leaves_no_byte(life: Life, tmp_path: Path) -> None:
     with life.ws.store.read() as conn:
         assert ledger.verify(conn).ok
         assert ledger.head(conn).size > before.size
-    assert [bytes(row.leaf_hash) for row in life.entries()][: len(proven)] == proven
+    assert disk.proves(old_proof, leaf, signer)
+    assert bytes(life.entries("consent.confirmed")[0].leaf) == leaf
+    life.signs()
+    with life.ws.store.read() as conn:
+        assert disk.proves(checkpoints.tlog_proof(conn, 1), leaf, signer)
     assert life.entries("subject.erased")[0].subject == subject
 
 
@@ -309,3 +319,88 @@ def test_open_sign_up_is_void_and_empty(life: Life) -> None:
         (None, None, None, None)
     ]
     assert life.rows(select(func.count()).select_from(ledger_entry)) != [(0,)]
+
+
+def test_body_that_nobody_can_open_stays(life: Life) -> None:
+    """Sealed under keys that are lost it names nobody; the erasure goes on."""
+    lead_id = life.joins()
+    life.hears("click", b"{}")
+    with life.ws.store.write() as conn:
+        conn.execute(update(raw_event).values(sealed_body=b"not ours"))
+    done = erase(life, lead_id)
+
+    assert done.requests == 1
+    assert life.rows(select(raw_event.c.sealed_body)) == [(b"not ours",)]
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (b'{"address": "zofia.koeroes\\u0040wuehlhuber.example"}', None),
+        (b'{"address": "tom@zweite.example"}', b'{"address": "tom@zweite.example"}'),
+        (b'[{"email":"ZOFIA.KOEROES@wuehlhuber.example"},{"email":"tom@zweite.example"}]',
+         b'[{"email": "tom@zweite.example"}]'),
+        (b"zofia.koeroes@wuehlhuber.example\ntom@zweite.example", b"tom@zweite.example"),
+        (b"no JSON at all", b"no JSON at all"),
+        (b'[{"a":' * 20_000 + b"zofia.koeroes@wuehlhuber.example", None),
+    ],
+)  # fmt: skip
+def test_only_the_person_is_taken_out_of_a_body(life: Life, body: bytes, left: bytes | None) -> None:
+    """However it is written; also where a body is hostile."""
+    lead_id = life.joins()
+    with life.ws.store.write() as conn:
+        store_raw(conn, life.ws.keyring, source="sendgrid", body=body, at=life.at)
+        conn.execute(update(raw_event).values(state="quarantined"))
+    erase(life, lead_id)
+    [row] = life.rows(select(raw_event))
+
+    assert (row.sealed_body and life.ws.keyring.open(row.sealed_body, aad=aad(row.body_sha256))) == left
+
+
+def aad(sha256: str) -> bytes:
+    """Name where a sealed body stands."""
+    return f"raw_event:{sha256}".encode()
+
+
+def test_waiting_form_of_an_erased_person_is_never_applied(life: Life) -> None:
+    """It came before the erasure, and would have made them anew."""
+    lead_id = life.joins()
+    body = f'{{"form":"demo_request","id":"f","at":"{life.at.isoformat()}","address":"{ADDRESS}","fields":{{}}}}'
+    with life.ws.store.write() as conn:
+        store_raw(conn, life.ws.keyring, source="form", body=body.encode(), at=life.at)
+    erase(life, lead_id)
+
+    assert life.rows(select(raw_event.c.state, raw_event.c.sealed_body)) == [("applied", None)]
+
+
+def test_audits_in_the_export_folder_lose_the_person(life: Life) -> None:
+    """The files that name them, and the papers of that audit, in which no search finds anybody; others stay."""
+    lead_id = life.joins()
+    audit, other = life.ws.home / "exports" / "audit-1", life.ws.home / "exports" / "audit-2"
+    for folder, text in ((audit, ADDRESS), (other, "tom@zweite.example")):
+        (folder / "proofs").mkdir(parents=True)
+        (folder / "proofs" / "1.json").write_text(text)
+        (folder / "audit.pdf").write_text("packed")
+        (folder / "entries.jsonl").write_text("ids only")
+    done = erase(life, lead_id)
+
+    assert done.files == 2
+    assert sorted(path.name for path in audit.rglob("*.*")) == ["entries.jsonl"]
+    assert len(list(other.rglob("*.*"))) == 3
+
+
+def test_everything_else_still_works(life: Life) -> None:
+    """Explaining, recomputing and planning meet a lead without a person."""
+    lead_id = life.lives()
+    erase(life, lead_id)
+    policies = life.ws.settings.policies
+    with life.ws.store.read() as conn:
+        told = explain(conn, lead_id).as_dict()
+        assert replay(conn, scoring_policy.load(policies)).different == ()
+    with life.ws.store.write() as conn:
+        due = project.reconsidered(conn, limit=10)
+        project.rescore(conn, scoring_policy.load(policies), due, at=life.later)
+
+    assert told["now"]["erased"] is True
+    assert {one["type"] for one in told["timeline"] if one["kind"] == "consent"} >= {"subject.erased"}
+    assert [row.score for row in life.rows(select(lead_score))] in ([], [0.0])
