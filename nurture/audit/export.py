@@ -18,7 +18,7 @@ from consent.rights import Copy
 from consent.schema import ledger_entry
 from consent.tiles import Tiles
 from consent.treeheads import Proof
-from nurture.audit import facts, paper, people, sheets
+from nurture.audit import AuditError, facts, paper, people, sheets
 from nurture.audit.anchoring import enter, open_signer
 from nurture.audit.book import Book, Cover
 
@@ -102,9 +102,13 @@ class Made:
 def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
     """Write the export into a new folder.
 
-    Raises ExportError for a folder in use, CheckpointError when the ledger does not extend its last
-    checkpoint: then nothing is signed.
+    Raises ExportError for a folder in use, AuditError for one that addresses may not lie in, CheckpointError
+    when the ledger does not extend its last checkpoint: then nothing is signed.
     """
+    if scope.reveal and folder.resolve().is_relative_to(ws.home):
+        raise AuditError(
+            "an export that shows addresses may not lie in the home folder: erasure would not find it there"
+        )
     parcel = Parcel.begin(folder)
     signer = open_signer(ws)
     with ws.store.read() as conn:

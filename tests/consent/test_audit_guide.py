@@ -26,14 +26,16 @@ GUIDE = (Path(__file__).resolve().parent.parent.parent / "consent" / "AUDIT.md")
 
 
 @pytest.fixture
-def folder(workspace: Workspace, tmp_path: Path, at: datetime) -> Path:
+def folder(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory, at: datetime) -> Path:
     """An export of some people, addresses shown."""
     people = People(workspace.store, workspace.keyring, at)
     people.publish()
     for number in range(5):
         people.confirmed(f"kim{number}@firma.example", [NEWSLETTER, TRACKING])
     scope = Scope(reveal=Reveal("vera", "kim", "test of the guide"))
-    return exporting.make(workspace, tmp_path / "export", scope, exporting.Order("vera", at, "0.1.0")).folder
+    return exporting.make(
+        workspace, tmp_path_factory.mktemp("outside") / "export", scope, exporting.Order("vera", at, "0.1.0")
+    ).folder
 
 
 def run(folder: Path, seq: int) -> subprocess.CompletedProcess[str]:

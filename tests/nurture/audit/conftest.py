@@ -11,6 +11,7 @@ from tests.consent.people import People
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from nurture.store.workspace import Workspace
 
@@ -27,3 +28,9 @@ def people(workspace: Workspace, at: datetime) -> People:
 def order(at: datetime) -> Order:
     """Who makes the export, and when."""
     return Order("vera", at, "0.1.0")
+
+
+@pytest.fixture
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is not in the home folder: addresses may be exported there."""
+    return tmp_path_factory.mktemp("outside")

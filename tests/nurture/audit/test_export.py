@@ -26,9 +26,9 @@ from consent.export import ExportError
 from consent.schema import ledger_entry
 from consent.states import TRACKING
 from consent.verify import Outcome
+from nurture.audit import AuditError, figures, sheets
 from nurture.audit import book as books
 from nurture.audit import export as exporting
-from nurture.audit import figures, sheets
 from nurture.audit.anchoring import open_signer
 from nurture.audit.scope import Reveal, Scope
 from nurture.leads.rights import processing
@@ -111,24 +111,24 @@ def on_paper(folder: Path) -> str:
 
 
 def test_t71_an_export_is_verified_with_no_network_no_database_and_nothing_of_ours(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
     """Only the export, an older checkpoint and the public key: one command, one answer."""
     with workspace.store.write() as conn:
         older = checkpoints.sign(conn, open_signer(workspace), at=busy.at)
-    made = make(workspace, tmp_path / "export", order)
-    (tmp_path / "older.txt").write_text(older.note, "utf-8")
+    made = make(workspace, outside / "export", order)
+    (outside / "older.txt").write_text(older.note, "utf-8")
     key = (made.folder / "public_key.txt").read_text("utf-8").strip()
 
-    done = verify(made.folder, "--checkpoint", str(tmp_path / "older.txt"), "--key", key)
+    done = verify(made.folder, "--checkpoint", str(outside / "older.txt"), "--key", key)
 
     assert (done.returncode, done.stderr) == (Outcome.OK, "")
 
 
 def test_t71_a_changed_export_is_refused_and_the_entry_named(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
-    made = make(workspace, tmp_path / "export", order)
+    made = make(workspace, outside / "export", order)
     path = made.folder / "entries.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"route":"page"', b'"route":"pane"', 1))
 
@@ -139,44 +139,44 @@ def test_t71_a_changed_export_is_refused_and_the_entry_named(
 
 
 def test_a_revealed_export_verifies_with_salt_and_evidence(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
-    made = make(workspace, tmp_path / "export", order, REVEAL)
+    made = make(workspace, outside / "export", order, REVEAL)
     assert json.loads((made.folder / "proofs" / "1.json").read_text("utf-8"))["evidence"] == {"ip": "192.0.2.1"}
     assert verify(made.folder).returncode == Outcome.OK
 
 
-def test_the_export_proves_its_own_making(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
+def test_the_export_proves_its_own_making(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
     """The entry comes before the checkpoint that the export carries."""
-    made = make(workspace, tmp_path / "export", order)
+    made = make(workspace, outside / "export", order)
     last = canonical.decode((made.folder / "entries.jsonl").read_bytes().splitlines()[-1])
     assert (last["type"], last["seq"], made.size) == ("record.exported", made.entry, made.entry + 1)
     assert last["body"]["kind"] == "audit"
     assert (made.folder / "checkpoints" / f"{made.size}.txt").exists()
 
 
-def test_tiles_of_a_longer_ledger_verify(workspace: Workspace, people: People, tmp_path: Path, order: Order) -> None:
+def test_tiles_of_a_longer_ledger_verify(workspace: Workspace, people: People, outside: Path, order: Order) -> None:
     """More than two full tiles, and a level above them."""
     entry = ledger.Entry(ledger.EntryType.SUPPRESSED, {"controller": "*", "reason": "blocked", "count": 1}, people.at)
     with workspace.store.write() as conn:
         ledger.append(conn, [entry] * 700)
-    made = make(workspace, tmp_path / "export", order)
+    made = make(workspace, outside / "export", order)
     assert sorted(path.name for path in (made.folder / "tile" / "0").iterdir()) == ["000", "001", "002.p"]
     assert verify(made.folder).returncode == Outcome.OK
 
 
-def test_a_changed_ledger_is_not_signed(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
+def test_a_changed_ledger_is_not_signed(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
     """Nothing may vouch for it: no checkpoint, no manifest."""
-    make(workspace, tmp_path / "first", order)
+    make(workspace, outside / "first", order)
     with workspace.store.write() as conn:
         guards_off(conn)
         conn.execute(update(ledger_entry).where(ledger_entry.c.seq == 1).values(leaf_hash=b"x" * 32))
     with pytest.raises(checkpoints.InconsistentError):
-        make(workspace, tmp_path / "second", order)
-    assert not (tmp_path / "second" / "manifest.json").exists()
+        make(workspace, outside / "second", order)
+    assert not (outside / "second" / "manifest.json").exists()
 
 
-def test_a_changed_leaf_shows_on_the_cover(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
+def test_a_changed_leaf_shows_on_the_cover(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
     """Changed behind the last checkpoint, where nothing stops signing: the cover and the verifier both say so."""
     with workspace.store.write() as conn:
         guards_off(conn)
@@ -184,21 +184,22 @@ def test_a_changed_leaf_shows_on_the_cover(workspace: Workspace, busy: People, t
         conn.execute(
             update(ledger_entry).where(ledger_entry.c.seq == 1).values(leaf=leaf.replace(b'"lifted":0', b'"lifted":1'))
         )
-    made = make(workspace, tmp_path / "export", order)
+    made = make(workspace, outside / "export", order)
     assert not made.verified
     assert "entry 1" in told(made.folder)["cover"]["verification"]
     assert verify(made.folder).returncode == Outcome.TAMPERED
 
 
-def test_a_folder_in_use_is_refused(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
+def test_a_folder_in_use_is_refused(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
+    (outside / "theirs.txt").write_text("theirs", "utf-8")
     with pytest.raises(ExportError, match="not empty"):
-        make(workspace, tmp_path, order)
+        make(workspace, outside, order)
 
 
 def test_every_file_stands_in_the_manifest_with_its_hash(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
-    made = make(workspace, tmp_path / "export", order)
+    made = make(workspace, outside / "export", order)
     manifest = json.loads((made.folder / "manifest.json").read_text("utf-8"))
     found = {
         path.relative_to(made.folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -219,10 +220,10 @@ def test_the_verifier_in_the_export_is_ours_to_the_letter() -> None:
 
 @pytest.mark.parametrize("scope", [Scope(), REVEAL], ids=["pseudonymous", "revealed"])
 def test_json_csv_and_paper_agree(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order, scope: Scope
+    workspace: Workspace, busy: People, outside: Path, order: Order, scope: Scope
 ) -> None:
     """Every figure is the same three times, and is the number of rows that are listed."""
-    made = make(workspace, tmp_path / "export", order, scope)
+    made = make(workspace, outside / "export", order, scope)
     document, paper = told(made.folder), on_paper(made.folder)
     assert document["figures"] == made.figures
     assert {row["figure"]: int(row["value"]) for row in read_csv(made.folder, "figures")} == made.figures
@@ -237,8 +238,8 @@ def test_json_csv_and_paper_agree(
     assert made.figures["people"] == len((made.folder / "people.jsonl").read_bytes().splitlines())
 
 
-def test_figures_are_what_happened(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
-    found = make(workspace, tmp_path / "export", order).figures
+def test_figures_are_what_happened(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
+    found = make(workspace, outside / "export", order).figures
     wanted = {
         "requests": 4, "requests.confirmed": 3, "requests.open": 1, "consents": 5, "consents.given": 3,
         "consents.withdrawn": 2, "withdrawals": 2, "withdrawals_followed_by_send": 0, "sends": 3, "sends_tracked": 1,
@@ -248,18 +249,18 @@ def test_figures_are_what_happened(workspace: Workspace, busy: People, tmp_path:
 
 
 def test_a_period_narrows_what_is_read_and_never_what_is_verified(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
     scope = Scope(since=busy.at - timedelta(days=1), until=busy.at + timedelta(days=1))
-    made = make(workspace, tmp_path / "export", order, scope)
+    made = make(workspace, outside / "export", order, scope)
     assert (made.figures["requests"], made.figures["withdrawals"], made.figures["consents"]) == (0, 0, 3)
     assert len((made.folder / "entries.jsonl").read_bytes().splitlines()) == made.size
     assert verify(made.folder).returncode == Outcome.OK
 
 
-def test_one_person_alone_may_be_read(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
+def test_one_person_alone_may_be_read(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
     subject = busy.confirmed("only@firma.example")
-    made = make(workspace, tmp_path / "export", order, Scope(subjects=(subject,)))
+    made = make(workspace, outside / "export", order, Scope(subjects=(subject,)))
     [person] = [json.loads(line) for line in (made.folder / "people.jsonl").read_text("utf-8").splitlines()]
     assert person["subject"] == subject
     assert {row["subject"] for row in read_csv(made.folder, "consents")} == {subject}
@@ -268,18 +269,24 @@ def test_one_person_alone_may_be_read(workspace: Workspace, busy: People, tmp_pa
 # --- who may see whom ------------------------------------------------------------------------
 
 
-def test_nobody_is_named_unless_revealed(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
+def test_nobody_is_named_unless_revealed(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
     """Byte search over the whole folder, the paper read as text."""
-    made = make(workspace, tmp_path / "export", order)
+    made = make(workspace, outside / "export", order)
     everything = b"".join(path.read_bytes() for path in made.folder.rglob("*") if path.is_file())
     everything += on_paper(made.folder).encode()
     assert [address for address in (*ADDRESSES, "192.0.2.1") if address.encode() in everything] == []
 
 
+def test_addresses_may_not_lie_where_erasure_would_miss_them(workspace: Workspace, busy: People, order: Order) -> None:
+    with pytest.raises(AuditError, match="home folder"):
+        make(workspace, workspace.home / "export", order, REVEAL)
+    assert not (workspace.home / "export").exists()
+
+
 def test_revealed_addresses_come_with_names_and_reason(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
-    made = make(workspace, tmp_path / "export", order, REVEAL)
+    made = make(workspace, outside / "export", order, REVEAL)
     addresses = {row["address"] for row in read_csv(made.folder, "consents")}
     assert addresses == {ADDRESSES[0], ADDRESSES[1], ""}  # one was erased
     cover = told(made.folder)["cover"]
@@ -287,10 +294,10 @@ def test_revealed_addresses_come_with_names_and_reason(
 
 
 def test_the_ledger_holds_who_looked_and_not_why(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
     """The reason is committed to: free text may name people, and no entry can ever be emptied."""
-    made = make(workspace, tmp_path / "export", order, REVEAL)
+    made = make(workspace, outside / "export", order, REVEAL)
     with workspace.store.read() as conn:
         leaf = conn.execute(select(ledger_entry.c.leaf).where(ledger_entry.c.seq == made.entry)).scalar_one()
         kept = books.read_reason(conn, workspace, made.entry)
@@ -303,10 +310,10 @@ def test_the_ledger_holds_who_looked_and_not_why(
 
 
 def test_every_copy_stands_in_the_log_of_the_next(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
-    make(workspace, tmp_path / "first", order)
-    second = make(workspace, tmp_path / "second", order, REVEAL)
+    make(workspace, outside / "first", order)
+    second = make(workspace, outside / "second", order, REVEAL)
     log = read_csv(second.folder, "exports")
     assert [(row["kind"], row["actor"]) for row in log] == [
         ("audit", "operator:vera"),
@@ -319,9 +326,9 @@ def test_every_copy_stands_in_the_log_of_the_next(
 
 
 def test_wordings_are_verbatim_and_match_their_hashes(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
-    made = make(workspace, tmp_path / "export", order)
+    made = make(workspace, outside / "export", order)
     document = told(made.folder)
     assert all(node["sha256_matches"] for node in document["texts"])
     used = {record["dpv:hasNotice"]["@id"] for record in document["records"]}
@@ -330,9 +337,9 @@ def test_wordings_are_verbatim_and_match_their_hashes(
 
 
 def test_a_timeline_tells_a_person_s_whole_story(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
-    made = make(workspace, tmp_path / "export", order)
+    made = make(workspace, outside / "export", order)
     people = [json.loads(line) for line in (made.folder / "people.jsonl").read_text("utf-8").splitlines()]
     stories = sorted([step["what"] for step in person["timeline"]] for person in people)
     assert [
@@ -342,9 +349,9 @@ def test_a_timeline_tells_a_person_s_whole_story(
 
 
 def test_withdrawals_are_listed_with_the_next_send_none(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
-    made = make(workspace, tmp_path / "export", order)
+    made = make(workspace, outside / "export", order)
     rows = read_csv(made.folder, "withdrawals")
     assert [(row["next_send_seq"], row["seconds_to_next_send"], row["refused_after"]) for row in rows] == [
         ("", "", "0"),
@@ -352,27 +359,27 @@ def test_withdrawals_are_listed_with_the_next_send_none(
     ]
 
 
-def test_the_document_fits_its_schema(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
+def test_the_document_fits_its_schema(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
     """The MUST fields of ISO/IEC TS 27560 in DPV's words, for each record and each party."""
     schema = json.loads(SCHEMA.read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     for number, scope in enumerate((Scope(), REVEAL)):
-        made = make(workspace, tmp_path / str(number), order, scope)
+        made = make(workspace, outside / str(number), order, scope)
         jsonschema.Draft202012Validator(schema).validate(told(made.folder))
 
 
 @pytest.mark.parametrize("missing", ["dct:conformsTo", "dpv:hasDataSubject", "dpv:hasNotice", "dpv:hasConsentStatus"])
 def test_the_schema_misses_what_a_record_must_have(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order, missing: str
+    workspace: Workspace, busy: People, outside: Path, order: Order, missing: str
 ) -> None:
-    document = told(make(workspace, tmp_path / "export", order).folder)
+    document = told(make(workspace, outside / "export", order).folder)
     del document["records"][0][missing]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(document)
 
 
-def test_states_have_the_names_of_dpv(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
-    document = told(make(workspace, tmp_path / "export", order).folder)
+def test_states_have_the_names_of_dpv(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
+    document = told(make(workspace, outside / "export", order).folder)
     last = {
         record["nurture:ledger"]["state"]: record["dpv:hasConsentStatus"][-1]["@type"][0]
         for record in document["records"]
@@ -380,8 +387,8 @@ def test_states_have_the_names_of_dpv(workspace: Workspace, busy: People, tmp_pa
     assert last == {"given": "dpv:ConsentGiven", "withdrawn": "dpv:ConsentWithdrawn"}
 
 
-def test_the_art_30_entry_is_part_of_it(workspace: Workspace, busy: People, tmp_path: Path, order: Order) -> None:
-    made = make(workspace, tmp_path / "export", order)
+def test_the_art_30_entry_is_part_of_it(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
+    made = make(workspace, outside / "export", order)
     assert told(made.folder)["record_of_processing"] == processing.record(workspace.settings)
     paper = on_paper(made.folder)
     for row in [*read_csv(made.folder, "retention"), *read_csv(made.folder, "transfers")]:
@@ -392,7 +399,7 @@ def test_the_art_30_entry_is_part_of_it(workspace: Workspace, busy: People, tmp_
 
 
 def test_an_export_while_others_write_is_of_one_moment(
-    workspace: Workspace, busy: People, tmp_path: Path, order: Order
+    workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
     """People sign up and leave all the time; the export still adds up and verifies."""
     stop = threading.Event()
@@ -408,7 +415,7 @@ def test_an_export_while_others_write_is_of_one_moment(
     writer = threading.Thread(target=live)
     writer.start()
     try:
-        made = [make(workspace, tmp_path / f"export{number}", order) for number in range(3)]
+        made = [make(workspace, outside / f"export{number}", order) for number in range(3)]
     finally:
         stop.set()
         writer.join()

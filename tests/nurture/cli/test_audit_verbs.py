@@ -89,15 +89,16 @@ def test_an_export_holds_and_says_how_to_check_it(person: str, tmp_path: Path) -
     assert verify.main([str(tmp_path / "out")]) == 0
 
 
-def test_addresses_take_two_people_and_a_reason(person: str, tmp_path: Path) -> None:
-    refused = run("export", str(tmp_path / "out"), "--reveal", "--by", "vera")
+def test_addresses_take_two_people_and_a_reason(person: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    refused = run("export", str(outside / "out"), "--reveal", "--by", "vera")
     assert isinstance(refused.exception, AuditError)
-    assert not (tmp_path / "out").exists()
-    half = run("export", str(tmp_path / "out"), "--reason", "curious")
+    assert not (outside / "out").exists()
+    half = run("export", str(outside / "out"), "--reason", "curious")
     assert half.exit_code == 64
-    done = run("export", str(tmp_path / "out"), "--reveal", "--by", "vera", "--second", "kim", "--reason", "authority")
+    done = run("export", str(outside / "out"), "--reveal", "--by", "vera", "--second", "kim", "--reason", "authority")
     assert done.exit_code == 0
-    assert "kim@firma.example" in (tmp_path / "out" / "csv" / "consents.csv").read_text("utf-8")
+    assert "kim@firma.example" in (outside / "out" / "csv" / "consents.csv").read_text("utf-8")
 
 
 def test_one_lead_by_number_or_by_id(person: str, tmp_path: Path) -> None:
