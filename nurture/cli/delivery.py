@@ -40,6 +40,8 @@ def status(as_json: JsonOption = False) -> None:
     print(f"in doubt {found.in_doubt}, unknown {found.unknown}")
     if found.stopped:
         print(f"stopped: {', '.join(found.stopped)}")
+    if found.forged:
+        print(f"webhook posts with a wrong signature, turned away: {found.forged}")
     for circuit in found.circuits:
         print(f"{circuit['provider']}: {circuit['state']} {circuit['reason']}".rstrip())
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from nurture.delivery import switch
+from nurture.store import marks
+from nurture.store.marks import FORGED
 from nurture.store.tables import circuit, message, message_exception, send_batch
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ class Status:
     unknown: int
     stopped: list[str]
     circuits: list[dict[str, Any]]
+    forged: int
+    """Webhook posts turned away for a wrong or stale signature, ever; the last minute's may be missing."""
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain data for JSON."""
@@ -52,6 +56,7 @@ def status(conn: Connection) -> Status:
         unknown=sum(counts.get("unknown", 0) for counts in messages.values()),
         stopped=sorted(switch.stopped(conn)),
         circuits=circuits,
+        forged=marks.mark(conn, FORGED),
     )
 
 

@@ -12,6 +12,9 @@ from nurture.store.tables import setting
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+FORGED = "forged webhook posts"
+"""The mark under which posts with a wrong signature are counted."""
+
 
 def text_mark(conn: Connection, name: str) -> str:
     """Give a mark, empty text before the first."""
@@ -32,6 +35,12 @@ def hold(conn: Connection, name: str) -> None:
     if conn.execute(row).first() is None:
         insert_new(conn, setting, [{"name": name, "value": ""}])
         conn.execute(row)
+
+
+def add_to(conn: Connection, name: str, count: int) -> None:
+    """Count something on."""
+    hold(conn, name)
+    set_mark(conn, name, mark(conn, name) + count)
 
 
 def set_mark(conn: Connection, name: str, value: int | str) -> None:

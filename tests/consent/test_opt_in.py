@@ -38,7 +38,7 @@ def subject_of(people: People, address: str = "kim@firma.example") -> str:
 
 
 @pytest.mark.requirement(95)
-def test_request_alone_permits_nothing(people: People) -> None:
+def test_t01_request_alone_permits_nothing(people: People) -> None:
     """T01: one box, one request in the ledger, one mail due, no permission, no tracking."""
     people.sign_up()
 

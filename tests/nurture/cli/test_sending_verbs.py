@@ -202,7 +202,7 @@ def test_status_of_nothing_says_so(nurture: Callable[..., Ended]) -> None:
 
 def test_status_of_nothing_as_json(nurture: Callable[..., Ended]) -> None:
     told = json.loads(nurture("delivery", "status", "--json").out)
-    assert told == {"messages": {}, "in_doubt": 0, "unknown": 0, "stopped": [], "circuits": []}
+    assert told == {"messages": {}, "in_doubt": 0, "unknown": 0, "stopped": [], "circuits": [], "forged": 0}
 
 
 def test_status_counts_messages_by_state(nurture: Callable[..., Ended], home: Path) -> None:

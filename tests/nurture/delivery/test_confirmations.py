@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import func, select, update
 
-from consent import opt_in, suppression
+from consent import opt_in, suppression, texts
 from consent.schema import opt_in_request
 from nurture.delivery.confirmations import queue_confirmations
+from nurture.delivery.content.library import Library
 from nurture.delivery.provider import Outcome, Refused, Rejected, Unknown
 from nurture.delivery.sending import send_next
+from nurture.settings import PROJECT
 from nurture.store.tables import authorisation, decision, message
 from tests.nurture.delivery.world import Scripted
 
@@ -59,6 +62,31 @@ def test_the_mail_is_neutral(world: World) -> None:
     send(world, provider)
     assert (provider.mails[0].to_name, sorted(provider.mails[0].headers)) == ("", ["Message-ID"])
     assert "/o/" not in provider.mails[0].html + provider.mails[0].text
+
+
+def test_t03_the_confirmation_mail_is_neutral_and_says_all(world: World) -> None:
+    """T03, on the mail that we ship: no pixel, no foreign link; time, source, wording, imprint."""
+    world.library = Library.load(PROJECT / "templates")
+    provider = Scripted()
+    world.sign_up()
+    queue(world)
+    send(world, provider)
+    [mail] = provider.mails
+    links = re.findall(r"""(?:href|src)=["']([^"']+)""", mail.html) + re.findall(r"https?://[^\s<>]+", mail.text)
+
+    assert links
+    assert {re.sub(r"[a-z2-7]{52}", "TOKEN", link) for link in links} == {
+        "http://127.0.0.1:8321/confirm/TOKEN",
+        "http://127.0.0.1:8321/confirm/TOKEN#decline",
+    }
+    assert "<img" not in mail.html
+    text = " ".join(mail.text.split())
+    settings = world.ws.settings
+    for part in ("23. November 2026", "09:00", "form", settings.company, settings.postal_address, settings.imprint):
+        assert part in text
+    with world.ws.store.read() as conn:
+        wording = texts.current(conn, controller="default", purpose="newsletter.product", language="de")
+    assert " ".join(wording.body.split()) in text
 
 
 def test_it_needs_no_permit(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,10 +14,12 @@ from sqlalchemy import func, insert, select, update
 from consent import identity, suppression, withdrawal
 from consent.schema import identity as identities
 from nurture.delivery import circuit, switch
+from nurture.delivery.content.library import Library
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Accepted, Refused, Rejected, Sender, Unknown
 from nurture.delivery.sending import claim, compose, intend, recover, refuse_ahead, send_next, settle
+from nurture.settings import PROJECT
 from nurture.store.tables import (
     authorisation,
     decision,
@@ -25,7 +29,7 @@ from nurture.store.tables import (
     send_batch,
     send_slot,
 )
-from tests.nurture.delivery.world import PURPOSE, TRACKING, Scripted, library
+from tests.nurture.delivery.world import HELLO, PURPOSE, TRACKING, Scripted, library
 
 if TYPE_CHECKING:
     from nurture.delivery.sending import Counts
@@ -184,6 +188,34 @@ def test_tracked_mail_has_wrapped_links_and_a_pixel(world: World) -> None:
     send(world, provider)
     assert "https://example.com/guide" not in provider.mails[0].html + provider.mails[0].text
     assert "/o/" in provider.mails[0].html
+
+
+def test_t39_tracking_changes_the_links_and_the_pixel_alone(world: World) -> None:
+    """T39, on a mail that we ship: without them both versions are the same bytes."""
+    world.library = Library.load(PROJECT / "templates")
+    world.plan(world.person(tracking=True), tracked=True)
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    [letter] = compose(world.ws, world.library, held, at=world.at).letters
+    assert letter.outgoing is not None
+    assert letter.untracked is not None
+    tracked, plain = letter.outgoing, letter.untracked()
+    mail = world.library.mail(HELLO)
+
+    def stripped(text: str) -> str:
+        for number, link in enumerate(mail.links):
+            text = re.sub(rf"http://127\.0\.0\.1:8321/c/[a-z2-7]{{52}}/{number}(?![0-9])", html.escape(link.url), text)
+        return re.sub(r"\s*<img[^>]*/o/[a-z2-7]{52}\.gif[^>]*>", "", text)
+
+    assert ("/o/" in tracked.html, "/c/" in tracked.html, "/c/" in tracked.text) == (True, True, True)
+    assert not {"/o/", "/c/"} & {part for part in ("/o/", "/c/") if part in plain.html + plain.text}
+    assert all(html.escape(link.url) in plain.html for link in mail.links)
+    assert [re.sub(r"\s+", " ", stripped(tracked.html)), stripped(tracked.text)] == [
+        re.sub(r"\s+", " ", plain.html),
+        plain.text,
+    ]
+    assert (tracked.subject, tracked.headers, tracked.to_address) == (plain.subject, plain.headers, plain.to_address)
 
 
 def test_tracking_withdrawn_before_writing_is_honoured(world: World) -> None:

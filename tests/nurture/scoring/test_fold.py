@@ -71,7 +71,7 @@ def test_repeated_downloads_and_opens_make_a_lead_warm() -> None:
 
 
 @pytest.mark.requirement(38)
-def test_a_lead_without_measured_events_reaches_hot() -> None:
+def test_t42_a_lead_without_measured_events_reaches_hot() -> None:
     events = [happened(kind) for kind in ("demo_requested", "price_requested", "downloaded", "social_engaged")]
     assert score(*events).temperature == "hot"
 

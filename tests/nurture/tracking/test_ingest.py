@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from consent import gate, identity, imported
+from consent import gate, identity, imported, ledger
 from consent.schema import consent_state, suppression
+from consent.states import standings
 from nurture.store.tables import delivery_fact, event, kill_switch, lead, raw_event, signal
 from nurture.tracking.ingest import waiting
 
@@ -156,6 +157,40 @@ def test_an_unsubscribe_withdraws_at_once(world: World, told: Callable[..., dict
     with world.ws.store.read() as conn:
         answer = gate.check(conn, [person.subject], purpose="newsletter.product", controller="default", at=world.at)
     assert (answer[person.subject], done.withdrawn) == (gate.RefusalReason.WITHDRAWN, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "ended"),
+    [("group_unsubscribe", ["newsletter.product"]), ("unsubscribe", ["*"]), ("spamreport", ["*"])],
+)
+def test_t34_a_providers_withdrawal_is_the_links(
+    world: World, told: Callable[..., dict[str, Any]], name: str, ended: list[str]
+) -> None:
+    """T34: a group ends the purpose of the mail it stood in, the others everything: one entry, its route told."""
+    person = world.person()
+    with world.ws.store.write() as conn:
+        more = imported.ImportedConsent(person.subject, "newsletter.events", "default", "Ja", world.at, {})
+        imported.record(conn, world.ws.keyring, [more], at=world.at)
+    for _ in range(2):
+        world.sendgrid(told(name, person, world.at, asm_group_id=1))
+    with world.ws.store.read() as conn:
+        [entry] = ledger.read(conn, types=["consent.withdrawn"])
+        left = {one.purpose for one in standings(conn, person.subject) if one.state == "given"}
+
+    assert (entry.body["route"], [one for one in entry.body["purposes"] if one != "email.tracking"]) == (
+        "provider",
+        ended,
+    )
+    assert left == ({"newsletter.events"} if name == "group_unsubscribe" else set())
+
+
+def test_t61_an_open_uses_no_consent(world: World, told: Callable[..., dict[str, Any]]) -> None:
+    """T61: only a send starts the months anew; looking at a mail does not."""
+    person = world.person()
+    world.sendgrid(told("open", person, world.at))
+    assert world.events("opened")
+    query = select(consent_state.c.used_at).where(consent_state.c.subject == person.subject)
+    assert {row.used_at for row in world.rows(query)} == {None}
 
 
 def test_an_unsubscribe_by_address_alone_counts(world: World, told: Callable[..., dict[str, Any]]) -> None:

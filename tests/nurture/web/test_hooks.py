@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from nurture.delivery.status import status
 from nurture.store.tables import raw_event
 from nurture.tracking import intake
 from nurture.web.app import create_app
@@ -71,6 +72,27 @@ def test_the_same_body_twice_is_stored_once(hook: Visitor, raw_count: Callable[[
 )
 def test_a_forged_post_is_turned_away(hook: Visitor, raw_count: Callable[[], int], name: str, value: str) -> None:
     assert (send(hook, b"[]", **{name: value}), raw_count()) == (403, 0)
+
+
+@pytest.mark.requirement(95)
+def test_t34_a_forged_withdrawal_is_ignored_and_counted(
+    hook: Visitor, workspace: Workspace, confirmed: str, states: Callable[[str], dict[str, str]]
+) -> None:
+    """T34: nothing is stored, nothing ends; the status tells how many came, though not each is written at once."""
+    body = b'[{"event":"spamreport","email":"anna@firma.example","timestamp":1,"sg_event_id":"x"}]'
+    answers = [
+        hook.call("POST", PATH, content=body, headers=signed(hook, body, **{SIGNATURE: "AAAA"})) for _ in range(3)
+    ]
+    with workspace.store.read() as conn:
+        first = status(conn).forged
+    hook.wait(60)
+    hook.call("POST", PATH, content=body, headers={})
+    with workspace.store.read() as conn:
+        later = status(conn).forged
+
+    assert [answer.status_code for answer in answers] == [403] * 3
+    assert (first, later) == (1, 4)
+    assert set(states(confirmed).values()) == {"given"}
 
 
 def test_a_changed_body_is_turned_away(hook: Visitor, raw_count: Callable[[], int]) -> None:
