@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
-from consent import identity, texts, withdrawal
+from consent import texts, withdrawal
 from consent.addresses import Address
 from nurture.leads import hygiene
 from nurture.web import bodies, edge, openapi, wake
@@ -94,13 +94,11 @@ def _read(asked: object, known: set[str]) -> Wish | str:
 
 
 def _end(here: edge.Edge, conn: Connection, wish: Wish) -> bool:
-    """Record the withdrawal; False when there was nothing to end."""
-    subject = identity.find(conn, here.workspace.keyring, wish.address)
-    if subject is None:
-        return False
-    ended = withdrawal.withdraw(
+    """Record the withdrawal; False when there was nothing to end. Who is unknown is barred from later imports."""
+    ended = withdrawal.withdraw_address(
         conn,
-        subject=subject,
+        here.workspace.keyring,
+        wish.address,
         controller=here.controller,
         purposes=wish.purposes,
         route="api",
