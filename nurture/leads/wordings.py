@@ -29,6 +29,7 @@ class Purpose(Part):
     """One thing to agree to, with its wording per language."""
 
     version: int = Field(ge=1)
+    title: Texts = Field(default_factory=dict, description="heading on the pages; no part of what is agreed to")
     about: Texts
     text: Texts
     covers: dict[Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]{0,39}$")], Texts] = Field(

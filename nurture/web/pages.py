@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from nurture.leads import wordings
 from nurture.web import brand, required
 from nurture.web.words import LANGUAGES, Words, choose
 
@@ -33,7 +34,8 @@ class Pages:
         )
         for name in self.environment.list_templates(extensions=["html"]):
             self.environment.get_template(name)
-        self.words = {language: Words(language, settings.tz) for language in LANGUAGES}
+        purposes = wordings.load(settings.policies).purposes
+        self.words = {language: Words(language, settings.tz, purposes) for language in LANGUAGES}
         self.files = brand.files(settings)
         sheets = [name for name in ("site.css", "brand.css") if name in self.files]
         self.styles = [self.files[name].path(name) for name in sheets]

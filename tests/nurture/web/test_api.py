@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import select
 
+from consent.schema import suppression
 from nurture.settings import PROJECT, Settings
 from nurture.web import openapi
 from nurture.web.app import create_app
@@ -87,6 +89,18 @@ def test_the_route_stands_in_the_ledger(caller: Visitor, confirmed: str, ready: 
 def test_a9_known_and_unknown_get_the_same_answer(caller: Visitor, confirmed: str) -> None:
     answers = [withdraw(caller, address=address) for address in (ANNA, ANNA, "nobody@firma.example")]
     assert len({(answer.status_code, answer.content, str(answer.headers)) for answer in answers}) == 1
+
+
+def test_a_stranger_is_kept_from_later_imports(caller: Visitor, ready: Workspace) -> None:
+    withdraw(caller, address="later@firma.example", purposes=["newsletter.product"])
+    assert _suppressed(ready) == []
+    withdraw(caller, address="later@firma.example")
+    assert _suppressed(ready) == ["withdrawn"]
+
+
+def _suppressed(ws: Workspace) -> list[str]:
+    with ws.store.read() as conn:
+        return list(conn.execute(select(suppression.c.reason)).scalars())
 
 
 @pytest.mark.parametrize(("body", "field"), [

@@ -98,6 +98,7 @@ def test_an_unusable_file_is_named_at_start(
 ])  # fmt: skip
 def test_a_second_mandatory_field_does_not_start(tmp_path: Path, field: str) -> None:
     shutil.copytree(PROJECT / "templates" / "pages", tmp_path / "templates" / "pages")
+    shutil.copytree(PROJECT / "policies", tmp_path / "policies")
     page = tmp_path / "templates" / "pages" / "subscribe.html"
     page.write_text(page.read_text("utf-8").replace("<fieldset>", f"{field}\n<fieldset>", 1), "utf-8")
     with pytest.raises(FormError, match="birthday is mandatory"):

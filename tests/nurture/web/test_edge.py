@@ -6,17 +6,20 @@ import logging
 import random
 import re
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select
 
 from consent import opt_in, texts, vault
+from nurture.leads.wordings import Purpose
 from nurture.store.tables import metadata
 from nurture.web import hooks
 from nurture.web.app import create_app
+from nurture.web.catalogue import WORDS, asking, choosing, common, opting
 from nurture.web.guard import CSP
 from nurture.web.routes import PUBLIC
-from nurture.web.words import LANGUAGES, WORDS, choose
+from nurture.web.words import LANGUAGES, Words, choose
 from tests.nurture.web.visitor import Visitor, parse
 
 if TYPE_CHECKING:
@@ -225,6 +228,19 @@ def test_both_languages_say_everything() -> None:
         assert set(told) == set(LANGUAGES), key
         holes = [sorted(re.findall(r"{(\w+)}", text)) for text in told.values()]
         assert holes[0] == holes[1], key
+
+
+def test_no_group_of_words_hides_another() -> None:
+    groups = (asking.WORDS, choosing.WORDS, common.WORDS, opting.WORDS)
+    assert sum(map(len, groups)) == len(WORDS)
+
+
+def test_a_purpose_bears_the_name_that_its_file_gives_it() -> None:
+    told = Purpose(version=1, title={"de": "Seminare"}, about={"de": "Termine und Themen"}, text={"de": "Ja"})
+    words = Words("de", ZoneInfo("Europe/Berlin"), {"webinars": told, "events": told.model_copy(update={"title": {}})})
+    assert (words.purpose("webinars"), words.purpose_what("webinars", "Firma")) == ("Seminare", "Termine und Themen")
+    assert (words.purpose("events"), words.purpose("newsletter.product")) == ("events", "Produkt-Newsletter")
+    assert words.purpose_what("unheard.of", "Firma") == ""
 
 
 def test_a_mail_reader_keeps_the_language_of_the_mail(

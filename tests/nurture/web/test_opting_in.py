@@ -61,7 +61,7 @@ def test_the_button_gives_consent_and_makes_a_lead(
     )  # fmt: skip
 
 
-def test_fifty_presses_confirm_once(visitor: Visitor, token: str, ledger: Callable[[], list[str]]) -> None:
+def test_t05_fifty_presses_confirm_once(visitor: Visitor, token: str, ledger: Callable[[], list[str]]) -> None:
     answers = visitor.together("POST", f"/confirm/{token}", 50)
     assert {answer.status_code for answer in answers} == {200}
     assert ledger().count("consent.confirmed") == 1
@@ -81,7 +81,7 @@ def test_a_link_lapses_after_seven_days(visitor: Visitor, token: str, ledger: Ca
     assert "consent.confirmed" not in ledger()
 
 
-def test_a_withdrawal_kills_the_old_link(visitor: Visitor, token: str, workspace: Workspace) -> None:
+def test_t07_a_withdrawal_kills_the_old_link(visitor: Visitor, token: str, workspace: Workspace) -> None:
     with workspace.store.write() as conn:
         subject = conn.execute(select(identity.c.subject)).scalar_one()
         withdrawal.withdraw(

@@ -11,6 +11,9 @@ from sqlalchemy import func, select
 from consent import identity, opt_in, suppression, texts, withdrawal
 from consent.addresses import Address
 from consent.schema import opt_in_purpose, opt_in_request
+from nurture.delivery.confirmations import queue_confirmations
+from nurture.delivery.content.library import Library
+from nurture.store.tables import message
 from nurture.web.app import create_app
 from nurture.web.brake import Brake
 from tests.nurture.web.visitor import Visitor, forms
@@ -65,11 +68,19 @@ def test_each_published_purpose_has_its_box(visitor: Visitor, ready: Workspace) 
 
 
 @pytest.mark.requirement(95)
-def test_a_sign_up_is_recorded_as_request(
+def test_t01_a_sign_up_is_one_request_and_one_mail(
     visitor: Visitor, workspace: Workspace, ledger: Callable[[], list[str]]
 ) -> None:
+    """Only the newsletter box is ticked: one request, one confirmation mail, no other mail, nothing about tracking."""
     answer = visitor.sign_up(ANNA)
     assert (answer.status_code, ledger(), purposes(workspace)) == (200, ["consent.requested"], ["newsletter.product"])
+    library = Library.load(workspace.settings.templates, zone=workspace.settings.zone)
+    for _ in range(3):
+        visitor.wait(600)
+        with workspace.store.write() as conn:
+            queue_confirmations(conn, workspace, library, at=visitor.clock.now(), limit=10)
+    with workspace.store.read() as conn:
+        assert conn.execute(select(message.c.kind)).scalars().all() == ["confirmation"]
 
 
 def test_tracking_is_asked_for_by_its_own_box(visitor: Visitor, workspace: Workspace) -> None:
@@ -156,8 +167,8 @@ def test_the_address_stands_in_no_url(visitor: Visitor) -> None:
     assert "location" not in answer.headers
 
 
-def test_a_thousand_networks_bring_one_mail_a_day(ready: Workspace, clock: VirtualClock) -> None:
-    # T23 in small: the cap counts by inbox, whoever asks; the rest of it lies in consent's tests.
+def test_t23_a_thousand_networks_bring_one_mail_a_day(ready: Workspace, clock: VirtualClock) -> None:
+    # In small: the cap counts by inbox, whoever asks; the rest of it lies in consent's tests.
     app = create_app(ready, clock, answer_floor=0)
     for number in range(20):
         visitor = Visitor(app, clock, ip=f"198.51.{number}.1")

@@ -73,14 +73,16 @@ def test_another_post_shows_the_button(
     assert "consent.withdrawn" not in ledger()
 
 
-def test_another_topic_stands_on(visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States) -> None:
-    # T36: a mail about topic A ends A.
+def test_t36_another_topic_stands_on(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
+) -> None:
+    """A mail about topic A ends A."""
     path = f"/u/{link('unsubscribe', mailed(purpose='webinars'))}"
     visitor.post(path, {"List-Unsubscribe": "One-Click"})
     assert (states(confirmed)["webinars"], states(confirmed)["newsletter.product"]) == ("withdrawn", "given")
 
 
-def test_everything_ends_with_its_box(
+def test_t36_everything_ends_with_its_box(
     visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
 ) -> None:
     path = f"/u/{link('unsubscribe', mailed(purpose='webinars'))}"
