@@ -125,7 +125,10 @@ WORDS: dict[str, dict[str, str]] = {
         "de": "Auch alle anderen Einwilligungen gegenüber {company} widerrufen",
         "en": "Also withdraw all other consents given to {company}",
     },
-    "leave.preferences": {"de": "Stattdessen Einstellungen ändern", "en": "Change preferences instead"},
+    "leave.preferences": {
+        "de": "Lieber seltener, oder eine Pause? Einstellungen ändern",
+        "en": "Rather less often, or a break? Change preferences",
+    },
     "left.title": {"de": "Sie sind abgemeldet", "en": "You are unsubscribed"},
     "left.lead": {
         "de": "Ihr Widerruf gilt ab sofort. Eine E-Mail, die in diesem Moment schon unterwegs war, kann Sie noch "

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from consent import identity, opt_in, texts
+from consent import identity, opt_in, rights, texts
 from consent import ledger as proof
 from consent.schema import opt_in_request
 from nurture.leads import preferences
+from nurture.web.app import create_app
+from nurture.web.brake import Brake
 from tests.consent import wording
 from tests.nurture.web.visitor import Form, Visitor, forms
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from nurture.clock import VirtualClock
     from nurture.store.workspace import Workspace
 
     Link = Callable[[str, str], str]
@@ -144,6 +147,35 @@ def test_a_new_wording_is_what_is_asked_with(visitor: Visitor, path: str, ready:
     with ready.store.read() as conn:
         entries = [one for one in proof.read(conn) if one.type == "consent.requested"]
     assert entries[-1].body["purposes"][0]["version"] == 2
+
+
+def test_nothing_is_offered_to_whoever_is_restricted(
+    visitor: Visitor, path: str, confirmed: str, ready: Workspace, ledger: Ledger, at: datetime
+) -> None:
+    form = asking(visitor.post(path, {"off": "email.tracking"}), "email.tracking")
+    with ready.store.write() as conn:
+        rights.restrict(conn, confirmed, reason="dispute", actor="operator", at=at)
+    before = ledger()
+    assert not [one for one in forms(visitor.get(path).text) if "on" in one.fields]
+    visitor.wait(86_400)
+    assert visitor.post(path, form.fields).status_code == 400
+    assert ledger() == before
+
+
+def test_switching_on_has_the_caps_of_a_sign_up(
+    ready: Workspace, clock: VirtualClock, path: str, ledger: Ledger
+) -> None:
+    """The same words whether a mail follows or not: by the cap of the address, and by that of the network."""
+    visitor = Visitor(create_app(ready, clock, answer_floor=0, brake=Brake(per_network=2)), clock)
+    visitor.wait(86_400)
+    form = asking(visitor.post(path, {"off": "email.tracking"}), "email.tracking")
+    answers = []
+    for _ in range(3):
+        answers.append(visitor.post(path, form.fields).content)
+        visitor.wait(60)
+    visitor.close()
+    assert len(set(answers)) == 1
+    assert ledger().count("consent.requested") == 2  # the first sign-up and one more
 
 
 # --- how often, pause --------------------------------------------------------------------------
