@@ -54,7 +54,12 @@ def insert_all(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -
             for row in rows:
                 copy.write_row(tuple(row.values()))
     except dbapi.Error as error:
-        raise DBAPIError.instance(statement, None, error, dbapi.Error, hide_parameters=True) from error
+        # Its first line only: the detail quotes the row.
+        plain = type(error)(error.diag.message_primary or "the server broke off")
+    else:
+        return
+    # Raised out here, so that the original is not even its context.
+    raise DBAPIError.instance(statement, None, plain, dbapi.Error, hide_parameters=True)
 
 
 def _converted(conn: Connection, compiled: SQLCompiler, name: str, column: list[Any]) -> list[Any]:

@@ -8,7 +8,6 @@ between languages, and a hash would then depend on who computes it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -87,23 +86,18 @@ def utc_time(text: str) -> datetime:
 
 def _check(value: object) -> None:
     """Refuse what has no canonical form, wherever it is nested."""
-    kind = type(value)
-    if kind is dict or (kind not in _PLAIN and isinstance(value, Mapping)):
-        _check_keys(value)  # type: ignore[arg-type]
-    elif kind is list or kind is tuple:
-        for item in value:  # type: ignore[attr-defined]
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise CanonicalError("a key is not ASCII text")
             if type(item) not in _PLAIN:
                 _check(item)
-    elif kind not in _PLAIN:
+    elif isinstance(value, list | tuple):
+        for item in value:
+            if type(item) not in _PLAIN:
+                _check(item)
+    elif type(value) not in _PLAIN:
         _check_single(value)
-
-
-def _check_keys(value: Mapping[object, object]) -> None:
-    for key, item in value.items():
-        if not isinstance(key, str) or not key.isascii():
-            raise CanonicalError("a key is not ASCII text")
-        if type(item) not in _PLAIN:
-            _check(item)
 
 
 def _check_single(value: object) -> None:

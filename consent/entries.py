@@ -136,7 +136,7 @@ def write(seq: int, entry: Entry) -> bytes:
     # Keys in the order of the canonical form; putting the six together by hand takes half the time of encoding them.
     leaf = b'{"at":"%b","body":%b,"seq":%d,"subject":%b,"type":"%b","v":%d}' % (
         canonical.utc_text(entry.at).encode(),
-        canonical.encode(entry.body),
+        canonical.encode(dict(entry.body)),
         seq,
         canonical.encode(entry.subject),
         kind.encode(),

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from consent.merkle import HASH_BYTES, TILE_WIDTH
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def split(data: bytes) -> list[bytes]:
     """Cut the bytes of a tile into hashes."""
     return [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]
-
-
-def layout(size: int) -> Iterator[tuple[int, int, int]]:
-    """Name every tile of a tree of `size` leaves: level, index, hashes in it (256, fewer at the right edge)."""
-    level, count = 0, size
-    while count:
-        full, rest = divmod(count, TILE_WIDTH)
-        for index in range(full):
-            yield level, index, TILE_WIDTH
-        if rest:
-            yield level, full, rest
-        level, count = level + 1, full
 
 
 def path(level: int, index: int, width: int) -> str:

@@ -180,12 +180,6 @@ def read(
         yield Recorded(row.seq, row.at, row.type, row.subject, canonical.decode(row.leaf)["body"])
 
 
-def leaves(conn: Connection, *, before: int) -> Iterator[bytes]:
-    """Give the hashed bytes of the first entries, in order, in bounded memory."""
-    for row in _paged(conn, select(ledger_entry.c.seq, ledger_entry.c.leaf).where(ledger_entry.c.seq < before)):
-        yield row.leaf
-
-
 class _ProblemError(Exception):
     """Something is not as it was written."""
 
@@ -261,9 +255,8 @@ def _full_tiles(size: int) -> int:
 
 def _compare_tiles(conn: Connection, growth: Growth) -> None:
     """Hold the tiles that just became full against those stored; names the first entry that differs."""
-    for level, hashes in sorted(growth.finished.items()):
-        if len(hashes) < TILE_WIDTH:
-            break
+    level = 0
+    while len(hashes := growth.finished.get(level, [])) == TILE_WIDTH:
         span = TILE_HEIGHT * (level + 1)
         index = (growth.size >> span) - 1
         first = index << span
@@ -279,6 +272,7 @@ def _compare_tiles(conn: Connection, growth: Growth) -> None:
         if row.root != growth.finished[level + 1][-1]:
             raise _ProblemError(f"entry {first}: the root of its tile {level}/{index} was changed", first)
         growth.finished[level] = []
+        level += 1
 
 
 def _problem(row: Any, expected: int) -> str | None:  # noqa: ANN401  a row

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from consent import identity
 from consent.addresses import Address
-from consent.bulk import write_many
+from consent.bulk import insert_all, write_many
 from consent.schema import identity as identities
 
 if TYPE_CHECKING:
@@ -60,6 +60,15 @@ def test_bulk_repetitions_are_refused(store: Store, at: datetime) -> None:
     """A row that breaks a constraint raises, and the transaction keeps none of its neighbours."""
     with pytest.raises(IntegrityError), store.write() as conn:
         write_many(conn, insert(identities), [*rows(at), rows(at)[0]])
+    with store.read() as conn:
+        assert conn.execute(select(identities)).all() == []
+
+
+def test_copied_repetitions_are_refused(store: Store, at: datetime) -> None:
+    """As one statement: the same error on both databases, without a value in it."""
+    with pytest.raises(IntegrityError) as raised, store.write() as conn:
+        insert_all(conn, identities, [*rows(at), rows(at)[0]])
+    assert "a" * 26 not in str(raised.value)
     with store.read() as conn:
         assert conn.execute(select(identities)).all() == []
 

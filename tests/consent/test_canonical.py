@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent import canonical
+from consent.entries import EntryType
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
@@ -39,6 +41,14 @@ def test_example_is_the_bytes_of_rfc_8785() -> None:
     value = {"b": [True, None, -1], "a": 'ä"\\\n\x1f\u2028'}
 
     assert canonical.encode(value) == '{"a":"ä\\"\\\\\\n\\u001f\u2028","b":[true,null,-1]}'.encode()
+
+
+def test_a_word_of_a_closed_set_is_its_text() -> None:
+    """A member of a StrEnum is written as what it stands for; another mapping than dict is refused, not guessed."""
+    assert canonical.encode({"state": EntryType.ERASED}) == b'{"state":"subject.erased"}'
+    assert canonical.encode([EntryType.ERASED]) == b'["subject.erased"]'
+    with pytest.raises(canonical.CanonicalError, match="a mappingproxy has no canonical form"):
+        canonical.encode(MappingProxyType({"a": 1}))
 
 
 @pytest.mark.parametrize("value", [1.5, b"x", {1: 2}, {"ä": 1}, {1, 2}, 2**53, "\ud800", [float("nan")], datetime.now])

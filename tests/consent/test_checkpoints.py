@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import insert, select, text, update
 
 from consent import checkpoints, ledger, merkle, notes
 from consent.checkpoints import CheckpointError, InconsistentError, Signer
 from consent.ledger import Entry
 from consent.merkle import ProofError
-from consent.schema import ledger_entry, ledger_head
+from consent.schema import checkpoint, ledger_entry, ledger_head
 from consent.treeheads import FormatError, Proof, TreeHead
 
 if TYPE_CHECKING:
@@ -262,3 +262,24 @@ def test_malformed_proofs_are_refused(spoilt: str) -> None:
     """Another version, no index, cut hashes, no checkpoint, more hashes than a tree needs."""
     with pytest.raises(FormatError):
         Proof.parse(spoilt)
+
+
+def test_whoever_comes_second_takes_the_first_key(tmp_path: Path) -> None:
+    """Two processes that start at once agree on one key."""
+    path = tmp_path / "checkpoint_key.json"
+    first = Signer.load_or_create(path, ORIGIN)
+    checkpoints._store(path, ORIGIN)  # noqa: SLF001  the race, forced
+
+    assert str(Signer.load_or_create(path, ORIGIN).verifier) == str(first.verifier)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_key_signs_for_its_own_ledger(store: Store, signer: Signer, at: datetime) -> None:
+    """A last checkpoint of another ledger is not continued, although the key is right."""
+    with store.write() as conn:
+        fill(conn, at, 2)
+        note = notes.sign(str(TreeHead("else.example/consent", 2, bytes(32))), ORIGIN, signer.private)
+        conn.execute(insert(checkpoint).values(size=2, root=bytes(32), note=note, signed_at=at))
+        fill(conn, at, 2)
+        with pytest.raises(CheckpointError, match="another ledger"):
+            checkpoints.sign(conn, signer, at=at)

@@ -30,6 +30,39 @@ def fill(store: Store, count: int, at: datetime) -> None:
         ledger.append(conn, [entry] * count)
 
 
+def tiles_of(size: int) -> list[tuple[int, int, int]]:
+    """Name every tile of a tree as C2SP tlog-tiles counts them: level, index, hashes in it."""
+    listed, level, count = [], 0, size
+    while count:
+        full, rest = divmod(count, 256)
+        listed += [(level, index, 256) for index in range(full)]
+        listed += [(level, full, rest)] if rest else []
+        level, count = level + 1, full
+    return listed
+
+
+def test_the_tiles_of_the_specifications_example() -> None:
+    """A tree of 70,000: 273 full tiles and one of 112 at level 0, one full and one of 17 at level 1, one of 1."""
+    listed = tiles_of(70_000)
+
+    assert [sum(level == wanted for level, _, _ in listed) for wanted in range(3)] == [274, 2, 1]
+    assert [width for _, _, width in listed if width != 256] == [112, 17, 1]
+
+
+@pytest.mark.parametrize(
+    ("level", "index", "width", "name"),
+    [
+        (0, 0, 256, "tile/0/000"),
+        (1, 999, 17, "tile/1/999.p/17"),
+        (0, 1_000, 256, "tile/0/x001/000"),
+        (0, 1_234_067, 1, "tile/0/x001/x234/067.p/1"),
+    ],
+)
+def test_tiles_are_named_as_specified(level: int, index: int, width: int, name: str) -> None:
+    """C2SP tlog-tiles, among them its own example 1234067."""
+    assert layout.path(level, index, width) == name
+
+
 @pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 600])
 def test_entries_and_tiles_lead_to_the_root_of_the_ledger(
     store: Store, at: datetime, tmp_path: Path, count: int
@@ -45,7 +78,7 @@ def test_entries_and_tiles_lead_to_the_root_of_the_ledger(
     assert seen == stored
     assert (tmp_path / "out" / "entries.jsonl").read_bytes() == b"".join(leaf + b"\n" for leaf in stored)
     tiles = {name for name in parcel.files if name.startswith("tile/")}
-    assert tiles == {layout.path(*place) for place in layout.layout(count)}
+    assert tiles == {layout.path(*place) for place in tiles_of(count)}
 
 
 def test_tiles_hold_the_hashes_of_their_place(store: Store, at: datetime, tmp_path: Path) -> None:

@@ -132,6 +132,16 @@ def test_t41_tracking_falls_with_the_newsletter(people: People) -> None:
     assert (people.reason(both), people.reason(only)) == ("withdrawn", None)
 
 
+def test_tracking_counts_from_its_consent(people: People) -> None:
+    """What was opened before is nobody's business; who never agreed is not there."""
+    later = people.at + timedelta(days=3)
+    tracked = people.confirmed("a@firma.example", [NEWSLETTER, TRACKING], at=later)
+    plain = people.confirmed("b@firma.example", [NEWSLETTER], at=later)
+
+    with people.store.read() as conn:
+        assert gate.tracked_since(conn, [tracked, plain], controller="default") == {tracked: later}
+
+
 def test_repeated_withdrawal_appends_nothing(people: People) -> None:
     """One-click twice is one entry, for one purpose and for all."""
     subject = people.confirmed()

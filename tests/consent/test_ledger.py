@@ -15,6 +15,7 @@ from consent import canonical, ledger
 from consent.ledger import Entry
 from consent.merkle import EMPTY_ROOT, Growth, root_of
 from consent.schema import checkpoint, ledger_entry, ledger_head, ledger_tile
+from consent.tiles import Tiles
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -388,3 +389,28 @@ def test_waiting_for_ones_turn_is_no_anomaly(store: Store, at: datetime) -> None
     with store.write() as conn:
         assert ledger.append(conn, [erased(at)]) == [0]
         assert ledger.append(conn, [erased(at - timedelta(minutes=10))]) == [1]
+
+
+def test_a_full_tile_of_the_second_level_is_stored_and_checked(store: Store, at: datetime) -> None:
+    """65,536 entries fill 256 tiles, and those one tile above; a changed hash there names what begins under it."""
+    with store.write() as conn:
+        ledger.append(conn, [erased(at)] * 65_537)
+        unguard(conn)
+        upper = conn.execute(select(ledger_tile.c.hashes).where(ledger_tile.c.level == 1)).scalar_one()
+        lower = conn.execute(select(ledger_tile.c.root).where(ledger_tile.c.level == 0).order_by(ledger_tile.c.idx))
+        assert upper == b"".join(lower.scalars())
+        assert ledger.verify(conn).ok
+        forged = upper[:96] + bytes(32) + upper[128:]
+        conn.execute(update(ledger_tile).where(ledger_tile.c.level == 1).values(hashes=forged))
+
+    assert problem(store) == (768, "entry 768: its hash is not the one in tile 1/0")
+
+
+def test_what_is_not_there_is_not_given(store: Store, at: datetime) -> None:
+    """An entry, or a subtree, beyond the end."""
+    with store.write() as conn:
+        ledger.append(conn, [erased(at)] * 3)
+        with pytest.raises(ledger.LedgerError, match="no entry 3"):
+            ledger.leaf(conn, 3)
+        with pytest.raises(ledger.LedgerError, match="no complete subtree 0 of height 2"):
+            Tiles(conn).node(2, 0)

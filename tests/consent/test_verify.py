@@ -69,6 +69,17 @@ class Exporter:
         parcel.close(size=newest.size, root=newest.root.hex(), origin=ORIGIN)
         return parcel.folder
 
+    def forge(self, leaves: list[bytes]) -> Path:
+        """Write and sign a tree over any lines at all, as only who holds the key can."""
+        self.made += 1
+        parcel = export.Parcel.begin(self.folder / f"export{self.made}")
+        root = export.write_entries(parcel, leaves, lambda _leaf: None)
+        note = notes.sign(str(TreeHead(ORIGIN, len(leaves), root)), ORIGIN, self.signer.private)
+        parcel.write(f"checkpoints/{len(leaves)}.txt", note.encode())
+        parcel.write("public_key.txt", self.key.encode())
+        parcel.close(size=len(leaves), root=root.hex(), origin=ORIGIN)
+        return parcel.folder
+
     def _disclosed(self, conn: Connection, seq: int) -> dict[str, Any]:
         leaf = ledger.leaf(conn, seq)
         salt = conn.execute(select(proof_vault.c.salt).where(proof_vault.c.seq == seq)).scalar_one_or_none()
@@ -352,6 +363,76 @@ def test_a_changed_wording_is_told(exporter: Exporter) -> None:
     mend(folder)
 
     assert outcome(folder)[0] is Outcome.TAMPERED
+
+
+NO_ENTRIES = [
+    b'{"v": 1}',
+    b'{"at":"2026-11-23T08:00:00.000000Z","body":{"reason":"x"},"seq":4,"subject":null,"type":"subject.sold","v":1}',
+    b'{"at":"2026-11-23T08:00:00.000000Z","body":{"reason":"x"},"seq":9,"subject":null,"type":"subject.erased","v":1}',
+    b'{"at":"2026-11-23T08:00:00.000000Z","body":{"reason":"x"},"seq":4,"subject":null,"type":"subject.erased","v":2}',
+    b'{"at":"2026-11-23T08:00:00Z","body":{"reason":"x"},"seq":4,"subject":null,"type":"subject.erased","v":1}',
+    b'{"at":"2026-11-23T08:00:00.000000Z","body":{"reason":"a@b"},"seq":4,"subject":null,"type":"subject.erased","v":1}',
+    b'{"at":"2026-11-23T08:00:00.000000Z","body":{"reason":"x"}, "seq":4,"subject":null,"type":"subject.erased","v":1}',
+    b"[" * 9_000,
+]
+
+
+@pytest.mark.parametrize("line", NO_ENTRIES)
+def test_what_could_never_be_appended_is_named(exporter: Exporter, line: bytes) -> None:
+    """An operator who holds the key signs whatever tree they like; an entry must still be one."""
+    exporter.sign()
+    leaves = (exporter.export() / "entries.jsonl").read_bytes().splitlines()
+
+    assert outcome(exporter.forge([*leaves, line])) == (Outcome.TAMPERED, 4)
+
+
+def test_a_checkpoint_under_another_name_is_named(exporter: Exporter) -> None:
+    """The file says how many entries it covers."""
+    exporter.sign()
+    folder = exporter.export()
+    (folder / "checkpoints" / "4.txt").rename(folder / "checkpoints" / "3.txt")
+    mend(folder)
+
+    assert outcome(folder) == (Outcome.TAMPERED, 3)
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + bytes(32), lambda _data: b""])
+def test_a_tile_of_another_length_is_named(exporter: Exporter, change: Any) -> None:
+    """Cut, longer, empty; also with the manifest put right."""
+    exporter.fill(300)
+    exporter.sign()
+    folder = exporter.export()
+    tile = folder / "tile" / "0" / "001.p" / "48"
+    tile.write_bytes(change(tile.read_bytes()))
+    mend(folder)
+
+    assert outcome(folder) == (Outcome.TAMPERED, 256)
+
+
+def test_a_proof_needs_its_checkpoint(exporter: Exporter) -> None:
+    """Against a checkpoint that the export does not hold it proves nothing here."""
+    exporter.sign()
+    early = exporter.export(1)
+    exporter.fill(1)
+    exporter.sign()
+    folder = exporter.export(1)
+    shutil.copy(early / "proofs" / "1.tlog-proof", folder / "proofs" / "1.tlog-proof")
+    (folder / "checkpoints" / "4.txt").unlink()
+    mend(folder)
+
+    assert outcome(folder) == (Outcome.TAMPERED, 1)
+
+
+def test_a_proof_may_disclose_nothing(exporter: Exporter) -> None:
+    """An entry can be proven without its wording and evidence, or with the wording alone."""
+    exporter.sign()
+    folder = exporter.export(0, 1)
+    (folder / "proofs" / "0.json").unlink()
+    shown = json.loads((folder / "proofs" / "1.json").read_text())
+    (folder / "proofs" / "1.json").write_text(json.dumps({"leaf": shown["leaf"]}))
+    mend(folder)
+
+    assert outcome(folder) == (Outcome.OK, None)
 
 
 SPOILT: list[tuple[str, Any]] = [
