@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from nurture.leads.rights.words import CODED, GERMAN, INTRO, NOTES, NOTHING, TITLE, WORDS
+from nurture.leads.rights.words import CODED, GERMAN, INNER, INTRO, NOTES, NOTHING, TITLE, WORDS
 from nurture.store import pdf
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ class _Paper:
     def word(self, name: str) -> str:
         return _pick(WORDS[name], self.language)
 
+    def inner(self, key: str) -> str:
+        return _pick(INNER[key], self.language) if key in INNER else key
+
     def section(self, parts: Sequence[BaseModel]) -> Iterator[pdf.Block]:
         """One table where the fields fit side by side, else each part for itself."""
         if not parts:
@@ -99,7 +102,7 @@ class _Paper:
                 text = str(value)
                 return text.replace(".", ",") if self.language == "de" else text
             case dict():
-                return "\n".join(f"{key}: {self.value(inner)}" for key, inner in value.items())
+                return "\n".join(f"{self.inner(key)}: {self.value(inner)}" for key, inner in value.items())
             case list():
                 return "\n".join(self.value(inner) for inner in value)
             case BaseModel():

@@ -157,6 +157,26 @@ WORDS: dict[str, tuple[str, str]] = {
     "hold_until": ("Aufbewahrt bis", "Held until"),
 }
 """Names of fields: German, English. A section and a field of one name mean the same."""
+INNER: dict[str, tuple[str, str]] = {
+    "first_name": ("Vorname", "First name"),
+    "last_name": ("Nachname", "Last name"),
+    "salutation": ("Anrede", "Salutation"),
+    "phone": ("Telefon", "Phone"),
+    "job_title": ("Funktion", "Job title"),
+    "product_interest": ("Produktinteresse", "Product interest"),
+    "message": ("Nachricht", "Message"),
+    "company": ("Firma", "Company"),
+    "address": ("E-Mail-Adresse", "E-mail address"),
+    "ip": ("IP-Adresse", "IP address"),
+    "user_agent": ("Browser", "Browser"),
+    "page": ("Seite", "Page"),
+    "boxes": ("Voreinstellung der Kästchen", "State of the boxes"),
+    "form": ("Formular", "Form"),
+    "wording": ("Wortlaut", "Wording"),
+    "link": ("Link", "Link"),
+    "link_key": ("Link (Name)", "Link (name)"),
+}
+"""Names inside of details, evidence and attributes; others stand as they are."""
 CODED = frozenset({"state", "kind", "stage", "temperature", "owner", "basis", "verdict", "strength", "axis", "outcome",
                    "phase", "step", "type", "route", "fact"})  # fmt: skip
 """Fields that hold a code; in German the word stands before it."""
