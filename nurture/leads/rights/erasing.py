@@ -25,13 +25,14 @@ from nurture.leads.rights import exporting, places, policy, rows
 from nurture.leads.rights.dates import end_of_calendar_year
 from nurture.leads.rights.group import Group, RightsError, group_of
 from nurture.leads.rights.requests import Kind, Pending, take_down
+from nurture.store.inserting import chunks
 from nurture.store.scrubbing import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from nurture.store.workspace import Workspace
 
@@ -39,6 +40,8 @@ ROUTE = "objection"
 """Route of the withdrawals that an erasure brings along."""
 RESTRICTION = "erasure"
 SUPPRESSED = "erasure"
+TOGETHER = 200
+"""People erased in one transaction."""
 
 
 class Step(StrEnum):
@@ -173,8 +176,9 @@ def carry_out(
 ) -> Erased:
     """Do the steps of these requests that are not done yet; the last one for all of them at once."""
     done, listed = Erased(), list(requests)
-    for request_id in listed:
-        _one(workspace, request_id, done, at=at, reached=reached)
+    for part in chunks(listed, TOGETHER):
+        for step, some in _by_step(workspace, part).items():
+            _some(workspace, step, some, done, at=at, reached=reached)
     if not listed:
         return done
     scrub(workspace.store)
@@ -208,31 +212,52 @@ def release(workspace: Workspace, *, at: datetime, limit: int = 1000) -> int:
     return len(over)
 
 
-def _one(workspace: Workspace, request_id: int, done: Erased, *, at: datetime, reached: Callable[[str], None]) -> None:
-    """Bring one request to the step before the last."""
+def _by_step(workspace: Workspace, requests: Sequence[int]) -> dict[Step, list[Row[Any]]]:
+    """Read requests, those at the same step together."""
+    found: dict[Step, list[Row[Any]]] = {}
     with workspace.store.read() as conn:
-        row = conn.execute(select(rights_request).where(rights_request.c.id == request_id)).one()
-        group = group_of(conn, row.subject)
-        found = places.traces(conn, workspace.keyring, group)
-    step = Step(row.step)
+        query = select(rights_request).where(rights_request.c.id.in_(requests)).order_by(rights_request.c.id)
+        for row in conn.execute(query):
+            found.setdefault(Step(row.step), []).append(row)
+    return found
+
+
+def _some(
+    workspace: Workspace,
+    step: Step,
+    asked: Sequence[Row[Any]],
+    done: Erased,
+    *,
+    at: datetime,
+    reached: Callable[[str], None],
+) -> None:
+    """Bring requests that stand at one step to the step before the last, in as few transactions as one would need."""
+    with workspace.store.read() as conn:
+        groups = {row.id: group_of(conn, row.subject) for row in asked}
+        everybody = Group(
+            tuple(subject for group in groups.values() for subject in group.subjects),
+            tuple(number for group in groups.values() for number in group.leads),
+        )
+        found = places.traces(conn, workspace.keyring, everybody)
     if step is Step.ANNOUNCED:
         reached("files:before")
         done.files += _files(workspace, found, done, reached)
-        step = _note(workspace, request_id, Step.FILES)
+        step = _note(workspace, groups, Step.FILES)
         reached("files:noted")
     if step is Step.FILES:
         with workspace.store.write() as conn:
             ledger.lock(conn)
-            done.rows += rows.forget(conn, workspace.keyring, group, found, at=at)
+            done.rows += rows.forget(conn, workspace.keyring, everybody, found, at=at)
             reached("database:half")
-            _destroy(conn, group, row, at=at)
-            step = _note_in(conn, request_id, Step.DATABASE)
+            for row in asked:
+                _destroy(conn, groups[row.id], row, at=at)
+            step = _note_in(conn, groups, Step.DATABASE)
             reached("database:before_commit")
         reached("database:committed")
     if step is Step.DATABASE:
         done.files += sum(places.remove(path) for path in places.named(workspace.home, found))
         reached("remains:removed")
-        _note(workspace, request_id, Step.REMAINS)
+        _note(workspace, groups, Step.REMAINS)
         reached("remains:noted")
 
 
@@ -314,11 +339,11 @@ def _pending(conn: Connection, group: Group) -> Any | None:  # noqa: ANN401  a r
     ).first()
 
 
-def _note(workspace: Workspace, request_id: int, step: Step) -> Step:
+def _note(workspace: Workspace, requests: Iterable[int], step: Step) -> Step:
     with workspace.store.write() as conn:
-        return _note_in(conn, request_id, step)
+        return _note_in(conn, requests, step)
 
 
-def _note_in(conn: Connection, request_id: int, step: Step) -> Step:
-    conn.execute(update(rights_request).where(rights_request.c.id == request_id).values(step=step.value))
+def _note_in(conn: Connection, requests: Iterable[int], step: Step) -> Step:
+    conn.execute(update(rights_request).where(rights_request.c.id.in_(list(requests))).values(step=step.value))
     return step

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from consent import rights
 from nurture.leads.rights import model, printing, requests
 from nurture.leads.rights.group import RightsError
-from nurture.leads.rights.record import gather
+from nurture.leads.rights.record import gather, refuse_erased
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,7 +41,7 @@ def access(
     Raises RightsError for an unknown or erased person.
     """
     # Looked at first: nothing may be recorded about somebody who is not there.
-    gather(conn, workspace, subject, at=at)
+    refuse_erased(conn, workspace, subject)
     zone = workspace.settings.tz
     rights.exported(conn, rights.Copy.ACCESS, scope="person", count=1, actor=actor, at=at, subject=subject)
     requests.answered(conn, subject, requests.Kind.ACCESS, route=route, actor=actor, zone=zone, at=at)

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from consent.keys import Keyring
     from nurture.leads.rights.group import Group
 
+DIGITS = 2
+"""Of a score: more say nothing, and file and paper must agree."""
+
 
 def leads(conn: Connection, group: Group) -> list[model.Lead]:
     """Give the facts of each lead."""
@@ -196,9 +199,9 @@ def scores(conn: Connection, group: Group) -> list[model.Score]:
     return [
         model.Score(
             lead=row.lead_id,
-            score=row.score,
-            engagement=row.engagement,
-            fit=row.fit,
+            score=round(row.score, DIGITS),
+            engagement=round(row.engagement, DIGITS),
+            fit=round(row.fit, DIGITS),
             temperature=row.temperature,
             temperature_since=row.temperature_since,
             rules_version=row.rules_version,
@@ -232,7 +235,7 @@ def temperatures(conn: Connection, group: Group) -> list[model.Temperature]:
             lead=row.lead_id,
             temperature=row.temperature,
             at=row.at,
-            score=row.score,
+            score=round(row.score, DIGITS),
             rules_version=row.rules_version,
         )
         for row in _of(conn, temperature_change, group)

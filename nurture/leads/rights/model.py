@@ -1,7 +1,7 @@
 """What does a person get to see of themselves? The record of GDPR Art. 15 and 20, part by part.
 
 Published as JSON Schema in docs/reference/personal-record.schema.json. Times are UTC, ISO 8601. The
-PDF prints exactly these fields; their German and English names stand in printing.py.
+PDF prints exactly these fields; their German and English names stand in words.py.
 """
 
 from __future__ import annotations

@@ -30,6 +30,11 @@ WINDOW = 1 << 20
 """Bytes read at once while searching."""
 SHORTEST = 6
 """A shorter needle would be found in anything."""
+MOST_NEEDLES = 200
+"""So many are searched one by one."""
+LONGEST_ADDRESS = 320
+ADDRESS = re.compile(rb"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9-][a-z0-9.-]{0,252}")
+BEFORE = frozenset(bytes([sign]) for sign in b"!#$%&'*/=?^`{|}~")
 SKIPPED = re.compile(r"\.db(-wal|-shm|-journal)?$")
 """Our database holds nothing in clear, and is cleaned by its own means."""
 
@@ -94,27 +99,53 @@ def named(home: Path, found: Traces) -> Iterator[Path]:
 
 
 def holding(home: Path, wanted: Iterable[bytes]) -> list[Path]:
-    """Give every file of the workspace in which a needle stands, our database left out."""
-    looked_for = tuple(wanted)
+    """Give every file of the workspace in which a needle stands, our database left out.
+
+    Beyond MOST_NEEDLES only whole addresses are looked for, each file being read once for all of them.
+    """
+    looked_for = frozenset(wanted)
     if not looked_for:
         return []
-    return [path for path in _files(home) if contains(path, looked_for)]
+    few = len(looked_for) <= MOST_NEEDLES
+    found = (path for path in _files(home) if (contains(path, looked_for) if few else names_one(path, looked_for)))
+    return list(found)
 
 
-def contains(path: Path, wanted: tuple[bytes, ...]) -> bool:
+def contains(path: Path, wanted: frozenset[bytes]) -> bool:
     """Does a needle stand in a file, in whatever case? A file that vanishes meanwhile holds nothing."""
     overlap = max(map(len, wanted)) - 1
+    return any(any(needle in window for needle in wanted) for window in _windows(path, overlap))
+
+
+def names_one(path: Path, wanted: frozenset[bytes]) -> bool:
+    """Does one of many addresses stand in a file? Whatever looks like an address is looked up."""
+    return any(
+        not wanted.isdisjoint(_endings(found.group()))
+        for window in _windows(path, LONGEST_ADDRESS)
+        for found in ADDRESS.finditer(window)
+    )
+
+
+def _endings(text: bytes) -> Iterator[bytes]:
+    """Give an address as it was found, and without what may stand before it: "to=", "mailto:"."""
+    address = text.rstrip(b".")
+    yield address
+    for place in range(address.index(b"@")):
+        if address[place : place + 1] in BEFORE:
+            yield address[place + 1 :]
+
+
+def _windows(path: Path, overlap: int) -> Iterator[bytes]:
+    """Read a file piece by piece in lower case, each with the end of the one before."""
     try:
         with path.open("rb") as file:
             rest = b""
             while piece := file.read(WINDOW):
                 window = (rest + piece).lower()
-                if any(needle in window for needle in wanted):
-                    return True
+                yield window
                 rest = window[-overlap:]
     except OSError:
-        return False
-    return False
+        return
 
 
 def remove(path: Path) -> bool:

@@ -38,9 +38,8 @@ def gather(conn: Connection, workspace: Workspace, subject: str, *, at: datetime
     Raises RightsError for an unknown or erased person: there is nothing left to show.
     """
     group, settings = group_of(conn, subject), workspace.settings
+    refuse_erased(conn, workspace, subject)
     persons = _persons(conn, workspace.keyring, group)
-    if not persons:
-        raise RightsError("this person was erased; nothing about them is left to hand out")
     proofs = _proofs(conn, workspace.keyring, group)
     leads = history.leads(conn, group)
     consents = _consents(conn, group)
@@ -80,6 +79,12 @@ def gather(conn: Connection, workspace: Workspace, subject: str, *, at: datetime
         requests=requests,
         ledger=list(_ledger(conn, group)),
     )
+
+
+def refuse_erased(conn: Connection, workspace: Workspace, subject: str) -> None:
+    """Raise RightsError where nothing of a person is left, or they are unknown."""
+    if not identities.reveal(conn, workspace.keyring, group_of(conn, subject).subjects):
+        raise RightsError("this person was erased; nothing about them is left to hand out")
 
 
 def _language(leads: Sequence[model.Lead], settings: Settings) -> Any:  # noqa: ANN401  "de" or "en"

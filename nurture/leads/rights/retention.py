@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nurture.leads.rights.policy import RetentionPolicy
     from nurture.store.workspace import Workspace
 
-MOST = 1000
+MOST = 5000
 """People, or rows of ten times that number, dealt with in one run; the next night goes on."""
 LIVING = ("given", "stale")
 SETTLED_HANDOVERS = ("accepted", "returned", "withdrawn")
@@ -161,8 +161,11 @@ def _silent(limits: Limits) -> Select[Any]:
     mine = consent_state.c.subject == lead.c.subject
     # A lead that was merged away is erased with the one that stays, and keeps it while a consent of its own lives.
     other = lead.alias("merged_away")
-    lives_on = exists().where(
-        other.c.merged_into == lead.c.id, consent_state.c.subject == other.c.subject, consent_state.c.state.in_(LIVING)
+    # One look for all of them: no index leads from a lead to those that were merged into it.
+    lives_on = lead.c.id.in_(
+        select(other.c.merged_into)
+        .join(consent_state, consent_state.c.subject == other.c.subject)
+        .where(other.c.merged_into.is_not(None), consent_state.c.state.in_(LIVING))
     )
     return (
         select(lead.c.subject)

@@ -19,7 +19,7 @@ from consent.addresses import Address
 from consent.schema import metadata
 from nurture.leads import rights
 from nurture.leads.register import NewLead, register
-from nurture.leads.rights import exporting, model, printing
+from nurture.leads.rights import exporting, model, printing, words
 from nurture.store.tables import lead
 from tests.nurture.leads.rights import bytes as disk
 from tests.nurture.leads.rights.life import ADDRESS, AGENT, DETAILS, IP, MESSAGE, Life
@@ -190,11 +190,12 @@ def test_paper_and_file_agree(life: Life) -> None:
     """Every value and the number of rows of every part stand in the PDF, too."""
     record = take(life, life.lives())
     text = paper(record)
+    assert "erteilt(given)" in text
     missing = []
     for section, parts in record.items():
         if not isinstance(parts, list):
             continue
-        if f"{printing.WORDS[section][0]} ({len(parts)})".replace(" ", "") not in text:
+        if f"{words.WORDS[section][0]} ({len(parts)})".replace(" ", "") not in text:
             missing.append(f"{section}: its count")
         missing += [
             f"{section}: {value}" for value in on_paper(record, section=section)
@@ -220,7 +221,7 @@ def test_paper_speaks_the_persons_language(life: Life) -> None:
     record = take(life, lead_id)
 
     assert "Thedataweholdaboutyou" in paper(record)
-    assert {name for part in model.Part.__subclasses__() for name in part.model_fields} <= set(printing.WORDS)
+    assert {name for part in model.Part.__subclasses__() for name in part.model_fields} <= set(words.WORDS)
 
 
 def test_taking_a_copy_is_recorded(life: Life) -> None:

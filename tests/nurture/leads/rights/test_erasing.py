@@ -404,3 +404,22 @@ def test_everything_else_still_works(life: Life) -> None:
     assert told["now"]["erased"] is True
     assert {one["type"] for one in told["timeline"] if one["kind"] == "consent"} >= {"subject.erased"}
     assert [row.score for row in life.rows(select(lead_score))] in ([], [0.0])
+
+
+def test_many_are_erased_together(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In few transactions; one search of the files finds the addresses of all of them, however they are written."""
+    monkeypatch.setattr(places, "MOST_NEEDLES", 3)
+    people = [life.joins(f"p{number}@viele.example") for number in range(4)]
+    texts = ["to=P1@VIELE.example.", "<mailto:p2@viele.example>", "x" * 2_000_000 + " p3@viele.example"]
+    (life.ws.home / "logs").mkdir()
+    for number, text in enumerate(texts):
+        (life.ws.home / "logs" / f"{number}.log").write_text(text)
+    (life.ws.home / "logs" / "other.log").write_text("tom@zweite.example and no@address @ all")
+    for number in people:
+        ask(life, number)
+    done = rights.erase_open(life.ws, at=life.later)
+
+    assert (done.requests, done.files) == (4, 3)
+    assert disk.hits(life.ws.home / "logs", disk.clear(["viele.example"])) == []
+    assert (life.ws.home / "logs" / "other.log").read_text().startswith("tom@zweite.example")
+    assert len(life.entries("subject.erased")) == 4
