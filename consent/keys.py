@@ -27,7 +27,8 @@ MAC_BYTES = 16
 OTHERS = 0o077
 """Permission bits of everybody but the owner."""
 NAMES = ("master", "index", "link", "inbox", "signing")
-"""What each is for stands beside its property below."""
+"""Wraps the key of every subject; makes look-up keys of addresses; authenticates links and other public tokens; seals
+what came from outside until it is understood; signed nothing yet: checkpoints have a key file of their own."""
 
 
 class KeyringError(ConsentError):
@@ -58,19 +59,9 @@ class Keyring:
         return max(self.keys[name])
 
     @property
-    def master(self) -> bytes:
-        """Wraps the key of every subject."""
-        return self.keys["master"][self.newest("master")]
-
-    @property
     def master_version(self) -> int:
         """Stands beside every wrapped key in the database."""
         return self.newest("master")
-
-    @property
-    def index(self) -> bytes:
-        """Makes the look-up and suppression key of an address."""
-        return self.keys["index"][self.newest("index")]
 
     @property
     def index_version(self) -> int:

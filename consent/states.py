@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVE",
+    "BY_OTHERS",
     "CONSENT",
     "DPV",
     "EMAIL",
@@ -90,6 +91,7 @@ DPV: Mapping[str, DpvState] = {
     "withdrawn": DpvState.WITHDRAWN,
     "stale": DpvState.EXPIRED,
     "erased": DpvState.INVALIDATED,
+    "merged": DpvState.INVALIDATED,
     "requested": DpvState.REQUESTED,
     "confirmed": DpvState.GIVEN,
     "lapsed": DpvState.DEFERRED,
@@ -98,8 +100,8 @@ DPV: Mapping[str, DpvState] = {
     "void": DpvState.INVALIDATED,
 }
 """Our word for a consent or for a request -> theirs."""
-BY_OTHERS = frozenset({"provider", "merge"})
-"""Routes of a withdrawal that somebody else than the person took."""
+BY_OTHERS = frozenset({"merge"})
+"""Routes of a withdrawal that is not the person's own act: a complaint told by the provider is."""
 
 
 def dpv_state(state: str, *, renewed: bool = False, unused: bool = False, route: str = "") -> DpvState:

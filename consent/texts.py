@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Select
 
+FORM = "form"
+"""In place of a channel: not a wording, but a form in which wordings stand beside their boxes."""
 WITHDRAWAL_NOTICE = {
     "de": re.compile(r"widerruf|abmeld|abbestell", re.IGNORECASE),
     "en": re.compile(r"withdraw|unsubscrib|revok", re.IGNORECASE),
@@ -132,6 +134,31 @@ def publish(conn: Connection, versions: Sequence[TextVersion], *, at: datetime) 
     return done
 
 
+def publish_form(
+    conn: Connection, *, controller: str, form: str, language: str, body: str, at: datetime
+) -> ConsentText:
+    """Keep a form exactly as it is shown (boxes and their default state included); give its version.
+
+    The same bytes are the same version; a form that was edited is the next one. So what somebody saw can be
+    shown years later, and no version changes: it lies beside the wordings, under the same guards.
+    """
+    versions = _versions_of(controller, FORM, form, language).order_by(consent_text.c.version.desc())
+    newest = conn.execute(versions.limit(1)).one_or_none()
+    if newest is not None and newest.body == body:
+        return _text(newest)
+    row = {
+        "controller": controller,
+        "channel": FORM,
+        "purpose": form,
+        "version": 1 if newest is None else newest.version + 1,
+        "language": language,
+        "body": body,
+        "sha256": hashlib.sha256(body.encode()).hexdigest(),
+        "published_at": at,
+    }
+    return _text(conn.execute(insert(consent_text).values(row).returning(consent_text)).one())
+
+
 def shortcomings(text: TextVersion) -> list[str]:
     """What does a wording lack? Empty when it may be published."""
     notice = WITHDRAWAL_NOTICE.get(text.language)
@@ -179,12 +206,14 @@ def covering(conn: Connection, scope: Scope, *, controller: str, purpose: str, c
 
 def register(conn: Connection) -> dict[str, str]:
     """Give every wording ever published by its SHA-256: what the hashes in the ledger stand for."""
-    return {row.sha256: row.body for row in conn.execute(select(consent_text.c.sha256, consent_text.c.body))}
+    query = select(consent_text.c.sha256, consent_text.c.body).where(consent_text.c.channel != FORM)
+    return {row.sha256: row.body for row in conn.execute(query)}
 
 
-def overview(conn: Connection) -> list[dict[str, object]]:
-    """List all published wordings, oldest first, with how they are identified in the ledger."""
-    rows = conn.execute(select(consent_text).order_by(consent_text.c.id)).mappings()
+def overview(conn: Connection, *, channel: str = EMAIL) -> list[dict[str, object]]:
+    """List all published wordings (or forms), oldest first, with how they are identified in the ledger."""
+    wanted = select(consent_text).where(consent_text.c.channel == channel)
+    rows = conn.execute(wanted.order_by(consent_text.c.id)).mappings()
     return [dict(row) for row in rows]
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from consent import canonical, identity
 from consent.schema import checkpoint, consent_text, suppression
+from consent.texts import FORM
 from nurture.audit import figures, records
 from nurture.leads.rights import processing
 from nurture.store.tables import setting
@@ -71,7 +72,8 @@ class Book:
 
     def texts(self) -> list[dict[str, Any]]:
         """Give the register of consent texts; a version is valid until the next of its kind."""
-        rows = self.conn.execute(select(consent_text).order_by(consent_text.c.id)).mappings()
+        wanted = select(consent_text).where(consent_text.c.channel != FORM)
+        rows = self.conn.execute(wanted.order_by(consent_text.c.id)).mappings()
         ours = [dict(row) for row in rows if self.scope.controller in {None, row["controller"]}]
         kind = ("controller", "channel", "purpose", "language")
         later: dict[tuple[Any, ...], str] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from consent.states import TRACKING
+from consent.states import BY_OTHERS, TRACKING, dpv_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,27 +29,23 @@ CONTEXT: Mapping[str, str] = {
     "schema": "https://schema.org/",
     "nurture": "urn:nurture:",
 }
-REQUESTED, GIVEN, RENEWED = "dpv:ConsentRequested", "dpv:ConsentGiven", "dpv:RenewedConsentGiven"
-ENDS: Mapping[str, str] = {
-    "withdrawn": "dpv:ConsentWithdrawn",
-    "stale": "dpv:ConsentExpired",
-    "erased": "dpv:ConsentInvalidated",
-    "merged": "dpv:ConsentInvalidated",
-    "renewed": "dpv:RenewedConsentGiven",
+
+
+def _dpv(state: str, *, renewed: bool = False, route: str = "") -> str:
+    """Name a state as DPV does; which word of ours is which of theirs stands in consent/states.py."""
+    return f"dpv:{dpv_state(state, renewed=renewed, route=route)}"
+
+
+REQUESTED, GIVEN, RENEWED = _dpv("requested"), _dpv("given"), _dpv("given", renewed=True)
+ENDS: Mapping[str, str] = {word: _dpv(word) for word in ("withdrawn", "stale", "erased", "merged")} | {
+    "renewed": RENEWED
 }
 """How a consent ended, in DPV's words; one that was renewed goes on under the newer record."""
-OUTCOMES: Mapping[str, str] = {
-    "open": "dpv:ConsentRequested",
-    "confirmed": "dpv:ConsentGiven",
-    "declined": "dpv:ConsentRefused",
-    "lapsed": "dpv:ConsentRequestDeferred",
-    "bounced": "dpv:ConsentRequestDeferred",
-    "void": "dpv:ConsentInvalidated",
+OUTCOMES: Mapping[str, str] = {word: _dpv(word) for word in ("confirmed", "declined", "lapsed", "bounced", "void")} | {
+    "open": REQUESTED
 }
 """What became of a sign-up, in DPV's words."""
-REVOKED = "dpv:ConsentRevoked"
-BY_OTHERS = frozenset({"merge"})
-"""Routes of a withdrawal that is not the person's own act at that moment."""
+REVOKED = _dpv("withdrawn", route="merge")
 PURPOSES = {TRACKING: "dpv:Personalisation"}
 """DPV's purpose of ours; all others are mail: direct marketing."""
 DATA = {TRACKING: ["pd:EmailAddress", "pd:Behavioral"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,9 @@ import typer
 from nurture.cli.output import Exit, fail, moment, note, print_json, table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from consent.keys import Keyring
     from nurture.store.engine import Store
@@ -51,8 +54,8 @@ def rotate(
 ) -> None:
     """Give a key a successor and rewrite what rests on it. Example: nurture consent keys rotate --which master.
 
-    Stop `nurture up` and all workers first, start them after: a running process knows only the keys it
-    started with. Stopped in the middle, the same command goes on and makes no further version. Back up
+    Refused while `nurture up` runs here; stop workers elsewhere, too: a running process knows only the
+    keys it started with. Stopped in the middle, the same command goes on and makes no further version. Back up
     keys.json afterwards: the copy from before opens nothing that is written from now on.
     """
     from consent import rotation
@@ -61,7 +64,7 @@ def rotate(
     if which not in set(rotation.Key):
         fail("--which is one of master, index, link, inbox", Exit.USAGE)
     key, now = rotation.Key(which), moment(at)
-    with open_workspace() as workspace:
+    with open_workspace() as workspace, _alone(workspace.home):
         keyring, store = workspace.keyring, workspace.store
         resumed = _unfinished(store, keyring, now)
         if not resumed:
@@ -85,6 +88,19 @@ def rotate(
     if left.suppressed:
         note(f"{left.suppressed} suppressed addresses of nobody we know stay under a former key: keep it.")
     note("Back up keys.json now, and start nurture up anew.")
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep `nurture up` out meanwhile: with the former keys it would not find people that were rewritten."""
+    from nurture.cli.launcher.errors import LauncherError
+    from nurture.cli.launcher.lock import only_one
+
+    try:
+        with only_one(home):
+            yield
+    except LauncherError as error:
+        fail(f"{error}; stop it first, a running process knows only the keys it started with")
 
 
 def _unfinished(store: Store, keyring: Keyring, at: datetime) -> bool:

@@ -19,7 +19,7 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 
@@ -64,6 +64,8 @@ class Wish:
     language: str
     source: str
     evidence: Mapping[str, str]
+    form: str = ""
+    """The page as it was shown, for sign-ups by our own form."""
 
 
 # --- the form --------------------------------------------------------------------------------
@@ -101,6 +103,7 @@ async def submit(request: Request) -> Response:
             language,
             f"web.{source if source in SOURCES else 'newsletter'}",
             _form_evidence(here, request, offers),
+            form=_as_shown(here, language, offers),
         )
         await _record(here, request, wish, at=at)
     await _rest(here, started)
@@ -172,6 +175,15 @@ def _page(
         ticked={offer.purpose for offer in offers if _ticked(fields, offer.purpose)},
         problems=problems,
     )
+
+
+def _as_shown(here: edge.Edge, language: str, offers: Sequence[Offer]) -> str:
+    """Give the form as everybody gets it, empty, with its boxes in their default state (R14)."""
+    blank: dict[str, Any] = {"wording": _digest(offers), "stamp": "", "address": "", "sure": "", "source": "newsletter"}
+    shown = here.pages.answer(
+        "subscribe", language, switch=True, offers=offers, required=MAIN, ticked=set(), problems={}, **blank
+    )
+    return bytes(shown.body).decode()
 
 
 def sure(fields: Mapping[str, str]) -> str:
@@ -278,8 +290,14 @@ async def _record(here: edge.Edge, request: Request, wish: Wish, *, at: datetime
     network = evidence.network_of(caller) if caller else None
     if not here.brake.allows(network, at=at):
         return
-    await here.write(
-        lambda conn: opt_in.request(
+
+    def record(conn: Connection) -> None:
+        told = dict(wish.evidence)
+        if wish.form:
+            about = {"controller": here.controller, "form": FORM, "language": wish.language}
+            form = texts.publish_form(conn, body=wish.form, at=at, **about)
+            told |= {"form_version": str(form.version), "form_sha256": form.sha256}
+        opt_in.request(
             conn,
             here.workspace.keyring,
             address=Address.of(wish.address),
@@ -287,12 +305,13 @@ async def _record(here: edge.Edge, request: Request, wish: Wish, *, at: datetime
             controller=here.controller,
             language=wish.language,
             source=wish.source,
-            evidence=wish.evidence,
+            evidence=told,
             at=at,
             network=network,
             public=True,
         )
-    )
+
+    await here.write(record)
 
 
 async def _rest(here: edge.Edge, started: float) -> None:

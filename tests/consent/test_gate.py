@@ -110,6 +110,27 @@ def test_t42_no_tracking_consent_still_permits(people: People) -> None:
     assert not permit.tracking
 
 
+def test_tracking_holds_from_the_moment_it_was_given(people: People) -> None:
+    """Who agreed to measuring, and since when; nobody else."""
+    both, only = people.confirmed("a@firma.example", [NEWSLETTER, TRACKING]), people.confirmed("b@firma.example")
+    with people.store.read() as conn:
+        assert gate.tracked_since(conn, [both, only], controller="default") == {both: people.at}
+
+
+def test_leaving_one_topic_by_an_unknown_address_changes_nothing(people: People) -> None:
+    """Nobody to end it for; only who wants nothing at all is kept out."""
+    stranger = Address.of("new@firma.example")
+    with people.store.write() as conn:
+        for purposes in ([NEWSLETTER], None):
+            ended = withdrawal.withdraw_address(
+                conn, people.keyring, stranger, controller="default", purposes=purposes, route="api", actor="api",
+                at=people.at,
+            )  # fmt: skip
+            assert ended == []
+            held = suppression.suppressed(conn, [people.keyring.address_index("new@firma.example")])
+            assert len(held) == (purposes is None)
+
+
 def test_t36_leaving_one_topic_keeps_others(people: People) -> None:
     """T36: leave A: A is withdrawn, B kept; leave all: everything, tracking too."""
     subject = people.confirmed(purposes=[NEWSLETTER, OTHER])

@@ -19,6 +19,7 @@ from consent.addresses import Address
 from consent.keys import Keyring, KeyringError
 from consent.schema import identity as identities
 from nurture.cli import consent
+from nurture.cli.launcher.lock import only_one
 from tests.consent.people import NEWSLETTER, People
 
 if TYPE_CHECKING:
@@ -297,6 +298,17 @@ def test_the_command_rotates_and_tells(people: People, workspace: Workspace, mon
     ] == [64, 64]
     with people.store.read() as conn:
         assert len(list(ledger.read(conn, types=["key.rotated"]))) == 4
+
+
+def test_the_command_waits_for_nurture_up_to_be_stopped(
+    people: People, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it runs here, nothing is rotated: it would go on with the former keys."""
+    with only_one(workspace.home):
+        done = typed(workspace, monkeypatch, "rotate", "--which", "index")
+
+    assert (done.exit_code, "stop it first" in done.stderr) == (1, True)
+    assert sorted(Keyring.load_or_create(workspace.home / "keys.json").keys["index"]) == [1]
 
 
 KILLED = """

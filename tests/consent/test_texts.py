@@ -7,8 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import delete, update
+from sqlalchemy.exc import DatabaseError
 
 from consent import texts
+from consent.schema import consent_text
 from tests.consent import wording
 
 if TYPE_CHECKING:
@@ -72,6 +75,24 @@ def test_t46_published_text_stays(store: Store, at: datetime) -> None:
         shown = texts.current(conn, controller="default", purpose=NEWS_DE.purpose, language="de")
 
     assert (shown.version, shown.body) == (3, changed.body)
+
+
+def test_t46_an_edited_form_is_another_version(store: Store, at: datetime) -> None:
+    """T46: the same bytes are one version, edited ones the next; the database refuses to change either."""
+    edits = ("<form>", "<form>", "<form checked>", "<form>")
+    with store.write() as conn:
+        made = [
+            texts.publish_form(conn, controller="default", form="subscribe", language="de", body=body, at=at)
+            for body in edits
+        ]
+        assert [one.version for one in made] == [1, 1, 2, 3]
+        assert texts.overview(conn) == []
+        assert len(texts.overview(conn, channel=texts.FORM)) == 3
+        assert texts.register(conn) == {}
+    with pytest.raises(DatabaseError, match="append-only"), store.write() as conn:
+        conn.execute(update(consent_text).values(body="<form other>"))
+    with pytest.raises(DatabaseError, match="append-only"), store.write() as conn:
+        conn.execute(delete(consent_text))
 
 
 def test_missing_text_is_named(store: Store) -> None:

@@ -19,11 +19,11 @@ from nurture.cli.launcher import automations, deployments, ports
 from nurture.cli.launcher.children import Children
 from nurture.cli.launcher.environment import LOOPBACK, hardened, prefect_home, refuse_open_profile, scratch
 from nurture.cli.launcher.errors import LauncherError, PortTakenError
+from nurture.cli.launcher.lock import only_one
 from nurture.cli.launcher.server import connect, start_server, wait_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from nurture.cli.launcher.api import PrefectApi
     from nurture.cli.launcher.children import Child
@@ -67,7 +67,7 @@ def up(settings: Settings, *, version: str, say: Callable[[str], None], with_web
     refuse_open_profile(os.environ, settings.prefect_port)
     home = settings.home
     prefect_home(home)
-    with _only_one(home), Children(home / "logs") as children:
+    with only_one(home), Children(home / "logs") as children:
         # What killed runs left; nobody else works here now.
         shutil.rmtree(scratch(home), ignore_errors=True)
         web_url, web_env = _web_address(settings)
@@ -240,28 +240,6 @@ def _web_address(settings: Settings) -> tuple[str, dict[str, str]]:
     return f"http://{reached}:{settings.web_port}", {}
 
 
-@contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    """Hold the lock of a workspace. Raises LauncherError naming the one that runs already."""
-    import fcntl
-
-    path = prefect_home(home) / "up.lock"
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise LauncherError(f"nurture up runs already for this home folder{_where(home)}") from None
-        yield
-
-
 def _remember_addresses(running: Up) -> None:
     text = json.dumps({"pid": os.getpid(), **running.addresses}, indent=2)
     (prefect_home(running.settings.home) / "up.json").write_text(text, "utf-8")
-
-
-def _where(home: Path) -> str:
-    try:
-        known = json.loads((prefect_home(home) / "up.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return f" (process {known.get('pid')}): {known.get('public pages')}, {known.get('prefect')}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select
 
-from consent import identity, opt_in, suppression, texts, withdrawal
+from consent import identity, opt_in, suppression, texts, vault, withdrawal
 from consent.addresses import Address
 from consent.schema import opt_in_purpose, opt_in_request
 from nurture.delivery.confirmations import queue_confirmations
@@ -81,6 +81,21 @@ def test_t01_a_sign_up_is_one_request_and_one_mail(
             queue_confirmations(conn, workspace, library, at=visitor.clock.now(), limit=10)
     with workspace.store.read() as conn:
         assert conn.execute(select(message.c.kind)).scalars().all() == ["confirmation"]
+
+
+def test_t46_the_form_is_kept_as_it_was_shown(visitor: Visitor, workspace: Workspace) -> None:
+    """R14: the evidence names the form's version; its bytes hold the wordings and boxes that nobody ticked."""
+    visitor.sign_up(ANNA)
+    visitor.sign_up("ben@firma.example", ticked=BOTH)
+    with workspace.store.read() as conn:
+        kept = [vault.evidence(conn, workspace.keyring, seq) or {} for seq in (0, 1)]
+        [form] = texts.overview(conn, channel=texts.FORM)
+
+    assert {(one["form_version"], one["form_sha256"]) for one in kept} == {("1", form["sha256"])}
+    [shown] = forms(str(form["body"]))
+    assert shown.boxes == {"box:newsletter.product": False, "box:email.tracking": False}
+    assert (shown.fields["address"], shown.fields["stamp"]) == ("", "")
+    assert ANNA not in str(form["body"])
 
 
 def test_tracking_is_asked_for_by_its_own_box(visitor: Visitor, workspace: Workspace) -> None:
