@@ -76,6 +76,9 @@ lead = Table(
     one_of("owner", "marketing", "sales"),
 )  # fmt: skip
 
+MERGED = lead.c.merged_into.is_not(None)
+Index("ix_lead_merged_into", lead.c.merged_into, sqlite_where=MERGED, postgresql_where=MERGED)
+
 mail_preference = Table(
     "mail_preference",
     metadata,

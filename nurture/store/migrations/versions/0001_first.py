@@ -403,6 +403,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lead")),
         sa.UniqueConstraint("subject", name=op.f("uq_lead_subject")),
     )
+    op.create_index(
+        "ix_lead_merged_into",
+        "lead",
+        ["merged_into"],
+        unique=False,
+        sqlite_where=sa.text("merged_into IS NOT NULL"),
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
     op.create_table(
         "mail_preference",
         sa.Column("subject", sa.String(length=26), nullable=False),
