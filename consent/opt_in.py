@@ -397,11 +397,15 @@ def _barred(conn: Connection, keyring: Keyring, address: Address, controller: st
 
 
 def _stands(conn: Connection, subject: str, controller: str, wordings: Sequence[ConsentText], at: datetime) -> bool:
-    """Is everything asked for given already, in these words (or imported), and fresh?"""
+    """Is everything asked for given already, in these words, and fresh?
+
+    An imported consent, and what only the customer exception permits, may be asked for anew: whoever signs up
+    here gives the better proof.
+    """
     held = {one.purpose: one for one in standings(conn, subject, controller=controller) if one.state == State.GIVEN}
     for text in wordings:
         one = held.get(text.purpose)
-        if one is None or one.text_id not in {None, text.id}:
+        if one is None or one.text_id != text.id:
             return False
         if at >= rules.stale_from(max(one.since, one.used_at or one.since)):
             return False

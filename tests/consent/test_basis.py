@@ -127,6 +127,17 @@ def test_own_records_outweigh_the_file(people: People) -> None:
         record(people, gone)
 
 
+def test_a_customer_may_still_give_consent(people: People) -> None:
+    """Who signs up by the form is asked for confirmation as anybody; the consent takes the exception's place."""
+    subject = customer(people)
+    record(people, subject)
+
+    assert people.confirmed() == subject
+    assert isinstance(ask(people, subject, exception=False), gate.Permit)
+    with people.store.read() as conn:
+        assert basis.among(conn, [subject], purpose=NEWSLETTER, controller="default") == set()
+
+
 @pytest.mark.parametrize("purposes", [None, [NEWSLETTER]])
 def test_a_withdrawal_ends_it_like_a_consent(people: People, purposes: list[str] | None) -> None:
     """At once and for good: it cannot be recorded anew; only the person's own double opt-in brings mails back."""

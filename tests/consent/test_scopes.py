@@ -71,6 +71,8 @@ def test_t43_imported_consent_covers_no_scope(people: People) -> None:
         imported.record(conn, people.keyring, [consent], at=people.at)
 
     assert [ask(people, other, scope) for scope in (None, OLD)] == [None, "not_covered"]
+    people.press(people.link(people.sign_up("i@firma.example")))
+    assert ask(people, other, OLD) is None
 
 
 def test_t43_the_entry_lets_a_stranger_check(people: People) -> None:
