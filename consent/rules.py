@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STALE_MONTHS = 24
 """A consent unused for this long no longer carries a send (half-open: exactly 24 months is stale)."""
+NEVER = object()
 SHOWN = 100
 """Breaches listed in a report; all are counted."""
 
@@ -81,12 +82,27 @@ class _Given:
 
 
 @dataclass
+class _Request:
+    """A double opt-in that was asked for and is still open."""
+
+    about: tuple[str, str]
+    """Controller and channel."""
+    purposes: frozenset[str]
+    expires: datetime
+
+
+@dataclass
 class Ledger:
     """What is given, per subject: {(controller, channel, purpose): consent}; memory grows with the people."""
 
     wordings: Mapping[str, str] | None = None
     """Published wordings by their SHA-256; None: not at hand, so that scopes cannot be judged."""
-    given: dict[str, dict[tuple[str, str, str], _Given]] = field(default_factory=dict)
+    given: dict[str, dict[tuple[str, str, str], _Given | None]] = field(default_factory=dict)
+    """None: it was withdrawn."""
+    requests: dict[str, dict[int, _Request]] = field(default_factory=dict)
+    """Open double opt-ins of each subject by their entry: only these can be confirmed."""
+    left: set[tuple[str, str, str]] = field(default_factory=set)
+    """Who withdrew everything (subject, controller, channel): no import brings anything back."""
     restricted: set[str] = field(default_factory=set)
     entries: int = 0
     authorisations: int = 0
@@ -106,25 +122,74 @@ class Ledger:
         return Replay(self.entries, self.authorisations, self.breaches, tuple(self.listed))
 
     def _change(self, entry: Recorded, subject: str) -> None:
-        body = entry.body
-        if entry.type in {EntryType.ERASED, EntryType.MERGED}:
+        """Follow an entry about one person. A merge changes nothing: what was said of either still stands."""
+        if entry.type == EntryType.ERASED:
             self.given.pop(subject, None)
+            self.requests.pop(subject, None)
         elif entry.type == EntryType.RESTRICTED:
             self.restricted.add(subject)
         elif entry.type == EntryType.UNRESTRICTED:
             self.restricted.discard(subject)
+        elif entry.type == EntryType.REQUESTED:
+            body = entry.body
+            wanted = frozenset(item["purpose"] for item in body["purposes"])
+            expires = canonical.utc_time(body["expires"])
+            made = _Request((body["controller"], body["channel"]), wanted, expires)
+            self.requests.setdefault(subject, {})[entry.seq] = made
         elif entry.type in {EntryType.CONFIRMED, EntryType.IMPORTED, EntryType.BASIS}:
-            since = canonical.utc_time(body["confirmed"]) if entry.type == EntryType.IMPORTED else entry.at
-            for item in body["purposes"]:
-                key = (body["controller"], body["channel"], item["purpose"])
-                self.given.setdefault(subject, {})[key] = _Given(entry.seq, since, item["text"])
+            self._give(entry, subject)
         elif entry.type in {EntryType.WITHDRAWN, EntryType.LAPSED, EntryType.DECLINED}:
-            held = self.given.get(subject, {})
-            for key in list(held):
-                controller, channel, purpose = key
-                ended = purpose in body["purposes"] or EVERYTHING in body["purposes"]
-                if ended and (controller, channel) == (body["controller"], body["channel"]):
-                    del held[key]
+            self._end(entry, subject)
+
+    def _give(self, entry: Recorded, subject: str) -> None:
+        """Take a consent as given, unless it could not be: no open request behind it, or brought back by an import."""
+        body, held = entry.body, self.given.setdefault(subject, {})
+        about = (body["controller"], body["channel"])
+        confirmed = entry.type == EntryType.CONFIRMED and self._asked(entry, subject)
+        since = canonical.utc_time(body["confirmed"]) if entry.type == EntryType.IMPORTED else entry.at
+        for item in body["purposes"]:
+            key = (*about, item["purpose"])
+            # Only the person's own press of the button brings back what was ended.
+            withdrawn = (subject, *about) in self.left or held.get(key, NEVER) is None
+            if confirmed or (entry.type != EntryType.CONFIRMED and not withdrawn):
+                held[key] = _Given(entry.seq, since, item["text"])
+
+    def _asked(self, entry: Recorded, subject: str) -> bool:
+        """Does a confirmation answer an open request of this person for just that, in time? It is then settled."""
+        body = entry.body
+        request = self._settle(subject, body["request"])
+        return (
+            request is not None
+            and request.about == (body["controller"], body["channel"])
+            and request.purposes == {item["purpose"] for item in body["purposes"]}
+            and entry.at < request.expires
+        )
+
+    def _settle(self, subject: str, seq: int) -> _Request | None:
+        """Take a request from the open ones; None where it is none of this person's."""
+        mine = self.requests.get(subject, {})
+        request = mine.pop(seq, None)
+        if not mine:
+            self.requests.pop(subject, None)
+        return request
+
+    def _end(self, entry: Recorded, subject: str) -> None:
+        """End consents and open requests; one that lapses or is declined settles its own."""
+        body, held = entry.body, self.given.setdefault(subject, {})
+        about, named = (body["controller"], body["channel"]), set(body["purposes"])
+        everything = EVERYTHING in named
+        ended = {key for key in held if key[:2] == about and (everything or key[2] in named)}
+        if entry.type != EntryType.WITHDRAWN:
+            for key in ended:
+                del held[key]
+            self._settle(subject, body["request"])
+            return
+        held.update(dict.fromkeys(ended | {(*about, purpose) for purpose in named - {EVERYTHING}}))
+        for seq, request in list(self.requests.get(subject, {}).items()):
+            if request.about == about and (everything or request.purposes & named):
+                self._settle(subject, seq)
+        if everything:
+            self.left.add((subject, *about))
 
     def _judge(self, entry: Recorded) -> None:
         for permit in entry.body["permits"]:

@@ -75,6 +75,122 @@ def test_permit_after_lapse_is_found(people: People) -> None:
     assert faults(people) == [replay.Fault.NO_CONSENT] * 2
 
 
+def confirm(people: People, request: int, at: datetime | None = None, subject: str = "", **changed: Any) -> None:
+    """Append a confirmation past the rules of double opt-in, as a faulty program would."""
+    with people.store.write() as conn:
+        asked = next(one for one in ledger.read(conn) if one.type == "consent.requested")
+        body = {**asked.body, "request": request, "lifted": 0} | changed
+        body = {name: body[name] for name in ledger.FIELDS[ledger.EntryType.CONFIRMED]}
+        ledger.append(conn, [ledger.Entry("consent.confirmed", body, at or people.at, subject or asked.subject)])
+
+
+UNASKED: list[tuple[str, dict[str, Any]]] = [
+    ("no such request", {"request": 7}),
+    ("too late, half-open", {"request": 0, "late": opt_in.TOKEN_LIFE}),
+    ("another person's", {"request": 0, "subject": "x" * 26}),
+    ("another brand's", {"request": 0, "controller": "other"}),
+    ("more than was asked", {"request": 0, "more": OTHER}),
+]
+
+
+@pytest.mark.parametrize(("what", "change"), UNASKED)
+def test_a_confirmation_needs_its_open_request(people: People, what: str, change: dict[str, Any]) -> None:
+    """Double opt-in is two steps: a confirmation that answers no open request of that person gives nothing."""
+    people.sign_up()
+    with people.store.read() as conn:
+        [asked] = ledger.read(conn)
+    changed = dict(change)
+    at = people.at + changed.pop("late", timedelta())
+    if "more" in changed:
+        changed["purposes"] = [*asked.body["purposes"], {**asked.body["purposes"][0], "purpose": changed.pop("more")}]
+    confirm(people, changed.pop("request"), at, **changed)
+    forge(people, change.get("subject", asked.subject) or "", 1, at=at)
+
+    assert faults(people) == [replay.Fault.NO_CONSENT], what
+
+
+def test_a_confirmation_in_time_carries(people: People) -> None:
+    """The control of the test above."""
+    people.sign_up()
+    with people.store.read() as conn:
+        [asked] = ledger.read(conn)
+    confirm(people, 0, people.at + opt_in.TOKEN_LIFE - timedelta(microseconds=1))
+    forge(people, asked.subject or "", 1, at=people.at + opt_in.TOKEN_LIFE)
+
+    assert faults(people) == []
+
+
+@pytest.mark.parametrize("purposes", [None, [NEWSLETTER]])
+def test_t07_a_voided_request_cannot_be_confirmed(people: People, purposes: list[str] | None) -> None:
+    """T07: who left before pressing the button is not brought back by it, also not in the ledger."""
+    people.sign_up()
+    with people.store.read() as conn:
+        [asked] = ledger.read(conn)
+    people.leave(asked.subject or "", purposes)
+    confirm(people, 0)
+    forge(people, asked.subject or "", 2)
+
+    assert faults(people) == [replay.Fault.NO_CONSENT]
+
+
+def test_a_request_is_confirmed_once(people: People) -> None:
+    """A second press after a withdrawal finds its request settled."""
+    subject = people.confirmed()
+    people.leave(subject)
+    confirm(people, 0)
+    forge(people, subject, 3)
+
+    assert faults(people) == [replay.Fault.NO_CONSENT]
+
+
+@pytest.mark.parametrize("purposes", [None, [NEWSLETTER]])
+@pytest.mark.parametrize("kind", ["consent.imported", "basis.recorded"])
+def test_only_a_person_brings_a_withdrawn_consent_back(people: People, purposes: list[str] | None, kind: str) -> None:
+    """An import or an operator's exception after a withdrawal carries nothing."""
+    subject = people.confirmed()
+    people.leave(subject, purposes)
+    with people.store.write() as conn:
+        given = next(one for one in ledger.read(conn) if one.type == "consent.confirmed")
+        body = {**given.body, "confirmed": "2026-11-23T08:00:00.000000Z"}
+        body = {name: body[name] for name in ledger.FIELDS[ledger.EntryType(kind)]}
+        ledger.append(conn, [ledger.Entry(kind, body, people.at, subject)])
+    forge(people, subject, 3)
+
+    assert faults(people) == [replay.Fault.NO_CONSENT]
+
+
+def test_an_import_after_a_lapse_carries(people: People) -> None:
+    """Nobody said no: a request that was never confirmed bars no proven consent from elsewhere."""
+    people.sign_up()
+    with people.store.write() as conn:
+        [asked] = list(ledger.read(conn))
+        about = {name: asked.body[name] for name in ("controller", "channel")}
+        lapsed = {**about, "purposes": [NEWSLETTER], "request": 0, "reason": "lapsed"}
+        came = {**about, "purposes": asked.body["purposes"], "commit": "00" * 32}
+        came["confirmed"] = "2026-11-23T08:00:00.000000Z"
+        ledger.append(
+            conn,
+            [
+                ledger.Entry("consent.lapsed", lapsed, people.at, asked.subject),
+                ledger.Entry("consent.imported", came, people.at, asked.subject),
+            ],
+        )
+    forge(people, asked.subject or "", 2)
+
+    assert faults(people) == []
+
+
+def test_a_merge_ends_nothing_by_itself(people: People) -> None:
+    """What was said of either address still stands; what must end is ended by entries of its own."""
+    subject = people.confirmed()
+    with people.store.write() as conn:
+        body = {"into": "y" * 26, "reason": "duplicate", "actor": "operator:kim"}
+        ledger.append(conn, [ledger.Entry("subject.merged", body, people.at, subject)])
+    people.ask(subject)
+
+    assert faults(people) == []
+
+
 def test_permit_on_wrong_entry_is_found(people: People) -> None:
     """An authorisation must name the consent that is active, also for tracking."""
     subject = people.confirmed()
