@@ -152,7 +152,7 @@ def _export(store: Store, size: int) -> tuple[float, float]:
         with store.read() as conn:
             export.write_entries(parcel, export.leaves(conn, signed.size), lambda _leaf: None)
             export.write_checkpoints(parcel, conn, signed.size, str(signer.verifier))
-        parcel.close(size=signed.size, root=signed.root.hex(), origin=signer.origin)
+        parcel.close(signer, size=signed.size, root=signed.root.hex())
         exported = time.perf_counter() - began
         report: list[verify.Report] = []
         checked = _timed(lambda: report.append(verify.verify(parcel.folder, key=str(signer.verifier))))

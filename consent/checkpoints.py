@@ -57,6 +57,8 @@ class Signer:
 
     origin: str
     private: Ed25519PrivateKey
+    memory: Path
+    """File beside the key that holds the last note signed: the database's owner may not reach it."""
 
     @property
     def verifier(self) -> notes.Verifier:
@@ -86,7 +88,28 @@ class Signer:
             raise CheckpointError(f"{path.name} holds no signing key; restore it from your backup") from None
         if not notes.is_name(named):
             raise CheckpointError(f"{path.name} names an origin with spaces or a plus sign")
-        return cls(named, private)
+        return cls(named, private, path.with_name(f"{path.stem}.last"))
+
+    def remembered(self) -> TreeHead | None:
+        """Give what was signed last, as this file and not the database tells; None before the first."""
+        try:
+            note = self.memory.read_text("utf-8")
+        except FileNotFoundError:
+            return None
+        return TreeHead.parse(notes.open_note(note, [self.verifier]))
+
+    def remember(self, signed: Checkpoint) -> None:
+        """Keep a checkpoint as the last one; call it once its transaction is committed."""
+        known = self.remembered()
+        if known is not None and known.size >= signed.size:
+            return
+        draft = self.memory.with_name(f".{self.memory.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(signed.note)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.memory)
 
 
 def _store(path: Path, origin: str) -> None:
@@ -114,9 +137,10 @@ def _store(path: Path, origin: str) -> None:
 def sign(conn: Connection, signer: Signer, *, at: datetime) -> Checkpoint:
     """Sign the ledger as it stands, after showing that it continues the last checkpoint.
 
-    Gives the last checkpoint again when nothing came since. Needs a transaction that writes. Raises
-    InconsistentError when the tree up to the last checkpoint is not the one that was signed, CheckpointError for
-    an empty ledger or another ledger's key.
+    Gives the last checkpoint again when nothing came since. Needs a transaction that writes; afterwards let the
+    signer `remember` it. Raises InconsistentError when the tree up to the last checkpoint, in the database or in
+    the signer's own memory, is not the one that was signed, CheckpointError for an empty ledger or another
+    ledger's key.
     """
     head = ledger.lock(conn)
     if head.size == 0:
@@ -125,19 +149,22 @@ def sign(conn: Connection, signer: Signer, *, at: datetime) -> Checkpoint:
     root = merkle.root(head.size, tiles)
     if root.hex() != head.root_hex:
         raise InconsistentError("the tree is not the one its head names; run: nurture audit verify")
+    heads = [signer.remembered()]
     if last is not None:
-        _refuse_fork(last, head.size, root, signer, tiles)
-        if last.size == head.size:
-            return last
+        heads.append(TreeHead.parse(notes.open_note(last.note, [signer.verifier])))
+    for signed in heads:
+        if signed is not None:
+            _refuse_fork(signed, head.size, root, signer, tiles)
+    if last is not None and last.size == head.size:
+        return last
     note = notes.sign(str(TreeHead(signer.origin, head.size, root)), signer.origin, signer.private)
     made = Checkpoint(head.size, root, note, at)
     conn.execute(insert(checkpoint).values(size=made.size, root=root, note=note, signed_at=at))
     return made
 
 
-def _refuse_fork(last: Checkpoint, size: int, root: bytes, signer: Signer, tiles: Tiles) -> None:
-    """Refuse to sign what does not continue the last checkpoint."""
-    signed = TreeHead.parse(notes.open_note(last.note, [signer.verifier]))
+def _refuse_fork(signed: TreeHead, size: int, root: bytes, signer: Signer, tiles: Tiles) -> None:
+    """Refuse to sign what does not continue a checkpoint."""
     if signed.origin != signer.origin:
         raise CheckpointError("the key signs for another ledger")
     try:
@@ -145,7 +172,8 @@ def _refuse_fork(last: Checkpoint, size: int, root: bytes, signer: Signer, tiles
         merkle.verify_consistency(signed.size, size, proof, signed.root, root)
     except merkle.ProofError as error:
         raise InconsistentError(
-            f"the ledger does not continue checkpoint {signed.size}: {error}. Stop sending and keep a copy"
+            f"the ledger does not continue checkpoint {signed.size}: {error}. Stop sending and keep a copy. "
+            f"Was an older backup restored? Then auditors must hear of it, and {signer.memory.name} be moved away"
         ) from error
 
 

@@ -1,13 +1,14 @@
 """How does the ledger leave the database, so that a stranger can check it without us? As a folder of plain files.
 
     manifest.json        size, root, origin, and SHA-256 of every other file
+    manifest.note        its signature, by the key of the checkpoints
     entries.jsonl        one leaf per line, in order: exactly the bytes that were hashed
     tile/                the hashes of the tree (C2SP tlog-tiles)
     checkpoints/         <size>.txt, the signed notes, oldest to newest
     public_key.txt       who signed them
     wordings/            <sha256>.txt, what people agreed to, word by word
     proofs/              <seq>.tlog-proof and <seq>.json for each consent that is disclosed
-    consent/             the verifier: python -m consent.verify . (needs Python and `cryptography` only)
+    consent/             the verifier: python -B -m consent.verify . (needs Python and `cryptography` only)
 
 Tiles are computed anew from the leaves, not copied: what was changed in the database shows in the export, too.
 """
@@ -23,13 +24,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import distinct, select
 
-from consent import ConsentError, layout, merkle
+from consent import ConsentError, layout, merkle, notes
 from consent.schema import checkpoint, consent_text, ledger_entry
+from consent.verify import SIGNATURE, manifest_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from sqlalchemy import Connection
+
+    from consent.checkpoints import Signer
 
 CHUNK = 1000
 """Entries read at once."""
@@ -55,6 +59,8 @@ class Parcel:
     def begin(cls, folder: Path) -> Parcel:
         """Use a new or empty folder (0700); raises ExportError for one that holds something."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Also one that was there: what it will hold may name people.
+        folder.chmod(0o700)
         if any(folder.iterdir()):
             raise ExportError("the folder of the export is not empty; name a new one")
         return cls(folder)
@@ -75,11 +81,13 @@ class Parcel:
         with (self.folder / name).open("rb") as file:
             self.files[name] = hashlib.file_digest(file, "sha256").hexdigest()
 
-    def close(self, **about: object) -> None:
-        """Write the manifest, last of all: an export without one was never finished."""
-        manifest = {"format": FORMAT, **about, "files": dict(sorted(self.files.items()))}
-        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-        (self.folder / MANIFEST).write_text(text, "utf-8")
+    def close(self, signer: Signer, **about: object) -> None:
+        """Write and sign the manifest, last of all: an export without one was never finished."""
+        manifest = {"format": FORMAT, "origin": signer.origin, **about, "files": dict(sorted(self.files.items()))}
+        data = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
+        (self.folder / MANIFEST).write_bytes(data)
+        note = notes.sign(manifest_text(signer.origin, data), signer.origin, signer.private)
+        (self.folder / SIGNATURE).write_text(note, "utf-8")
 
 
 def leaves(conn: Connection, size: int) -> Iterator[bytes]:
@@ -149,7 +157,7 @@ def write_proof(parcel: Parcel, seq: int, proof: str, told: Mapping[str, Any]) -
 
 
 def write_verifier(parcel: Parcel) -> None:
-    """Copy consent.verify and what it imports of this package: `python -m consent.verify .` runs in the folder."""
+    """Copy consent.verify and what it imports of this package: `python -B -m consent.verify .` runs in the folder."""
     for module in sorted(closure(VERIFIER)):
         parcel.write(f"consent/{module}.py", (HERE / f"{module}.py").read_bytes())
 

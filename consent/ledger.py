@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, update
 
-from consent import canonical, entries
+from consent import ConsentError, canonical, entries, notes
 from consent.bulk import insert_all
 from consent.entries import FIELDS, Entry, EntryType, LedgerError, Recorded
 from consent.layout import split
 from consent.merkle import TILE_HEIGHT, TILE_WIDTH, Growth, leaf_hash
 from consent.schema import checkpoint, ledger_entry, ledger_head, ledger_tile
 from consent.tiles import store
+from consent.treeheads import TreeHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
+
+    from consent.notes import Verifier
 
 __all__ = [
     "FIELDS",
@@ -189,26 +192,40 @@ class _ProblemError(Exception):
         self.seq = seq
 
 
-def verify(conn: Connection) -> Verification:
+def verify(conn: Connection, *, signed_by: Verifier | None = None) -> Verification:
     """Recompute the tree from zero and compare; names the first entry that is not as it was written.
 
     Checks for each entry its place, that the plain columns say what the leaf says and its hash; then every stored
-    tile, the root of every checkpoint, and that the head stands on the last entry. Memory does not grow with the
-    ledger.
+    tile, the root that every checkpoint's note says (with its signature, where the key is given), and that the head
+    stands on the last entry. Memory does not grow with the ledger.
     """
     claimed = conn.execute(select(ledger_head).where(ledger_head.c.id == 1)).one()
     growth = Growth()
     try:
-        _recompute(conn, claimed.size, growth)
+        _recompute(conn, claimed.size, growth, _marks(conn, signed_by))
         _compare(conn, claimed, growth)
     except _ProblemError as found:
         return Verification(False, claimed.size, growth.root().hex(), str(found), found.seq)
     return Verification(True, claimed.size, growth.root().hex())
 
 
-def _recompute(conn: Connection, size: int, growth: Growth) -> None:
+def _marks(conn: Connection, signed_by: Verifier | None) -> dict[int, bytes]:
+    """Give the root at each checkpoint, as its note says it and not only a column beside."""
+    marks = {}
+    for row in conn.execute(select(checkpoint)):
+        try:
+            text = notes.open_note(row.note, [signed_by]) if signed_by else notes.split(row.note)[0]
+            said = TreeHead.parse(text)
+        except ConsentError as error:
+            raise _ProblemError(f"checkpoint {row.size}: its note does not hold: {error}", row.size) from None
+        if (said.size, said.root) != (row.size, row.root):
+            raise _ProblemError(f"checkpoint {row.size}: its note says something else than its columns", row.size)
+        marks[row.size] = row.root
+    return marks
+
+
+def _recompute(conn: Connection, size: int, growth: Growth, marks: dict[int, bytes]) -> None:
     """Let the tree grow from the entries, holding each of them, each tile and each checkpoint against it."""
-    marks = dict(conn.execute(select(checkpoint.c.size, checkpoint.c.root)).tuples().all())
     for row in _paged(conn, select(ledger_entry).where(ledger_entry.c.seq < size)):
         seq = growth.size
         problem = _problem(row, seq)

@@ -95,7 +95,7 @@ def open_note(note: str, verifiers: Sequence[Verifier]) -> str:
     Raises UnknownKeyError when none of them did, NoteError for a malformed note or a signature of a known key
     that does not hold.
     """
-    text, signatures = _split(note)
+    text, signatures = split(note)
     known = {(one.name, one.key_id): one for one in verifiers}
     good = False
     for name, key_id, signature in signatures:
@@ -112,8 +112,8 @@ def open_note(note: str, verifiers: Sequence[Verifier]) -> str:
     return text
 
 
-def _split(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
-    """Cut a note into its text and (name, key id, signature) of each line."""
+def split(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
+    """Cut a note into its text and (name, key id, signature) of each line, none of them checked; raises NoteError."""
     if len(note) > LONGEST or any(ord(char) < 0x20 and char != "\n" for char in note):  # noqa: PLR2004  controls
         raise NoteError("the note is too long or holds control characters")
     text, gap, rest = note.rpartition("\n\n")

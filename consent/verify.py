@@ -10,14 +10,20 @@ Needs the folder and nothing else: no database, no network, of Python's packages
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import hmac
 import json
 import sys
+import time
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+STARTED = time.time()  # before Python compiles what is imported below
+# Compiled files beside the sources would be files that nobody exported.
+sys.dont_write_bytecode = __name__ == "__main__" or sys.dont_write_bytecode
 
 from consent import ConsentError, canonical, entries, merkle, notes, rules
 from consent.layout import path, split
@@ -34,6 +40,13 @@ KEY = "public_key.txt"
 CHECKPOINTS = "checkpoints"
 PROOFS = "proofs"
 WORDINGS = "wordings"
+SIGNATURE = "manifest.note"
+DISCLOSED = frozenset({"seq", "leaf", "wordings", "salt", "evidence"})
+"""What may stand beside a proof; nothing that its entry does not vouch for."""
+LONGEST_FILE = 64 << 20
+"""Bytes of a file that is read whole."""
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
+"""What reading hostile JSON can raise beside errors of our own."""
 USAGE = 64
 
 
@@ -107,6 +120,7 @@ def verify(folder: Path, *, key: str | None = None, older: str | None = None) ->
     growth, replay = _entries(check, max(checkpoints))
     proofs = _proofs(check)
     _hashes(folder, listed)
+    _signed_manifest(check)
     told = {"size": growth.size, "root": growth.root().hex(), "origin": check.key.name}
     for name, value in told.items():
         if manifest.get(name) != value:
@@ -156,9 +170,11 @@ def _inside(folder: Path, name: str) -> Path:
 
 def _read(folder: Path, name: str, entry: int | None = None) -> str:
     try:
+        if (folder / name).stat().st_size > LONGEST_FILE:
+            raise Failed(Outcome.TAMPERED, f"{name}: it is longer than any export makes it", entry)
         return (folder / name).read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise Failed(Outcome.INCOMPLETE, f"{name}: it is missing", entry) from None
+    except OSError:
+        raise Failed(Outcome.INCOMPLETE, f"{name}: it is missing or cannot be read", entry) from None
     except UnicodeDecodeError:
         raise Failed(Outcome.TAMPERED, f"{name}: it is no UTF-8", entry) from None
 
@@ -170,12 +186,12 @@ def _hashes(folder: Path, manifest: dict[str, str]) -> None:
             where, _, number = name.partition(".")[0].partition("/")
             entry = int(number) if where in {PROOFS, CHECKPOINTS} and number.isdecimal() else None
             raise Failed(Outcome.TAMPERED, f"{name}: it is not the file that was exported", entry)
-    # Running the verifier that lies in the export leaves Python's own cache there.
-    there = (one.relative_to(folder) for one in folder.rglob("*") if one.is_file())
-    present = {one.as_posix() for one in there if "__pycache__" not in one.parts}
-    surplus = sorted(present - {MANIFEST, *manifest})
+    present = {one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file()}
+    surplus = sorted(present - {MANIFEST, SIGNATURE, *manifest})
     if surplus:
-        raise Failed(Outcome.TAMPERED, f"{surplus[0]}: it does not belong to the export")
+        # Compiled code runs in place of the source beside it, whatever that says.
+        remedy = "; delete the folder __pycache__ and run python -B" if "__pycache__" in surplus[0] else ""
+        raise Failed(Outcome.TAMPERED, f"{surplus[0]}: it does not belong to the export{remedy}")
 
 
 def _sha256(path: Path) -> str:
@@ -212,6 +228,23 @@ def _opened(check: _Check, note: str, name: str, entry: int | None = None) -> Tr
     return head
 
 
+def manifest_text(origin: str, manifest: bytes) -> str:
+    """Give what is signed of a manifest; no checkpoint can be mistaken for it, nor it for one."""
+    return f"nurture-ledger-export/1\n{origin}\n{hashlib.sha256(manifest).hexdigest()}\n"
+
+
+def _signed_manifest(check: _Check) -> None:
+    """Hold the manifest, and by it every file, against the signature."""
+    try:
+        text = notes.open_note(_read(check.folder, SIGNATURE), [check.key])
+    except notes.UnknownKeyError:
+        raise Failed(Outcome.KEY_UNKNOWN, f"{SIGNATURE}: it was not signed with the known key") from None
+    except notes.NoteError as error:
+        raise Failed(Outcome.TAMPERED, f"{SIGNATURE}: {error}") from None
+    if text != manifest_text(check.key.name, (check.folder / MANIFEST).read_bytes()):
+        raise Failed(Outcome.TAMPERED, f"{MANIFEST}: it is not the manifest that was signed")
+
+
 def _checkpoints(check: _Check) -> list[int]:
     """Open every checkpoint; give their sizes."""
     names = [name for name in check.manifest if name.startswith(f"{CHECKPOINTS}/")]
@@ -231,16 +264,23 @@ def _older(check: _Check, note: str | None, newest: int) -> int | None:
     """Open the auditor's own checkpoint; its root is compared on the way."""
     if note is None:
         return None
-    head = _opened(check, note, "older checkpoint")
+    head = _opened(check, _as_signed(note), "older checkpoint")
     if head.size > newest:
-        raise Failed(
-            Outcome.TAMPERED, f"entry {newest}: it is missing; the older checkpoint counts {head.size} entries", newest
+        problem = (
+            f"entry {newest}: it is missing; your checkpoint counts {head.size} entries. Was it signed after this?"
         )
+        raise Failed(Outcome.TAMPERED, problem, newest)
     if check.heads.setdefault(head.size, head.root) != head.root:
         raise Failed(
             Outcome.TAMPERED, f"the older checkpoint of {head.size} entries has another root: two histories", None
         )
     return head.size
+
+
+def _as_signed(note: str) -> str:
+    """Undo what mail programs and editors do to a text: line ends, a byte order mark, blanks at the ends."""
+    lines = [line.rstrip() for line in note.removeprefix("\ufeff").splitlines()]
+    return "\n".join(lines).strip("\n") + "\n"
 
 
 # --- what was written ------------------------------------------------------------------------
@@ -255,7 +295,7 @@ def _entries(check: _Check, size: int) -> tuple[Growth, rules.Replay]:
             raise Failed(Outcome.TAMPERED, f"entry {seq}: it stands behind the newest checkpoint", seq)
         digest = leaf_hash(line)
         _compare_leaf(check, seq, size, digest)
-        state.follow(_entry(line, seq))
+        _follow(state, _entry(line, seq))
         if seq in check.wanted:
             check.leaves[seq] = line
         growth.add([digest])
@@ -301,9 +341,19 @@ def _entry(line: bytes, seq: int) -> entries.Recorded:
         again = entries.write(seq, entries.Entry(found.type, found.body, found.at, found.subject))
     except ConsentError as error:
         raise Failed(Outcome.TAMPERED, f"entry {seq}: {error}", seq) from None
+    except MALFORMED:
+        raise Failed(Outcome.TAMPERED, f"entry {seq}: it is no entry", seq) from None
     if again != line:
         raise Failed(Outcome.TAMPERED, f"entry {seq}: it is not spelt as the entry of this place", seq)
     return found
+
+
+def _follow(state: rules.Ledger, entry: entries.Recorded) -> None:
+    """Let the rules take an entry in; its body may be anything."""
+    try:
+        state.follow(entry)
+    except (ConsentError, *MALFORMED):
+        raise Failed(Outcome.TAMPERED, f"entry {entry.seq}: its body is not what its type holds", entry.seq) from None
 
 
 def _compare_leaf(check: _Check, seq: int, size: int, digest: bytes) -> None:
@@ -336,25 +386,30 @@ def _tile(check: _Check, level: int, index: int, width: int) -> list[bytes]:
     name = path(level, index, width)
     first = (index * TILE_WIDTH) << (TILE_HEIGHT * level)
     try:
-        hashes = split((check.folder / name).read_bytes())
-    except FileNotFoundError:
+        if (check.folder / name).stat().st_size != width * HASH_BYTES:
+            raise Failed(Outcome.TAMPERED, f"entry {first}: {name} holds not {width} hashes", first)
+        return split((check.folder / name).read_bytes())
+    except OSError:
         raise Failed(Outcome.INCOMPLETE, f"{name}: it is missing", first) from None
-    if len(hashes) != width or any(len(one) != HASH_BYTES for one in hashes):
-        raise Failed(Outcome.TAMPERED, f"entry {first}: {name} holds not {width} hashes", first)
-    return hashes
 
 
 # --- what was proven -------------------------------------------------------------------------
 
 
 def _proof_files(folder: Path) -> list[tuple[int, Path]]:
-    """Give the proofs of single entries."""
-    found = []
-    for file in sorted((folder / PROOFS).glob("*.tlog-proof")):
-        if not file.stem.isdecimal():
+    """Give the proofs of single entries; what is disclosed beside one must have one."""
+    found, disclosed = {}, set()
+    for file in sorted((folder / PROOFS).glob("*")):
+        number = file.name.removesuffix(".tlog-proof").removesuffix(".json")
+        if not number.isdecimal():
             raise Failed(Outcome.TAMPERED, f"{PROOFS}/{file.name}: a proof is named by its entry's number")
-        found.append((int(file.stem), file))
-    return found
+        if file.suffix == ".json":
+            disclosed.add(int(number))
+        else:
+            found[int(number)] = file
+    if unproven := sorted(disclosed - found.keys()):
+        raise Failed(Outcome.INCOMPLETE, f"{PROOFS}/{unproven[0]}.tlog-proof: it is missing", unproven[0])
+    return sorted(found.items())
 
 
 def _proofs(check: _Check) -> int:
@@ -383,30 +438,41 @@ def _disclosed(check: _Check, seq: int) -> None:
         return
     leaf = check.leaves[seq]
     try:
-        shown = json.loads(_read(check.folder, name, seq))
+        shown = json.loads(_read(check.folder, name, seq), object_pairs_hook=_once)
         problem = disclosure_problem(shown, leaf)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConsentError):
+    except (ConsentError, *MALFORMED):
         problem = "it is not readable"
     if problem:
         raise Failed(Outcome.TAMPERED, f"entry {seq}: {name}: {problem}", seq)
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that names a member twice: two readers could see two things."""
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("a member twice")
+    return dict(pairs)
+
+
 def disclosure_problem(shown: dict[str, Any], leaf: bytes) -> str | None:
     """Say what does not fit between a disclosure and its entry; None when all does.
 
-    A disclosure is {"leaf": text, "wordings": [text ...]} and, where evidence is shown, "salt" (hexadecimal) and
-    "evidence" (an object). Raises what a malformed one raises.
+    A disclosure is {"leaf": text}, perhaps with "seq", "wordings" [text ...], and, where evidence is shown, both
+    "salt" (hexadecimal) and "evidence" (an object). Raises what a malformed one raises.
     """
     if shown["leaf"].encode() != leaf:
         return "its leaf is not the entry"
-    body = entries.read(leaf).body
+    found = entries.read(leaf)
+    if not shown.keys() <= DISCLOSED or shown.get("seq", found.seq) != found.seq:
+        return "it says more than its entry can vouch for"
     for wording in shown.get("wordings", []):
         digest = hashlib.sha256(wording.encode()).hexdigest()
-        if digest not in {item["text"] for item in body["purposes"]}:
+        if digest not in {item["text"] for item in found.body["purposes"]}:
             return "a wording is not the one that was agreed to"
-    if shown.get("salt") is not None:
+    if ("salt" in shown) != ("evidence" in shown):
+        return "evidence and its salt come together"
+    if "salt" in shown:
         ours = hmac.digest(bytes.fromhex(shown["salt"]), canonical.encode(shown["evidence"]), "sha256")
-        if not hmac.compare_digest(ours.hex(), body["commit"]):
+        if not hmac.compare_digest(ours.hex(), found.body["commit"]):
             return "the evidence is not what the entry committed to"
     return None
 
@@ -431,13 +497,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--key", help="the verifier key you were given, or a file that holds it")
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args(arguments)
+    _sweep(asked.folder)
     key = asked.key
-    if key is not None and Path(key).is_file():
-        key = Path(key).read_text("utf-8")
     try:
+        if key is not None and _is_file(key):
+            key = Path(key).read_text("utf-8")
         older = asked.checkpoint.read_bytes().decode("utf-8") if asked.checkpoint else None
-    except (OSError, UnicodeDecodeError):
-        parser.error("the older checkpoint cannot be read")
+        if older is not None:
+            TreeHead.parse(notes.split(_as_signed(older))[0])
+    except (OSError, UnicodeDecodeError, ConsentError):
+        parser.error("the key file or the older checkpoint cannot be read; is it the text that was signed?")
     try:
         report = verify(asked.folder, key=key, older=older)
     except Failed as found:
@@ -446,6 +515,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(found.outcome)
     _say({"outcome": "ok", **vars(report)} if asked.json else _told(report, key_given=key is not None))
     return int(Outcome.OK)
+
+
+def _is_file(text: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return Path(text).is_file()
+    return False
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what Python compiled of the export's own first file before this one could forbid it.
+
+    Only what this very run made: older compiled files stay, and are told.
+    """
+    cache = Path(__file__).resolve().parent / "__pycache__"
+    if not cache.is_relative_to(folder.resolve()):
+        return
+    with contextlib.suppress(OSError):
+        for made in cache.glob("__init__.*.pyc"):
+            if made.stat().st_ctime >= STARTED - 1:
+                made.unlink()
+        cache.rmdir()
 
 
 def _say(result: object) -> None:

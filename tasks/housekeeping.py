@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from consent import ledger
 from consent.replay import replay
+from nurture.audit.anchoring import known_key
 from nurture.delivery import facts
 from nurture.delivery.outbox import Outbox
 from nurture.leads.rights import erasing, requests, retention
@@ -37,7 +38,7 @@ def verify_ledger() -> Tally:
     """
     place = here()
     with place.store.read() as connection:
-        found = ledger.verify(connection)
+        found = ledger.verify(connection, signed_by=known_key(place.workspace))
         # A replay of changed entries would say nothing.
         breaches = replay(connection).breaches if found.ok else 0
     return {"ledger_entries": found.size, "ledger_broken": int(not found.ok), "unconsented": breaches}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from consent.checkpoints import Checkpoint
+    from consent.notes import Verifier
     from nurture.audit.scope import Scope
     from nurture.audit.targets import Target
     from nurture.settings import Settings
@@ -52,6 +53,11 @@ def open_signer(ws: Workspace) -> Signer:
     return Signer.load_or_create(ws.home / KEY_FILE, origin(ws.settings))
 
 
+def known_key(ws: Workspace) -> Verifier | None:
+    """Give the public half of the key that signs, or None before the first checkpoint: looking makes no key."""
+    return open_signer(ws).verifier if (ws.home / KEY_FILE).exists() else None
+
+
 def sign(ws: Workspace, *, at: datetime) -> Anchor:
     """Sign what the ledger is now.
 
@@ -59,7 +65,9 @@ def sign(ws: Workspace, *, at: datetime) -> Anchor:
     """
     signer = open_signer(ws)
     with ws.store.write() as conn:
-        return _anchor(checkpoints.sign(conn, signer, at=at), signer)
+        signed = checkpoints.sign(conn, signer, at=at)
+    signer.remember(signed)
+    return _anchor(signed, signer)
 
 
 def newest(ws: Workspace) -> Anchor | None:

@@ -38,15 +38,16 @@ MOST_PROOFS = 1000
 """Proof files of a pseudonymous export; entries and tiles prove every other entry as well."""
 REPEAT = {
     "de": (
-        "Im Ordner des Exports: python -m consent.verify . (Python ab 3.11 mit dem Paket cryptography; kein Netz, "
+        "Im Ordner des Exports: python -B -m consent.verify . (Python ab 3.11 mit dem Paket cryptography; kein Netz, "
         "keine Datenbank). Mit einem früheren, anderswo verwahrten Prüfpunkt: --checkpoint DATEI. Wer dem beigelegten "
         "Prüfprogramm nicht traut, nimmt dasselbe aus dem veröffentlichten Quelltext; der Aufbau steht in "
         "consent/AUDIT.md."
     ),
     "en": (
-        "In the folder of the export: python -m consent.verify . (Python 3.11 or newer with the package cryptography; "
-        "no network, no database). With an earlier checkpoint that was kept elsewhere: --checkpoint FILE. Who does not "
-        "trust the verifier that came along takes it from the published source; consent/AUDIT.md tells the layout."
+        "In the folder of the export: python -B -m consent.verify . (Python 3.11 or newer with the package "
+        "cryptography; no network, no database). With an earlier checkpoint kept elsewhere: --checkpoint FILE. "
+        "Who does not trust the verifier that came along takes it from the published source; consent/AUDIT.md tells "
+        "the layout."
     ),
 }
 
@@ -116,6 +117,7 @@ def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
     with ws.store.write() as conn:
         entry = enter(conn, ws, kind=Copy.AUDIT, scope=scope, count=count, by=order.by, at=order.at)
         signed = checkpoints.sign(conn, signer, at=order.at)
+    signer.remember(signed)
     with ws.store.read() as conn, facts.work_file(folder, at=order.at) as held:
         judge = rules.Ledger(texts.register(conn))
         root = export.write_entries(
@@ -126,7 +128,10 @@ def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
         held.close_book(scope)
         order.progress("check", 0, 1)
         verified, verdict = _verify(
-            ledger.verify(conn), judge.result(), same=root == signed.root, language=order.language
+            ledger.verify(conn, signed_by=signer.verifier),
+            judge.result(),
+            same=root == signed.root,
+            language=order.language,
         )
         book = Book(conn, ws, held, scope, signed.size, order.language)
         counted = book.figures()
@@ -138,9 +143,7 @@ def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
     for stamp in sorted((ws.home / "timestamps").glob("*.tsr")):
         parcel.write(f"timestamps/{stamp.name}", stamp.read_bytes())
     export.write_verifier(parcel)
-    parcel.close(
-        size=signed.size, root=signed.root.hex(), origin=signer.origin, exported_as=entry, version=order.version
-    )
+    parcel.close(signer, size=signed.size, root=signed.root.hex(), exported_as=entry, version=order.version)
     return Made(folder, signed.size, signed.root.hex(), entry, verified, counted)
 
 

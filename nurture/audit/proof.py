@@ -89,26 +89,29 @@ class _Entry:
 
 def of_consent(ws: Workspace, seq: int, scope: Scope, order: Order) -> Page:
     """Prove the consent that ledger entry `seq` gave. Raises AuditError for an entry that gives none."""
+    signer = open_signer(ws)
     with ws.store.write() as conn:
         row = conn.execute(select(ledger_entry).where(ledger_entry.c.seq == seq)).one_or_none()
         if row is None or row.type not in GIVING:
             raise AuditError(f"entry {seq} gives no consent; 'nurture consent show' names those that do")
         enter(conn, ws, kind=Copy.PROOF, scope=scope, count=1, by=order.by, at=order.at, subject=row.subject)
-        signed = checkpoints.sign(conn, open_signer(ws), at=order.at)
+        signed = checkpoints.sign(conn, signer, at=order.at)
         writer = _Writer(conn, ws, scope, order, signed)
         data = writer.consent(seq)
         blocks = (*writer.consent_blocks(data), *writer.check_blocks([data["entry"], *_asked(data)]))
+    signer.remember(signed)
     return Page(writer.words["title_consent"], order.language, data, blocks, f"consent-{seq}")
 
 
 def of_mail(ws: Workspace, message_id: str, scope: Scope, order: Order) -> Page:
     """Prove one mail that was sent: its authorisation and the consent it rests on. Raises AuditError for another."""
+    signer = open_signer(ws)
     with ws.store.write() as conn:
         mail = _mail(conn, message_id)
         if mail is None:
             raise AuditError("no such mail was authorised; confirmation mails ask for a consent and rest on none")
         enter(conn, ws, kind=Copy.PROOF, scope=scope, count=1, by=order.by, at=order.at, subject=mail["subject"])
-        signed = checkpoints.sign(conn, open_signer(ws), at=order.at)
+        signed = checkpoints.sign(conn, signer, at=order.at)
         writer = _Writer(conn, ws, scope, order, signed)
         data = writer.mail(mail)
         blocks = (
@@ -116,6 +119,7 @@ def of_mail(ws: Workspace, message_id: str, scope: Scope, order: Order) -> Page:
             *writer.consent_blocks(data["consent"]),
             *writer.check_blocks([data["entry"], data["consent"]["entry"], *_asked(data["consent"])]),
         )
+    signer.remember(signed)
     return Page(writer.words["title_mail"], order.language, data, blocks, f"mail-{message_id}")
 
 

@@ -165,7 +165,7 @@ def _letter(anchor: Anchor, company: str) -> str:
         f"{anchor.note}"
         "-----END CHECKPOINT-----\n\n"
         f"Öffentlicher Schlüssel / public key:\n{anchor.public_key.strip()}\n\n"
-        "Prüfen / check: python -m consent.verify EXPORT --checkpoint FILE\n"
+        "Prüfen / check: python -B -m consent.verify EXPORT --checkpoint FILE\n"
         "(FILE: die Zeilen zwischen BEGIN und END / the lines between BEGIN and END)\n"
     )
 

@@ -44,10 +44,11 @@ def verify(json: Json = False) -> None:
     Example: nurture audit verify --json.
     """
     from consent import ledger, replay
+    from nurture.audit.anchoring import known_key
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as workspace, workspace.store.read() as connection:
-        tree = ledger.verify(connection)
+        tree = ledger.verify(connection, signed_by=known_key(workspace))
         # What a changed ledger says about authorisations means nothing.
         sends = replay.replay(connection) if tree.ok else None
     fine = tree.ok and sends is not None and sends.ok
@@ -173,7 +174,7 @@ def export(  # noqa: PLR0913, PLR0917  one argument per option
 ) -> None:
     """Write everything an auditor needs into a folder: the ledger to verify, registers and lists to read.
 
-    Pseudonymous unless --reveal. Check it, anywhere: cd DIR && python -m consent.verify .
+    Pseudonymous unless --reveal. Check it, anywhere: cd DIR && python -B -m consent.verify .
 
     Example: nurture audit export audit-2026 --period 2026.
     """
@@ -205,7 +206,7 @@ def export(  # noqa: PLR0913, PLR0917  one argument per option
         print_json(told)
     else:
         print(f"{made.size} entries, root {made.root}, entered as {made.entry}: {made.folder}")
-        note(f"Check it: cd {made.folder} && python -m consent.verify .")
+        note(f"Check it: cd {made.folder} && python -B -m consent.verify .")
     if not made.verified:
         fail("the ledger does not hold; the export says what. Stop sending (nurture stop) and keep a copy")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 
 from consent import checkpoints, ledger, merkle, notes
 from consent.checkpoints import CheckpointError, InconsistentError, Signer
@@ -106,6 +107,52 @@ def test_a_changed_past_is_never_signed(store: Store, signer: Signer, at: dateti
 
         with pytest.raises(InconsistentError, match="does not continue checkpoint 10"):
             checkpoints.sign(conn, signer, at=at)
+
+
+def test_a_forgotten_checkpoint_is_remembered_outside(store: Store, signer: Signer, at: datetime) -> None:
+    """Who also deletes the checkpoints from the database still meets the one beside the key."""
+    with store.write() as conn:
+        fill(conn, at, 10)
+        signer.remember(checkpoints.sign(conn, signer, at=at))
+        unguard(conn, "checkpoint", ["checkpoint_no_delete"])
+        conn.execute(delete(checkpoint))
+        unguard(conn, "ledger_entry", ["ledger_entry_no_update"])
+        unguard(conn, "ledger_head", ["ledger_head_forward"])
+        forged = ledger.leaf(conn, 4).replace(b'"r4"', b'"r5"')
+        values = {"leaf": forged, "leaf_hash": ledger.leaf_hash(forged)}
+        conn.execute(update(ledger_entry).where(ledger_entry.c.seq == 4).values(**values))
+        growth = merkle.Growth()
+        growth.add(conn.execute(select(ledger_entry.c.leaf_hash).order_by(ledger_entry.c.seq)).scalars())
+        conn.execute(update(ledger_head).values(root=growth.root(), frontier=b"".join(growth.frontier)))
+
+        with pytest.raises(InconsistentError, match="does not continue checkpoint 10"):
+            checkpoints.sign(conn, signer, at=at)
+
+
+def test_a_ledger_rolled_back_is_never_signed(store: Store, signer: Signer, at: datetime) -> None:
+    """An older backup, put back in silence: it says what to do where that was meant."""
+    with store.write() as conn:
+        fill(conn, at, 3)
+        early = checkpoints.sign(conn, signer, at=at)
+        note = notes.sign(str(TreeHead(ORIGIN, 9, bytes(32))), ORIGIN, signer.private)
+        signer.remember(replace(early, size=9, note=note))
+
+        with pytest.raises(InconsistentError, match="older backup restored"):
+            checkpoints.sign(conn, signer, at=at)
+
+
+def test_the_memory_only_goes_forward(store: Store, signer: Signer, at: datetime) -> None:
+    """Two processes that remember in the wrong order; and the file is its owner's alone."""
+    with store.write() as conn:
+        fill(conn, at, 3)
+        first = checkpoints.sign(conn, signer, at=at)
+        fill(conn, at, 3)
+        second = checkpoints.sign(conn, signer, at=at)
+    signer.remember(second)
+    signer.remember(first)
+
+    assert signer.remembered() == TreeHead(ORIGIN, 6, second.root)
+    assert signer.memory.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_head_unlike_its_tree_is_never_signed(store: Store, signer: Signer, at: datetime) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from consent import export, layout, ledger, merkle
+from consent.checkpoints import Signer
 from consent.export import ExportError, Parcel
 from consent.ledger import Entry, EntryType
 from consent.schema import ledger_entry, ledger_head
@@ -110,12 +111,22 @@ def test_the_manifest_comes_last_and_names_every_file(tmp_path: Path) -> None:
     parcel.path("a/c.txt").write_bytes(b"c")
     parcel.add("a/c.txt")
     assert not (tmp_path / "out" / "manifest.json").exists()
-    parcel.close(size=3)
+    signer = Signer.load_or_create(tmp_path / "key.json", "musterwerk.example/consent")
+    parcel.close(signer, size=3)
     assert json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8")) == {
         "format": "nurture-ledger-export/1",
+        "origin": "musterwerk.example/consent",
         "size": 3,
         "files": {"a/c.txt": hashlib.sha256(b"c").hexdigest(), "b.txt": hashlib.sha256(b"b").hexdigest()},
     }
+
+
+def test_an_export_is_its_owners_alone(tmp_path: Path) -> None:
+    """Also in a folder that was there and open to all."""
+    (tmp_path / "out").mkdir(mode=0o755)
+    Parcel.begin(tmp_path / "out")
+
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:

@@ -9,13 +9,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, event, insert, select, text, update
 
-from consent import canonical, ledger
+from consent import canonical, ledger, notes
 from consent.ledger import Entry
 from consent.merkle import EMPTY_ROOT, Growth, root_of
 from consent.schema import checkpoint, ledger_entry, ledger_head, ledger_tile
 from consent.tiles import Tiles
+from consent.treeheads import TreeHead
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -294,6 +296,17 @@ def test_replaced_history_changes_the_root(filled: Store, at: datetime) -> None:
     assert after.root_hex != before.root_hex
 
 
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+ORIGIN = "musterwerk.example/consent"
+
+
+def mark(conn: Connection, at: datetime, size: int, root: bytes, /, **changed: Any) -> None:
+    """Put a checkpoint into the database; what it says need not be so."""
+    note = notes.sign(str(TreeHead(ORIGIN, size, root)), ORIGIN, KEY)
+    values = {"size": size, "root": root, "note": note, "signed_at": at} | changed
+    conn.execute(insert(checkpoint).values(**values))
+
+
 @pytest.fixture
 def tiled(store: Store, at: datetime) -> Store:
     """A ledger of 700 entries whose guards were removed: two full tiles and a partial one."""
@@ -348,7 +361,7 @@ def test_a_surplus_tile_is_found(tiled: Store) -> None:
 def test_a_tree_unlike_its_checkpoint_is_found(tiled: Store, at: datetime) -> None:
     """A wholly rewritten ledger that kept an old checkpoint: the entries up to it are not the ones it signed."""
     with tiled.write() as conn:
-        conn.execute(insert(checkpoint).values(size=300, root=bytes(32), note="n", signed_at=at))
+        mark(conn, at, 300, bytes(32))
 
     assert problem(tiled) == (299, "entry 299: up to it the tree is not the one of checkpoint 300")
 
@@ -356,9 +369,46 @@ def test_a_tree_unlike_its_checkpoint_is_found(tiled: Store, at: datetime) -> No
 def test_entries_that_a_checkpoint_counted_are_missed(tiled: Store, at: datetime) -> None:
     """A ledger rolled back behind its own checkpoint."""
     with tiled.write() as conn:
-        conn.execute(insert(checkpoint).values(size=800, root=bytes(32), note="n", signed_at=at))
+        mark(conn, at, 800, bytes(32))
 
     assert problem(tiled) == (700, "entry 700: it is missing, for checkpoint 800 counts it")
+
+
+NOTES: list[tuple[dict[str, Any], str]] = [
+    ({"root": b"\x01" * 32}, "its note says something else than its columns"),
+    ({"note": "spoilt"}, "its note does not hold"),
+    ({"note": notes.sign(f"{ORIGIN}\n7\n", ORIGIN, KEY)}, "its note does not hold"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), NOTES)
+def test_a_checkpoint_is_what_its_note_says(tiled: Store, at: datetime, change: dict[str, Any], says: str) -> None:
+    """Who forges a ledger also changes the column beside the note."""
+    with tiled.write() as conn:
+        mark(conn, at, 300, bytes(32), **change)
+
+    seq, said = problem(tiled)
+    assert seq == 300
+    assert says in said
+
+
+def test_a_checkpoint_of_another_key_is_found(tiled: Store, at: datetime) -> None:
+    """With the public key at hand the signature counts, too."""
+    root = root_of(leaf_hashes(tiled, 300))
+    stranger = Ed25519PrivateKey.generate()
+    with tiled.write() as conn:
+        mark(conn, at, 300, root, note=notes.sign(str(TreeHead(ORIGIN, 300, root)), ORIGIN, stranger))
+        assert ledger.verify(conn).ok
+        found = ledger.verify(conn, signed_by=notes.verifier(ORIGIN, KEY))
+    assert found.bad_seq == 300
+    assert "its note does not hold" in (found.problem or "")
+
+
+def leaf_hashes(store: Store, count: int) -> list[bytes]:
+    """The hashes of the first entries."""
+    with store.read() as conn:
+        query = select(ledger_entry.c.leaf_hash).order_by(ledger_entry.c.seq).limit(count)
+        return list(conn.execute(query).scalars())
 
 
 @pytest.mark.parametrize("step", [1, 100, 255, 256, 257, 699])
