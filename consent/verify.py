@@ -14,14 +14,14 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import sys
-import time
+import tempfile
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-STARTED = time.time()  # before Python compiles what is imported below
 # Compiled files beside the sources would be files that nobody exported.
 sys.dont_write_bytecode = __name__ == "__main__" or sys.dont_write_bytecode
 
@@ -48,6 +48,8 @@ LONGEST_FILE = 64 << 20
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 """What reading hostile JSON can raise beside errors of our own."""
 USAGE = 64
+JUST_SECONDS = 10.0
+"""How long ago Python may have compiled the package's first file for this very run."""
 
 
 class Outcome(IntEnum):
@@ -531,9 +533,10 @@ def _sweep(folder: Path) -> None:
     cache = Path(__file__).resolve().parent / "__pycache__"
     if not cache.is_relative_to(folder.resolve()):
         return
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), tempfile.TemporaryFile() as now:
+        just = os.fstat(now.fileno()).st_ctime - JUST_SECONDS
         for made in cache.glob("__init__.*.pyc"):
-            if made.stat().st_ctime >= STARTED - 1:
+            if made.stat().st_ctime >= just:
                 made.unlink()
         cache.rmdir()
 

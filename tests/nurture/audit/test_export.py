@@ -125,6 +125,20 @@ def test_t71_an_export_is_verified_with_no_network_no_database_and_nothing_of_ou
     assert (done.returncode, done.stderr) == (Outcome.OK, "")
 
 
+def test_the_verifier_leaves_nothing_behind(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
+    """Whoever forgets -B may still run it as often as they like; compiled code from elsewhere is refused."""
+    made = make(workspace, outside / "export", order)
+    command = [sys.executable, "-m", "consent.verify", "."]
+    for _ in range(2):
+        assert subprocess.run(command, cwd=made.folder, check=False).returncode == Outcome.OK
+    planted = made.folder / "consent" / "__pycache__"
+    planted.mkdir()
+    (planted / "rules.cpython-311.pyc").write_bytes(b"x")
+    done = subprocess.run(command, cwd=made.folder, check=False, capture_output=True, text=True)
+    assert done.returncode == Outcome.TAMPERED
+    assert "delete the folder __pycache__" in done.stdout
+
+
 def test_t71_a_changed_export_is_refused_and_the_entry_named(
     workspace: Workspace, busy: People, outside: Path, order: Order
 ) -> None:
