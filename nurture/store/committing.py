@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nurture.store.engine import require_transaction
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -99,3 +101,5 @@ def _make(conn: Connection, one: _Waiting) -> None:
             one.outcome = one.change(conn)
     except Exception as error:  # noqa: BLE001  it is raised again where the change came from
         one.error = error
+        # A full disk takes the savepoint and with it the changes of the others.
+        require_transaction(conn)

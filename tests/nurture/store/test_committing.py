@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from consent import ledger
 from consent.ledger import Entry
 from nurture.store import committing
 from nurture.store.committing import Committer
+from nurture.store.engine import TransactionLostError
 from nurture.store.tables import setting
 
 if TYPE_CHECKING:
@@ -130,6 +131,37 @@ def test_a_lost_commit_is_told_to_all(store: Store) -> None:
     event.remove(store.engine, "commit", refuse)
 
     assert held(store) == 0
+    assert committer.submit(named("c")).result(10) == "c"
+
+
+def test_a_full_disk_is_told_to_all(store: Store, at: datetime) -> None:
+    """SQLite then undoes the whole transaction: no withdrawal that went with it may be acknowledged."""
+    if store.dialect != "sqlite":
+        pytest.skip("PostgreSQL undoes the one statement")
+    committer = Committer(store)
+    withdrawn = Entry("subject.erased", {"reason": "request"}, at, "s" * 26)
+
+    def fill(conn: Connection) -> None:
+        pages = conn.exec_driver_sql("pragma page_count").scalar_one()
+        conn.exec_driver_sql(f"pragma max_page_count={pages}")
+        try:
+            conn.execute(insert(setting).values(name="big", value="x" * 500_000))
+        finally:
+            conn.exec_driver_sql("pragma max_page_count=1000000")
+
+    gate = Gate(committer)
+    waiting: list[Future[object]] = [
+        committer.submit(lambda conn: ledger.append(conn, [withdrawn])),
+        committer.submit(fill),
+        committer.submit(named("a")),
+    ]
+    gate.open.set()
+
+    assert isinstance(waiting[0].exception(10), TransactionLostError)
+    assert isinstance(waiting[1].exception(10), OperationalError)
+    assert isinstance(waiting[2].exception(10), TransactionLostError)
+    with store.read() as conn:
+        assert (ledger.head(conn).size, held(store)) == (0, 0)
     assert committer.submit(named("c")).result(10) == "c"
 
 
