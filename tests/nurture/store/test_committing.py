@@ -165,6 +165,40 @@ def test_a_full_disk_is_told_to_all(store: Store, at: datetime) -> None:
     assert committer.submit(named("c")).result(10) == "c"
 
 
+def test_what_comes_first_is_locked_before_any_change(store: Store) -> None:
+    """Once for each transaction, however many changes are in it."""
+    order: list[str] = []
+    committer = Committer(store, prepare=lambda _conn: order.append("prepared"))
+    gate = Gate(committer)
+    waiting = [committer.submit(lambda _conn: order.append("change")) for _ in range(2)]
+    gate.open.set()
+    wait(waiting, 10)
+
+    assert order == ["prepared", "prepared", "change", "change"]
+
+
+@pytest.mark.parametrize(("deadlocks", "made"), [(1, 3), (2, 2)])
+def test_a_deadlock_is_made_good_once(store: Store, deadlocks: int, made: int) -> None:
+    """Undoing the one change frees nothing: all are made again. At the second time it alone hears of it."""
+    if store.dialect == "sqlite":
+        pytest.skip("SQLite has one writer")
+    committer, tries = Committer(store), []
+
+    def give_way(conn: Connection) -> str:
+        tries.append("b")
+        if len(tries) <= deadlocks:
+            conn.exec_driver_sql("do $$ begin raise 'deadlock detected' using errcode = '40P01'; end $$")
+        return named("b")(conn)
+
+    gate = Gate(committer)
+    waiting = [committer.submit(one) for one in (named("a"), give_way, named("c"))]
+    gate.open.set()
+    wait(waiting, 10)
+
+    assert [one.exception() is None for one in waiting] == [True, made == len(waiting), True]
+    assert (len(tries), held(store)) == (2, made)
+
+
 def test_an_idle_writer_ends_and_comes_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread is left waiting; the next change starts one."""
     monkeypatch.setattr(committing, "IDLE_SECONDS", 0.01)
