@@ -168,12 +168,19 @@ def intake(
     if not folder.is_dir():
         fail("there is no such folder; name the Maildir or the folder with the mails")
     counts = Counter(dict.fromkeys(mailbox.Read, 0))
+    failed: Counter[str] = Counter()
     with open_workspace() as workspace:
         for path in list(mailbox.waiting(folder)):
-            counts[mailbox.take(workspace, path, at=moment(at))] += 1
+            try:
+                counts[mailbox.take(workspace, path, at=moment(at))] += 1
+            except Exception as error:  # noqa: BLE001  one mail must not keep the withdrawals behind it waiting
+                failed[type(error).__name__] += 1
     if json:
         print_json({str(what): count for what, count in counts.items()})
-        return
-    print(", ".join(f"{count} {what}" for what, count in counts.items()))
-    if counts[mailbox.Read.UNCLEAR]:
-        note("Unclear mails were set aside: a person must read them; each may hold a withdrawal.")
+    else:
+        print(", ".join(f"{count} {what}" for what, count in counts.items()))
+        if counts[mailbox.Read.UNCLEAR]:
+            note("Unclear mails were set aside: a person must read them; each may hold a withdrawal.")
+    if failed:
+        kinds = ", ".join(sorted(failed))
+        fail(f"mails not taken in: {failed.total()} ({kinds}); they stay where they are: run again, or read them")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
-from consent import basis, gate, suppression
+from consent import basis, gate, ledger, suppression
 from consent.gate import Ask, Permit, Refusal
 from consent.schema import identity, opt_in_request
 from nurture.delivery import circuit, frequency, switch
@@ -84,6 +84,8 @@ def intend(
     The caller commits before it hands anything over. A claim that somebody else holds by now gives an
     empty submission and changes nothing. `policy` is the frequency policy, read from its file if not given.
     """
+    # Before the first batch or slot: an erasure locks the ledger, then the slots of whom it erases.
+    ledger.lock(conn)
     claim = composed.claim
     if not _hold(conn, claim, at):
         return Submission(claim)

@@ -2,7 +2,8 @@
 
 While one commit is on its way to the disk, the changes that arrive are gathered and go together in the next:
 alone, a change waits for nobody; under load, one fsync serves dozens. Each change has a savepoint of its own,
-so one that fails takes nothing of the others with it.
+so one that fails takes nothing of the others with it. What the changes lock together is in the order in which
+they came, which no other transaction knows: so each batch is prepared by what has to be locked first.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from nurture.store.engine import require_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +30,8 @@ MOST = 64
 """Changes in one transaction: bounds how long the last of them waits, and what a lost commit undoes."""
 IDLE_SECONDS = 2.0
 """Then the thread ends; the next change starts another."""
+DEADLOCK = "40P01"
+"""PostgreSQL: two transactions waited for each other, and this one was chosen to give way."""
 
 
 @dataclass
@@ -40,9 +47,15 @@ class _Waiting:
 class Committer:
     """The one writer of a process. Safe to use from any thread."""
 
-    def __init__(self, store: Store, *, most: int = MOST) -> None:
-        """Write to this store, up to `most` changes in one transaction."""
+    def __init__(
+        self, store: Store, *, prepare: Callable[[Connection], object] | None = None, most: int = MOST
+    ) -> None:
+        """Write to this store, up to `most` changes in one transaction.
+
+        `prepare` takes the locks that come before all others, at the start of each transaction.
+        """
         self._store = store
+        self._prepare = prepare
         self._most = most
         self._queue: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._lock = Lock()
@@ -50,7 +63,10 @@ class Committer:
         self._running = False
 
     def submit(self, change: Callable[[Connection], T]) -> Future[T]:
-        """Have a change made; its result, or what it raised, is there once the commit is on the disk."""
+        """Have a change made; its result, or what it raised, is there once the commit is on the disk.
+
+        After a deadlock it is made again, so it may change nothing but what the transaction writes.
+        """
         future: Future[T] = Future()
         with self._lock:
             self._waiting += 1
@@ -78,9 +94,12 @@ class Committer:
 
     def _commit(self, batch: list[_Waiting]) -> None:
         try:
-            with self._store.write() as conn:
-                for one in batch:
-                    _make(conn, one)
+            try:
+                self._write(batch, yields=True)
+            except DBAPIError as error:
+                if not _gave_way(error):
+                    raise
+                self._write(batch, yields=False)
         except BaseException as error:  # noqa: BLE001  whoever waits must hear of it, whatever it is
             for one in batch:
                 one.future.set_exception(one.error or error)
@@ -91,11 +110,29 @@ class Committer:
             else:
                 one.future.set_result(one.outcome)
 
+    def _write(self, batch: list[_Waiting], *, yields: bool) -> None:
+        """Make all changes in one transaction; `yields` undoes all of them at a deadlock, to come again."""
+        with self._store.write() as conn:
+            if self._prepare is not None:
+                self._prepare(conn)
+            for one in batch:
+                _make(conn, one)
+                if yields and one.error is not None and _gave_way(one.error):
+                    raise one.error
+
+
+def _gave_way(error: BaseException) -> bool:
+    """Was it a deadlock? Undoing one change frees none of the locks of those before it."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == DEADLOCK
+
 
 def _make(conn: Connection, one: _Waiting) -> None:
     """Make one change in a savepoint of its own."""
+    one.error = None
     try:
         with conn.begin_nested():
             one.outcome = one.change(conn)
     except Exception as error:  # noqa: BLE001  it is raised again where the change came from
         one.error = error
+        # A full disk takes the savepoint and with it the changes of the others.
+        require_transaction(conn)

@@ -28,6 +28,10 @@ class StoreError(NurtureError):
     """The database cannot be used as it is; the message says why and what to do."""
 
 
+class TransactionLostError(StoreError):
+    """The database has undone a transaction while it was open: nothing that was written in it stands."""
+
+
 class Store:
     """A database with exactly two doors: `read()` and `write()`."""
 
@@ -51,9 +55,11 @@ class Store:
 
         SQLite begins IMMEDIATE: a writer that first reads and then upgrades would fail with
         "database is locked" instead of waiting, and two writers could decide on the same past.
+        Raises TransactionLostError where an error that the block outlived has undone the transaction.
         """
         with self.engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
             yield connection
+            require_transaction(connection)
 
     def close(self) -> None:
         """Give back every connection."""
@@ -84,6 +90,27 @@ def open_store(url: str) -> Store:
         return Store(engine)
     message = f"database {name!r} is not supported; use sqlite:///FILE or postgresql://..."
     raise StoreError(message)
+
+
+def require_transaction(connection: Connection) -> None:
+    """Raise TransactionLostError unless what was written so far can still be committed.
+
+    For whoever goes on after an error. SQLite undoes the whole transaction, not the statement, when the disk is
+    full or fails; PostgreSQL turns the commit of a failed transaction into a rollback. Both then take
+    the commit without a word.
+    """
+    if not connection.invalidated:
+        driver: Any = connection.connection.driver_connection
+        if connection.engine.dialect.name == "sqlite":
+            stands = driver.in_transaction
+        else:
+            # Idle is well: the driver begins with the first statement.
+            stands = driver.info.transaction_status.name in {"IDLE", "INTRANS"}
+        if stands:
+            return
+    raise TransactionLostError(
+        "the database has undone the transaction (is the disk full?); nothing was written, try again"
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own type

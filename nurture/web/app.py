@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse
 
+from consent import ledger
 from nurture.leads import profiling
 from nurture.store.committing import Committer
 from nurture.web import edge, evidence
@@ -59,7 +60,7 @@ def create_app(
         trusted=evidence.networks(workspace.settings.trusted_proxies),
         minimum_fill=minimum_fill,
         answer_floor=answer_floor,
-        committer=Committer(workspace.store),
+        committer=Committer(workspace.store, prepare=ledger.lock),
     )
 
     @asynccontextmanager

@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from nurture.delivery.sending import send_next
+from consent import ledger
+from nurture.delivery.sending import claim, compose, intend, send_next
+from nurture.leads import register
 from nurture.store.tables import message, send_slot
 from tests.nurture.delivery.world import Scripted
+from tests.nurture.meeting import PATIENCE, until_it_waits
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -76,3 +79,31 @@ def test_two_planners_queue_once(world: World) -> None:
     together(plan, 2)
     with world.ws.store.read() as conn:
         assert conn.execute(select(func.count()).select_from(message)).scalar_one() == 10
+
+
+def test_an_intent_waits_for_an_erasure(world: World) -> None:
+    """An erasure holds the ledger and then deletes slots: an intent that held a slot would wait for ever."""
+    if world.ws.store.dialect == "sqlite":
+        pytest.skip("SQLite has one writer")
+    subject = world.person()
+    world.plan(subject)
+    with world.ws.store.write() as conn:
+        # Its first try was refused last week; it gives that slot back now.
+        [lead_id] = register.of_subject(conn, [subject]).values()
+        number = conn.execute(select(message.c.id)).scalar_one()
+        conn.execute(insert(send_slot).values(lead_id=lead_id, window="2026-W47", slot=1, message_id=number))
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+
+    def decide() -> int:
+        with world.ws.store.write() as conn:
+            return len(intend(conn, world.ws, composed, at=world.at).ready)
+
+    with ThreadPoolExecutor(1) as pool:
+        with world.ws.store.write() as conn:
+            ledger.lock(conn)
+            future = pool.submit(decide)
+            until_it_waits(world.ws.store, future)
+            conn.execute(delete(send_slot).where(send_slot.c.lead_id == lead_id))
+        assert future.result(PATIENCE) == 1

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from consent import ledger
 from consent.ledger import Entry
 from nurture.store import committing
 from nurture.store.committing import Committer
+from nurture.store.engine import TransactionLostError
 from nurture.store.tables import setting
 
 if TYPE_CHECKING:
@@ -131,6 +132,71 @@ def test_a_lost_commit_is_told_to_all(store: Store) -> None:
 
     assert held(store) == 0
     assert committer.submit(named("c")).result(10) == "c"
+
+
+def test_a_full_disk_is_told_to_all(store: Store, at: datetime) -> None:
+    """SQLite then undoes the whole transaction: no withdrawal that went with it may be acknowledged."""
+    if store.dialect != "sqlite":
+        pytest.skip("PostgreSQL undoes the one statement")
+    committer = Committer(store)
+    withdrawn = Entry("subject.erased", {"reason": "request"}, at, "s" * 26)
+
+    def fill(conn: Connection) -> None:
+        pages = conn.exec_driver_sql("pragma page_count").scalar_one()
+        conn.exec_driver_sql(f"pragma max_page_count={pages}")
+        try:
+            conn.execute(insert(setting).values(name="big", value="x" * 500_000))
+        finally:
+            conn.exec_driver_sql("pragma max_page_count=1000000")
+
+    gate = Gate(committer)
+    waiting: list[Future[object]] = [
+        committer.submit(lambda conn: ledger.append(conn, [withdrawn])),
+        committer.submit(fill),
+        committer.submit(named("a")),
+    ]
+    gate.open.set()
+
+    assert isinstance(waiting[0].exception(10), TransactionLostError)
+    assert isinstance(waiting[1].exception(10), OperationalError)
+    assert isinstance(waiting[2].exception(10), TransactionLostError)
+    with store.read() as conn:
+        assert (ledger.head(conn).size, held(store)) == (0, 0)
+    assert committer.submit(named("c")).result(10) == "c"
+
+
+def test_what_comes_first_is_locked_before_any_change(store: Store) -> None:
+    """Once for each transaction, however many changes are in it."""
+    order: list[str] = []
+    committer = Committer(store, prepare=lambda _conn: order.append("prepared"))
+    gate = Gate(committer)
+    waiting = [committer.submit(lambda _conn: order.append("change")) for _ in range(2)]
+    gate.open.set()
+    wait(waiting, 10)
+
+    assert order == ["prepared", "prepared", "change", "change"]
+
+
+@pytest.mark.parametrize(("deadlocks", "made"), [(1, 3), (2, 2)])
+def test_a_deadlock_is_made_good_once(store: Store, deadlocks: int, made: int) -> None:
+    """Undoing the one change frees nothing: all are made again. At the second time it alone hears of it."""
+    if store.dialect == "sqlite":
+        pytest.skip("SQLite has one writer")
+    committer, tries = Committer(store), []
+
+    def give_way(conn: Connection) -> str:
+        tries.append("b")
+        if len(tries) <= deadlocks:
+            conn.exec_driver_sql("do $$ begin raise 'deadlock detected' using errcode = '40P01'; end $$")
+        return named("b")(conn)
+
+    gate = Gate(committer)
+    waiting = [committer.submit(one) for one in (named("a"), give_way, named("c"))]
+    gate.open.set()
+    wait(waiting, 10)
+
+    assert [one.exception() is None for one in waiting] == [True, made == len(waiting), True]
+    assert (len(tries), held(store)) == (2, made)
 
 
 def test_an_idle_writer_ends_and_comes_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -12,10 +13,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import insert, inspect, select
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from nurture.store import migrations
-from nurture.store.engine import StoreError, open_store, refuse_network_file_system
+from nurture.store.engine import StoreError, TransactionLostError, open_store, refuse_network_file_system
 from nurture.store.migrations import upgrade
 from nurture.store.tables import enrolment, kill_switch, metadata, setting
 
@@ -73,6 +74,27 @@ def test_write_rolls_back_on_error(store: Store, at: datetime) -> None:
 
     with pytest.raises(IntegrityError):
         stop_twice()
+
+    with store.read() as connection:
+        assert connection.execute(select(kill_switch)).all() == []
+
+
+def test_an_outlived_error_is_not_passed_off_as_a_commit(store: Store, at: datetime) -> None:
+    """A full disk (SQLite) or any error (PostgreSQL) undoes all; who swallows it hears of it at the end."""
+
+    def stop_and_swallow() -> None:
+        row = {"scope": "all", "stopped_at": at, "actor": "test", "reason": "test"}
+        with store.write() as connection:
+            connection.execute(insert(kill_switch), [row])
+            if store.dialect == "sqlite":
+                pages = connection.exec_driver_sql("pragma page_count").scalar_one()
+                connection.exec_driver_sql(f"pragma max_page_count={pages}")
+                row = {"name": "big", "value": "x" * 500_000}
+            with suppress(DBAPIError):
+                connection.execute(insert(setting if store.dialect == "sqlite" else kill_switch).values(row))
+
+    with pytest.raises(TransactionLostError):
+        stop_and_swallow()
 
     with store.read() as connection:
         assert connection.execute(select(kill_switch)).all() == []

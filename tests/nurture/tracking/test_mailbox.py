@@ -135,6 +135,45 @@ def test_broken_mails_break_nothing(people: People, workspace: Workspace, tmp_pa
     assert mailbox.take(workspace, path, at=people.at) is mailbox.Read.UNCLEAR
 
 
+@pytest.mark.parametrize("sign", ["(", "[", "<"])
+def test_a_hostile_sender_is_set_aside(people: People, workspace: Workspace, tmp_path: Path, sign: str) -> None:
+    """Nested deeper than the parser reads: for a person. A token beside it counts."""
+    subject, sender = people.confirmed(), sign * 20_000
+    hostile = tmp_path / "in" / "a.eml"
+    hostile.parent.mkdir()
+    hostile.write_bytes(f"From: {sender}\r\nSubject: weg\r\n\r\n".encode())
+    named = tmp_path / "in" / "b.eml"
+    named.write_bytes(f"From: {sender}\r\nSubject: {mailed(people, subject)}\r\n\r\n".encode())
+
+    taken = [mailbox.take(workspace, path, at=people.at) for path in mailbox.waiting(tmp_path / "in")]
+
+    assert taken == ["unclear", "token"]
+    assert people.reason(subject) == "withdrawn"
+
+
+def test_a_mail_that_cannot_be_taken_in_keeps_nobody_waiting(
+    people: People, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays where it is and intake fails in the end; those behind it were heard."""
+    monkeypatch.setenv("NURTURE_HOME", str(workspace.home))
+    monkeypatch.setenv("NURTURE_DATABASE_URL", workspace.settings.database_url)
+    subject = people.confirmed()
+    box = workspace.home / "in"
+    post(box, "a.eml", sender="new@firma.example")
+    (box / "done" / "a.eml").mkdir(parents=True)
+    (box / "unclear" / "a.eml").mkdir(parents=True)
+    post(box, "b.eml")
+    app = typer.Typer()
+    consent.register(app)
+
+    done = CliRunner().invoke(app, ["consent", "intake", str(box), "--json"])
+
+    assert (done.exit_code, json.loads(done.stdout)["sender"]) == (1, 1)
+    assert "mails not taken in: 1 (IsADirectoryError)" in done.stderr
+    assert (box / "a.eml").exists()
+    assert people.reason(subject) == "withdrawn"
+
+
 def test_intake_reads_a_maildir(people: People, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """New mails move to cur, seen or flagged; counts by what became of them."""
     monkeypatch.setenv("NURTURE_HOME", str(workspace.home))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import func, literal_column, select, table
 
 from consent import ledger, opt_in, texts
 from consent.addresses import Address
@@ -17,10 +15,10 @@ from nurture.leads.importing.mapping import Consent, Map
 from nurture.leads.importing.run import import_file
 from nurture.tracking.ingest import ingest
 from tests.consent import wording
+from tests.nurture.meeting import PATIENCE, until_it_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
 ANNA = "anna@musterfirma.example"
 BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/120 Safari/537.36"
-PATIENCE = 20
-"""Seconds until a test gives up waiting."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,17 +34,6 @@ def only_where_writers_meet(database_kind: str) -> None:
     """Leave SQLite out."""
     if database_kind == "sqlite":
         pytest.skip("SQLite has one writer")
-
-
-def until_it_waits(world: World, other: Future[Any]) -> None:
-    """Return when the other transaction waits for a lock, or is done."""
-    waiting = select(func.count()).select_from(table("pg_locks")).where(~literal_column("granted"))
-    end = monotonic() + PATIENCE
-    while monotonic() < end and not other.done():
-        with world.ws.store.read() as conn:
-            if conn.execute(waiting).scalar_one():
-                return
-        sleep(0.02)
 
 
 def sign_up(conn: Connection, world: World) -> None:
@@ -67,7 +52,7 @@ def meets_a_sign_up(world: World, other: Callable[[], Any]) -> Any:
         with world.ws.store.write() as conn:
             ledger.lock(conn)
             future = pool.submit(other)
-            until_it_waits(world, future)
+            until_it_waits(world.ws.store, future)
             sign_up(conn, world)
         return future.result(PATIENCE)
 
@@ -99,6 +84,6 @@ def test_two_runs_see_one_burst(world: World, told: Callable[..., dict[str, Any]
         with world.ws.store.write() as conn:
             ingest(conn, world.ws, at=world.at, limit=1)
             future = pool.submit(world.ingest)
-            until_it_waits(world, future)
+            until_it_waits(world.ws.store, future)
         assert future.result(PATIENCE).leads == (person.lead_id,)
     assert [row.verdict for row in world.events()] == ["machine"] * 4

@@ -9,21 +9,27 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
-from consent import opt_in, texts, vault
+from consent import ledger, opt_in, texts, vault, withdrawal
+from nurture.leads import preferences
 from nurture.leads.wordings import Purpose
-from nurture.store.tables import metadata
+from nurture.store.tables import mail_preference, metadata
 from nurture.web import hooks
 from nurture.web.app import create_app
 from nurture.web.catalogue import WORDS, asking, choosing, common, opting
 from nurture.web.guard import CSP
 from nurture.web.routes import PUBLIC
 from nurture.web.words import LANGUAGES, Words, choose
+from tests.nurture.meeting import PATIENCE, until_it_waits
 from tests.nurture.web.visitor import Visitor, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+    from starlette.applications import Starlette
 
     from nurture.clock import VirtualClock
     from nurture.store.workspace import Workspace
@@ -304,3 +310,27 @@ def test_the_hook_names_are_the_providers() -> None:
         "x-twilio-email-event-webhook-signature",
         "x-twilio-email-event-webhook-timestamp",
     )
+
+
+def test_changes_wait_for_an_erasure(app: Starlette, ready: Workspace, confirmed: str, at: datetime) -> None:
+    """A pause and a withdrawal that share a commit meet an erasure: it holds the ledger, then wants the pause."""
+    if ready.store.dialect == "sqlite":
+        pytest.skip("SQLite has one writer")
+    with ready.store.write() as conn:
+        preferences.slow_down(conn, confirmed, 1, at=at)
+
+    def both(conn: Connection) -> list[int]:
+        preferences.pause(conn, confirmed, 30, at=at)
+        return withdrawal.withdraw(
+            conn, subject=confirmed, controller="default", purposes=None, route="page", actor="subject", at=at
+        )
+
+    with ready.store.write() as conn:
+        ledger.lock(conn)
+        future = app.state.edge.committer.submit(both)
+        until_it_waits(ready.store, future)
+        # Not even waited for: what waits for the ledger may hold nothing.
+        assert conn.execute(select(mail_preference.c.subject).with_for_update(nowait=True)).scalar_one() == confirmed
+        conn.execute(delete(mail_preference).where(mail_preference.c.subject == confirmed))
+
+    assert len(future.result(PATIENCE)) == 1
