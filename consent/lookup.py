@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.schema import identity, suppression
+from consent.suppression import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,15 +60,30 @@ def move_people(conn: Connection, successor: Mapping[bytes, bytes], version: int
 
 
 def move_suppressions(conn: Connection, successor: Mapping[bytes, bytes], version: int) -> None:
-    """Rewrite look-up keys of suppressed addresses: {old: new}; reason and time stay as they were."""
-    # An address barred under both keys stays barred by the row that came first.
-    query = select(suppression).where(suppression.c.address_index.in_(list(successor)))
-    rows: list[dict[str, Any]] = [
-        {**row, "address_index": successor[row["address_index"]], "index_key": version}
-        for row in conn.execute(query.order_by(suppression.c.since)).mappings()
-    ]
-    if not rows:
+    """Rewrite look-up keys of suppressed addresses: {old: new}; reason and time stay as they were.
+
+    An address barred under both keys is barred by what weighs more, as if both had been said under one.
+    """
+    these = suppression.c.address_index.in_([*successor, *successor.values()])
+    bars: dict[tuple[bytes, str], Bar] = {}
+    moving = False
+    for row in conn.execute(select(suppression).where(these)):
+        moving |= row.address_index in successor
+        place = (successor.get(row.address_index, row.address_index), row.controller)
+        bar = Bar(row.reason, row.since)
+        bars[place] = bars[place].joined(bar) if place in bars else bar
+    if not moving:
         return
-    conn.execute(delete(suppression).where(suppression.c.address_index.in_(list(successor))))
+    conn.execute(delete(suppression).where(these))
+    rows: list[dict[str, Any]] = [
+        {
+            "address_index": index,
+            "controller": controller,
+            "index_key": version,
+            "reason": bar.reason,
+            "since": bar.since,
+        }
+        for (index, controller), bar in bars.items()
+    ]
     insert = postgresql.insert(suppression) if conn.dialect.name == "postgresql" else sqlite.insert(suppression)
     conn.execute(insert.on_conflict_do_nothing(), rows)
