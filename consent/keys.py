@@ -58,6 +58,14 @@ class Keyring:
         """Give the version of a key that writes."""
         return max(self.keys[name])
 
+    def fingerprints(self) -> dict[str, str]:
+        """Give what tells each key from any other and says nothing about it: {"master/1": 16 hexadecimal digits}."""
+        return {
+            f"{name}/{version}": hmac.digest(key, f"fingerprint\x00{name}".encode(), "sha256")[:8].hex()
+            for name, versions in self.keys.items()
+            for version, key in versions.items()
+        }
+
     @property
     def master_version(self) -> int:
         """Stands beside every wrapped key in the database."""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from consent.keys import KeyringError
 from consent.schema import identity, suppression
+from consent.suppression import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,13 +25,17 @@ if TYPE_CHECKING:
     from consent.keys import Keyring
 
 CHUNK = 1000
+SAMPLE = 20
+"""Rows looked at for the newest key: the first to be rewritten, and enough where one of them could not be."""
 
 
 def adopt(conn: Connection, keyring: Keyring, addresses: Iterable[Address]) -> None:
     """Bring whatever is known of these addresses under the newest key, before anybody asks by that alone.
 
-    Whoever decides on an address calls this first. It costs nothing until a key was rotated.
+    Whoever decides on an address calls this first. It costs a look at the newest key until one was rotated. Raises
+    KeyringError as `refuse_former` does.
     """
+    refuse_former(conn, keyring)
     successor = {
         old: keyring.address_index(address.identity)
         for address in addresses
@@ -41,6 +47,24 @@ def adopt(conn: Connection, keyring: Keyring, addresses: Iterable[Address]) -> N
         known = select(identity.c.address_index).where(identity.c.address_index.in_(part))
         move_people(conn, {old: successor[old] for old in conn.execute(known).scalars()}, keyring.index_version)
         move_suppressions(conn, {old: successor[old] for old in part}, keyring.index_version)
+
+
+def refuse_former(conn: Connection, keyring: Keyring) -> None:
+    """Raise KeyringError where the look-up key has a successor that this keyring does not hold.
+
+    To a process that started before the rotation everybody is a stranger: it would find nobody whose no it hears, and
+    make people anew who said no before.
+    """
+    # Rotation begins with the people of the lowest ids, so a few of these tell, by the primary key.
+    people = select(identity.c.index_key).where(identity.c.address_index.is_not(None))
+    barred = select(suppression.c.index_key).order_by(suppression.c.address_index)
+    queries = (people.order_by(identity.c.subject).limit(SAMPLE), barred.limit(SAMPLE))
+    newest = max((version for query in queries for version in conn.execute(query).scalars()), default=0)
+    if newest > keyring.index_version:
+        raise KeyringError(
+            f"people are found by version {newest} of the index key, which this process does not hold; "
+            "was it rotated? Start this process anew"
+        )
 
 
 def move_people(conn: Connection, successor: Mapping[bytes, bytes], version: int) -> int:
@@ -59,15 +83,30 @@ def move_people(conn: Connection, successor: Mapping[bytes, bytes], version: int
 
 
 def move_suppressions(conn: Connection, successor: Mapping[bytes, bytes], version: int) -> None:
-    """Rewrite look-up keys of suppressed addresses: {old: new}; reason and time stay as they were."""
-    # An address barred under both keys stays barred by the row that came first.
-    query = select(suppression).where(suppression.c.address_index.in_(list(successor)))
-    rows: list[dict[str, Any]] = [
-        {**row, "address_index": successor[row["address_index"]], "index_key": version}
-        for row in conn.execute(query.order_by(suppression.c.since)).mappings()
-    ]
-    if not rows:
+    """Rewrite look-up keys of suppressed addresses: {old: new}; reason and time stay as they were.
+
+    An address barred under both keys is barred by what weighs more, as if both had been said under one.
+    """
+    these = suppression.c.address_index.in_([*successor, *successor.values()])
+    bars: dict[tuple[bytes, str], Bar] = {}
+    moving = False
+    for row in conn.execute(select(suppression).where(these)):
+        moving |= row.address_index in successor
+        place = (successor.get(row.address_index, row.address_index), row.controller)
+        bar = Bar(row.reason, row.since)
+        bars[place] = bars[place].joined(bar) if place in bars else bar
+    if not moving:
         return
-    conn.execute(delete(suppression).where(suppression.c.address_index.in_(list(successor))))
+    conn.execute(delete(suppression).where(these))
+    rows: list[dict[str, Any]] = [
+        {
+            "address_index": index,
+            "controller": controller,
+            "index_key": version,
+            "reason": bar.reason,
+            "since": bar.since,
+        }
+        for (index, controller), bar in bars.items()
+    ]
     insert = postgresql.insert(suppression) if conn.dialect.name == "postgresql" else sqlite.insert(suppression)
     conn.execute(insert.on_conflict_do_nothing(), rows)

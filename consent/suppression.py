@@ -6,9 +6,10 @@ holds no address, and without the key file nobody can test one against it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent import ledger
@@ -29,7 +30,34 @@ LASTING = frozenset({BLOCKED, "hard_bounce", "bounced", "complaint", "complained
 
 The longer word is what a provider reported, the other what an imported list said.
 """
+GRAVITY = {"objection": 2, "complaint": 4, "complained": 4, BLOCKED: 3}
+"""What a graver reason is, 0 where nothing stands here and 1 for a dead mailbox: an address said to be barred for two
+reasons is barred for the graver one. What a person said outweighs what became of their mailbox: it holds for their
+other addresses, too, and for their profile."""
 CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Why an address is barred, and since when."""
+
+    reason: str
+    since: datetime
+
+    def joined(self, other: Bar) -> Bar:
+        """Give what holds when both were said: the graver reason, of two equal ones the older.
+
+        The time is that of the newer word, so that no request from between the two lifts it; where no request lifts
+        it anyway, that of the reason.
+        """
+        older, newer = sorted((self, other), key=lambda bar: bar.since)
+        graver = max((older, newer), key=lambda bar: gravity(bar.reason))
+        return graver if graver.reason in LASTING else Bar(graver.reason, newer.since)
+
+
+def gravity(reason: str) -> int:
+    """Tell how much a reason weighs beside another one."""
+    return GRAVITY.get(reason, int(reason in LASTING))
 
 
 def add(
@@ -41,36 +69,18 @@ def add(
     index_key: int = 1,
     subject: str | None = None,
 ) -> int:
-    """Suppress addresses by their index: {address_index: reason}; give how many are new.
+    """Suppress addresses by their index: {address_index: reason}; give how many were not barred for that before.
 
-    One already suppressed keeps its first reason and time. Appends one suppression.added per reason.
+    One that is suppressed already keeps its reason unless this one is graver (see GRAVITY), and its time where that
+    cannot be lifted. Appends one suppression.added per reason.
     """
     ledger.lock(conn)
     listed = list(reasons)
     new: dict[str, int] = {}
     for start in range(0, len(listed), CHUNK):
-        chunk = listed[start : start + CHUNK]
-        query = select(suppression.c.address_index)
-        query = query.where(suppression.c.address_index.in_(chunk), suppression.c.controller == controller)
-        known = set(conn.execute(query).scalars())
-        rows = [
-            {
-                "address_index": index,
-                "controller": controller,
-                "index_key": index_key,
-                "reason": reasons[index],
-                "since": at,
-            }
-            for index in chunk
-            if index not in known
-        ]
-        if rows:
-            statement = (
-                postgresql.insert(suppression) if conn.dialect.name == "postgresql" else sqlite.insert(suppression)
-            )
-            conn.execute(statement.on_conflict_do_nothing(), rows)
-        for row in rows:
-            new[str(row["reason"])] = new.get(str(row["reason"]), 0) + 1
+        said = {index: Bar(reasons[index], at) for index in listed[start : start + CHUNK]}
+        for reason in _put(conn, said, controller, index_key):
+            new[reason] = new.get(reason, 0) + 1
     ledger.append(
         conn,
         [
@@ -83,8 +93,46 @@ def add(
     return sum(new.values())
 
 
+def _put(conn: Connection, said: Mapping[bytes, Bar], controller: str, index_key: int) -> list[str]:
+    """Write one chunk; give the reason of each address that was not barred for it before."""
+    query = select(suppression.c.address_index, suppression.c.reason, suppression.c.since)
+    query = query.where(suppression.c.address_index.in_(list(said)), suppression.c.controller == controller)
+    known = {index: Bar(reason, since) for index, reason, since in conn.execute(query)}
+    rows = [
+        {
+            "address_index": index,
+            "controller": controller,
+            "index_key": index_key,
+            "reason": bar.reason,
+            "since": bar.since,
+        }
+        for index, bar in said.items()
+        if index not in known
+    ]
+    if rows:
+        statement = postgresql.insert(suppression) if conn.dialect.name == "postgresql" else sqlite.insert(suppression)
+        conn.execute(statement.on_conflict_do_nothing(), rows)
+    after = {index: bar.joined(said[index]) for index, bar in known.items()}
+    changed = [
+        {"of": index, "why": bar.reason, "when": bar.since} for index, bar in after.items() if bar != known[index]
+    ]
+    if changed:
+        conn.execute(
+            update(suppression)
+            .where(suppression.c.address_index == bindparam("of"), suppression.c.controller == controller)
+            .values(reason=bindparam("why"), since=bindparam("when")),
+            changed,
+        )
+    return [str(row["reason"]) for row in rows] + [
+        bar.reason for index, bar in after.items() if bar.reason != known[index].reason
+    ]
+
+
 def suppress_subject(conn: Connection, subject: str, reason: str, *, at: datetime, controller: str = EVERYONE) -> bool:
-    """Suppress the address of a subject; tell whether that is new. An erased subject has none left."""
+    """Suppress the address of a subject; tell whether it was not barred for that before.
+
+    An erased subject has no address left.
+    """
     query = select(identity.c.address_index, identity.c.index_key).where(identity.c.subject == subject)
     row = conn.execute(query).one_or_none()
     if row is None or row.address_index is None:

@@ -59,6 +59,7 @@ def rotate(
     keys.json afterwards: the copy from before opens nothing that is written from now on.
     """
     from consent import rotation
+    from nurture.store import keyrings
     from nurture.store.workspace import open_workspace
 
     if which not in set(rotation.Key):
@@ -69,6 +70,7 @@ def rotate(
         resumed = _unfinished(store, keyring, now)
         if not resumed:
             keyring = rotation.begin(workspace.home / FILE, key)
+            keyrings.remember(store, keyring)
         with store.write() as conn:
             rotation.announce(conn, keyring, at=now)
         rewritten = 0

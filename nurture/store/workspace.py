@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from consent.keys import Keyring
 from nurture.settings import Settings
 from nurture.store.engine import Store, open_store
+from nurture.store.keyrings import open_keyring
 from nurture.store.migrations import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from consent.keys import Keyring
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,14 @@ class Workspace:
 def open_workspace(settings: Settings | None = None) -> Iterator[Workspace]:
     """Open the configured workspace and bring its database up to date.
 
-    Makes the home folder (0700), the key file (0600) and the tables when they do not exist.
+    Makes the home folder (0700), the key file (0600) and the tables when they do not exist. Raises KeyringError
+    for a database that was made with other keys than those in the file, or whose key file is missing.
     """
     settings = settings or Settings()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = open_store(settings.database)
     try:
         upgrade(store.engine)
-        yield Workspace(settings, store, Keyring.load_or_create(settings.home / "keys.json"))
+        yield Workspace(settings, store, open_keyring(store, settings.home / "keys.json"))
     finally:
         store.close()

@@ -82,7 +82,7 @@ def _suppress(conn: Connection, items: Sequence[Item], done: Effects, *, at: dat
     for item in items:
         reason = SUPPRESSES.get(item.event.kind) or DROP_SUPPRESSES.get(item.attributes.get("reason", ""))
         if reason and item.subject:
-            reasons.setdefault(item.subject, reason)
+            reasons[item.subject] = max(reasons.get(item.subject, reason), reason, key=suppression.gravity)
     soft = {item.subject for item in items if item.event.kind is EventKind.SOFT_BOUNCED and item.subject}
     for subject in _dead(conn, sorted(soft), at):
         reasons.setdefault(subject, "soft_bounces")

@@ -14,6 +14,7 @@ from consent.addresses import Address
 from consent.keys import Keyring
 from consent.schema import consent_state, opt_in_request
 from consent.schema import identity as identities
+from consent.schema import suppression as barred
 from nurture.store.tables import lead
 from tests.consent.people import NEWSLETTER, TRACKING, People
 
@@ -462,6 +463,58 @@ def test_confirmation_never_lifts_a_block(people: People) -> None:
     people.press(token)
 
     assert people.reason(subject_of(people)) == "suppressed"
+
+
+@pytest.mark.parametrize("reason", sorted(suppression.LASTING))
+def test_confirmation_never_lifts_what_came_to_a_lesser_reason(people: People, reason: str) -> None:
+    """Who was erased, signs up again and then complains is barred for the complaint, not for the erasure."""
+    index = people.keyring.address_index("kim@firma.example")
+    with people.store.write() as conn:
+        suppression.add(conn, {index: "erasure"}, at=people.at - DAY)
+    token = people.link(people.sign_up())
+    with people.store.write() as conn:
+        new = suppression.suppress_subject(conn, subject_of(people), reason, at=people.at + DAY)
+    people.press(token, people.at + 2 * DAY)
+    with people.store.read() as conn:
+        told = [entry.body["reason"] for entry in ledger.read(conn, types=[ledger.EntryType.SUPPRESSED])]
+
+    assert new
+    assert people.reason(subject_of(people), at=people.at + 2 * DAY) == "suppressed"
+    assert told == ["erasure", reason]
+
+
+def test_a_request_between_two_nos_lifts_neither(people: People) -> None:
+    """The same reason said again counts from the second time on; the ledger heard it before."""
+    index = people.keyring.address_index("kim@firma.example")
+    with people.store.write() as conn:
+        suppression.add(conn, {index: "unsubscribed"}, at=people.at - DAY)
+    token = people.link(people.sign_up())
+    with people.store.write() as conn:
+        assert suppression.add(conn, {index: "unsubscribed"}, at=people.at + DAY) == 0
+    people.press(token, people.at + 2 * DAY)
+
+    assert people.reason(subject_of(people), at=people.at + 2 * DAY) == "suppressed"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "holds"),
+    [
+        ("complaint", "hard_bounce", "complaint"),
+        ("hard_bounce", "complaint", "complaint"),
+        ("blocked", "unsubscribed", "blocked"),
+        ("objection", "hard_bounce", "objection"),
+        ("erasure", "objection", "objection"),
+        ("erasure", "withdrawn", "erasure"),
+    ],
+)
+def test_the_graver_of_two_reasons_holds(people: People, first: str, second: str, holds: str) -> None:
+    """What a person said outweighs what became of a mailbox; an objection is never forgotten for a bounce."""
+    index = people.keyring.address_index("kim@firma.example")
+    with people.store.write() as conn:
+        suppression.add(conn, {index: first}, at=people.at)
+        suppression.add(conn, {index: second}, at=people.at + DAY)
+    with people.store.read() as conn:
+        assert conn.execute(select(barred.c.reason)).scalars().all() == [holds]
 
 
 @pytest.mark.parametrize("reason", sorted(suppression.LASTING))

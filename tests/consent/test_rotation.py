@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +15,11 @@ import typer
 from sqlalchemy import event, select
 from typer.testing import CliRunner
 
-from consent import gate, identity, ledger, opt_in, rotation, sealing, suppression, tokens, vault
+from consent import gate, identity, ledger, lookup, opt_in, rotation, sealing, suppression, tokens, vault, withdrawal
 from consent.addresses import Address
 from consent.keys import Keyring, KeyringError
 from consent.schema import identity as identities
+from consent.schema import suppression as barred
 from nurture.cli import consent
 from nurture.cli.launcher.lock import only_one
 from tests.consent.people import NEWSLETTER, People
@@ -107,6 +109,43 @@ def test_a_process_with_the_former_keys_is_told_to_restart(people: People, path:
         names(people)
 
 
+def test_a_process_with_the_former_keys_loses_no_withdrawal(people: People, path: Path) -> None:
+    """It would find nobody and end nothing: so it says so, and whoever hears the no keeps it for a fresh process."""
+    made = fill(people)
+    address = Address.of("given@firma.example")
+    after = run_on(people, path, rotation.Key.INDEX)
+
+    def leave(keyring: Keyring) -> list[int]:
+        with people.store.write() as conn:
+            return withdrawal.withdraw_address(
+                conn, keyring, address, controller="default", purposes=None, route="mailto", actor="mail:sender",
+                at=people.at,
+            )  # fmt: skip
+
+    with pytest.raises(KeyringError, match="Start this process anew"):
+        leave(people.keyring)
+    assert leave(after.keyring)
+    assert after.reason(made["given"]) == "withdrawn"
+
+
+@pytest.mark.parametrize("door", ["find", "ensure", "adopt"])
+def test_a_process_with_the_former_keys_makes_nobody_anew(people: People, path: Path, door: str) -> None:
+    """From the first step of a rotation on: who said no would be a stranger to it."""
+    fill(people)
+    successor = rotation.begin(path, rotation.Key.INDEX)
+    address = Address.of("left@firma.example")
+    with people.store.write() as conn:
+        rotation.step(conn, successor)
+
+    with pytest.raises(KeyringError, match="Start this process anew"), people.store.write() as conn:
+        if door == "find":
+            identity.find(conn, people.keyring, address)
+        elif door == "ensure":
+            identity.ensure(conn, people.keyring, address, at=people.at)
+        else:
+            lookup.adopt(conn, people.keyring, [address])
+
+
 def test_people_and_suppressions_are_found_after_an_index_rotation(people: People, path: Path) -> None:
     """The same subjects by the same addresses; who was barred stays barred, also whom nobody knows any more."""
     made = fill(people)
@@ -134,6 +173,22 @@ def test_an_import_revives_nobody_after_an_index_rotation(people: People, path: 
 
     assert isinstance(answer, gate.Refusal)
     assert answer.reason == "suppressed"
+
+
+def test_the_graver_reason_holds_under_either_key(people: People, path: Path) -> None:
+    """Barred under the former key for a complaint, under the new one for less: the complaint holds."""
+    kim, alex = Address.of("kim@firma.example"), Address.of("alex@firma.example")
+    successor = rotation.begin(path, rotation.Key.INDEX)
+    later = people.at + timedelta(days=1)
+    with people.store.write() as conn:
+        for address, before, after in ((kim, "complaint", "unsubscribed"), (alex, "unsubscribed", "complaint")):
+            suppression.add(conn, {people.keyring.address_index(address.identity): before}, at=people.at)
+            suppression.add(conn, {successor.address_index(address.identity): after}, at=later, index_key=2)
+        lookup.adopt(conn, successor, [kim, alex])
+        rows = conn.execute(select(barred)).all()
+
+    assert {(row.reason, row.index_key) for row in rows} == {("complaint", 2)}
+    assert {row.address_index for row in rows} == {successor.address_index(one.identity) for one in (kim, alex)}
 
 
 def test_nobody_is_made_twice_halfway_through(people: People, path: Path) -> None:

@@ -132,18 +132,24 @@ def bar(into: Into, barred: Sequence[Barred]) -> tuple[int, int]:
     """Put addresses on the suppression list and end their consents; give (newly suppressed, withdrawn)."""
     added = withdrawn = 0
     lookup.adopt(into.conn, into.keyring, [one.address for one in barred])
-    reasons = {into.keyring.address_index(one.address.identity): one.reason for one in barred}
+    reasons: dict[bytes, set[str]] = {}
+    for one in barred:
+        reasons.setdefault(into.keyring.address_index(one.address.identity), set()).add(one.reason)
     for part in chunks(list(reasons)):
-        for everywhere in (True, False):
-            these = {index: reasons[index] for index in part if (reasons[index] in EVERYWHERE) is everywhere}
+        # A mailbox that does not exist says nothing about what its owner wants.
+        said = {index: reasons[index] - EVERYWHERE for index in part}
+        for controller, some in (
+            (suppression.EVERYONE, {index: reasons[index] & EVERYWHERE for index in part}),
+            (into.controller, said),
+        ):
+            # In a file one address may stand twice, with reasons of its own in each row.
+            these = {index: max(sorted(each), key=suppression.gravity) for index, each in some.items() if each}
             if these:
-                controller = suppression.EVERYONE if everywhere else into.controller
                 added += suppression.add(
                     into.conn, these, controller=controller, at=into.at, index_key=into.keyring.index_version
                 )
         for index, subject in subjects_of(into.conn, part).items():
-            # A mailbox that does not exist says nothing about what its owner wants.
-            if reasons[index] not in EVERYWHERE:
+            if said[index]:
                 withdrawn += len(
                     withdrawal.withdraw(
                         into.conn,

@@ -128,14 +128,17 @@ def request_erasure(  # noqa: PLR0913  each is a fact of the request
 def begin(conn: Connection, workspace: Workspace, subject: str, *, reason: str, at: datetime) -> int:
     """Note an erasure that nobody asked for, because a person's time is over; give the request to carry out.
 
-    Where there is proof of a consent it is held as long as claims live, and who withdrew stays barred.
+    Where there is proof of a consent it is held as long as claims live, and who withdrew stays barred: by every
+    address that goes with them, whichever of the leads that were merged said no.
     """
     settings = workspace.settings
     pending = take_down(conn, subject, Kind.ERASE, route=reason, actor=reason, zone=settings.tz, at=at, reason=reason)
-    proven = conn.execute(select(proof_vault.c.seq).where(proof_vault.c.subject == subject).limit(1)).first()
-    withdrew = conn.execute(select(func.max(consent_state.c.since)).where(consent_state.c.subject == subject)).scalar()
+    alive = _alive(conn, group_of(conn, subject))
+    proven = conn.execute(select(proof_vault.c.seq).where(proof_vault.c.subject.in_(alive)).limit(1)).first()
+    withdrew = conn.execute(select(func.max(consent_state.c.since)).where(consent_state.c.subject.in_(alive))).scalar()
     if withdrew is not None:
-        suppression.suppress_subject(conn, subject, SUPPRESSED, at=at)
+        for one in alive:
+            suppression.suppress_subject(conn, one, SUPPRESSED, at=at)
     until = None
     if proven is not None:
         years = policy.load(settings.policies).proof_after_withdrawal.calendar_years

@@ -158,6 +158,14 @@ def test_a_no_becomes_suppression(desk: Desk, header: str, cell: str, reason: st
     assert tuple(row) == (reason, controller)
 
 
+@pytest.mark.parametrize("cells", [["abuse", "unsubscribed"], ["unsubscribed", "abuse"]])
+def test_the_graver_no_of_two_rows_holds(desk: Desk, cells: list[str]) -> None:
+    """A complaint is not forgotten because the same address stands in the file once more, with less."""
+    desk.take("Email,Status\n" + "".join(f"vera@firma.example,{cell}\n" for cell in cells))
+    with desk.workspace.store.read() as conn:
+        assert conn.execute(select(suppression.c.reason)).scalars().all() == ["complained"]
+
+
 def test_everybody_enters_with_one_stage(desk: Desk) -> None:
     """A new person, and one who is known here without being a lead, begin their history once, by the import."""
     with desk.workspace.store.write() as conn:

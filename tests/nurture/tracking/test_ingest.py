@@ -149,6 +149,15 @@ def test_a_complaint_ends_everything(world: World, told: Callable[..., dict[str,
     assert [row.reason for row in world.rows(select(suppression))] == ["complaint"]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_complaint_outweighs_a_bounce(world: World, told: Callable[..., dict[str, Any]], order: int) -> None:
+    """In one body, whichever comes first: what the person said is kept."""
+    person = world.person()
+    said = [told("bounce", person, world.at, type="bounce", status="5.1.1"), told("spamreport", person, world.at)]
+    world.sendgrid(*said[::order])
+    assert [row.reason for row in world.rows(select(suppression))] == ["complaint"]
+
+
 @pytest.mark.requirement(62)
 @pytest.mark.parametrize("name", ["unsubscribe", "group_unsubscribe"])
 def test_an_unsubscribe_withdraws_at_once(world: World, told: Callable[..., dict[str, Any]], name: str) -> None:

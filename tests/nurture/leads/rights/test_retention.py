@@ -12,14 +12,15 @@ from sqlalchemy import func, insert, select, update
 
 from consent import identity, ledger, withdrawal
 from consent.addresses import Address
-from consent.schema import consent_state, opt_in_request, proof_vault, rights_request
+from consent.schema import consent_state, opt_in_request, proof_vault, rights_request, suppression
 from consent.schema import identity as identity_table
 from nurture.leads.register import NewLead, register
-from nurture.leads.rights import dates, policy, requests, retention
+from nurture.leads.rights import dates, merging, policy, requests, retention
 from nurture.leads.stages import Stage, move
 from nurture.settings import PROJECT
 from nurture.store.definitions import DefinitionError
 from nurture.store.tables import event, flow_summary, handover, lead, raw_event
+from tests.nurture.leads.rights.life import ADDRESS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,6 +165,24 @@ def test_merged_people_are_forgotten_together(life: Life) -> None:
         conn.execute(update(lead).where(lead.c.id == goes).values(merged_into=stays))
 
     assert retention.run(life.ws, at=life.at)["leads_without_consent"] == 0
+
+
+def test_the_no_of_a_merged_lead_outlives_both(life: Life) -> None:
+    """One half left and was merged into a stranger: the proof is held, and both addresses stay barred."""
+    goes, stays = life.joins(), stranger(life, "b@liste.example", came=life.at)
+    leave(life, goes, life.at)
+    with life.ws.store.write() as conn:
+        merging.merge(conn, life.ws, goes, stays, reason="same_person", actor="operator:vera", at=life.at)
+    done = retention.run(life.ws, at=life.at + timedelta(days=400))
+    [request] = [one for one in life.requests() if one.kind == "erase"]
+    indexes = {life.ws.keyring.address_index(Address.of(one).identity) for one in (ADDRESS, "b@liste.example")}
+
+    assert done["leads_without_consent"] == 1
+    assert (request.step, request.hold_until) == ("held", datetime(2030, 1, 1, tzinfo=BERLIN).astimezone(UTC))
+    assert life.rows(select(func.count()).select_from(proof_vault)) == [(2,)]
+    assert {row.address_index for row in life.rows(select(suppression))} == indexes
+    assert retention.run(life.ws, at=request.hold_until)["holds_over"] == 1
+    assert alive(life) == 0
 
 
 def age(path: Path, at: datetime) -> None:
