@@ -51,6 +51,12 @@ WORDS: dict[str, dict[str, str]] = {
         "das Formular dann ab.",
         "en": "The wording of the consent has changed in the meantime. Please read it again, then send the form.",
     },
+    "error.later": {
+        "de": "Gerade kommen hier zu viele Anfragen an. Ihre ist noch nicht bei uns: Bitte senden Sie sie später noch "
+        "einmal ab. Wenn es eilt, finden Sie unsere Adresse im Impressum.",
+        "en": "Too many requests are arriving here just now. Yours has not reached us yet: please send it again "
+        "later. If it is urgent, you will find our address in the imprint.",
+    },
     "error.message": {"de": "Bitte kürzen Sie Ihre Nachricht.", "en": "Please shorten your message."},
     "sent.title": {"de": "Bitte schauen Sie in Ihr Postfach", "en": "Please check your mail"},
     "sent.lead": {
