@@ -248,7 +248,7 @@ def look_up(conn: Connection, token: str, *, at: datetime) -> RequestView | None
         return None
     return RequestView(
         request_id=row.id,
-        state=_state(row, at),
+        state=_standing(conn, row, at),
         language=row.language,
         controller=row.controller,
         source=row.source,
@@ -264,7 +264,8 @@ def confirm(
     """Give consent by the button behind the link. For POST only: scanners follow links.
 
     The first press wins; others answer AlreadyConfirmed and append nothing. A link too old, declined, or
-    followed by a withdrawal gives Lapsed. Lifts a suppression only where it is older than the request.
+    followed by a withdrawal of all that it gave answers Lapsed. Lifts a suppression only where it is older
+    than the request.
     """
     if tokens.read(keyring, TOKEN_PURPOSE, token) is None:
         return Unknown()
@@ -272,7 +273,7 @@ def confirm(
     row = _by_token(conn, token)
     if row is None:
         return Unknown()
-    state = _state(row, at)
+    state = _standing(conn, row, at)
     if state is RequestState.CONFIRMED:
         return AlreadyConfirmed(row.id)
     if state is not RequestState.REQUESTED:
@@ -315,7 +316,7 @@ def decline(conn: Connection, token: str, *, at: datetime) -> Declined | Already
     row = _by_token(conn, token)
     if row is None:
         return Unknown()
-    state = _state(row, at)
+    state = _standing(conn, row, at)
     if state is RequestState.CONFIRMED:
         return AlreadyConfirmed(row.id)
     if state is RequestState.DECLINED:
@@ -425,6 +426,21 @@ def _state(row: Any, at: datetime) -> RequestState:  # noqa: ANN401  a row
     if state is RequestState.REQUESTED and not row.requested_at <= at < row.expires_at:
         return RequestState.LAPSED
     return state
+
+
+def _standing(conn: Connection, row: Any, at: datetime) -> RequestState:  # noqa: ANN401  a row
+    """Give where a request stands, seen from outside: a confirmed one of which nothing is given any more is void.
+
+    Nobody may read "already signed up" who has left since.
+    """
+    state = _state(row, at)
+    if state is not RequestState.CONFIRMED:
+        return state
+    asked = select(opt_in_purpose.c.purpose).where(opt_in_purpose.c.request_id == row.id)
+    purposes = set(conn.execute(asked).scalars())
+    held = standings(conn, row.subject, controller=row.controller)
+    stands = any(one.state == State.GIVEN and one.channel == row.channel and one.purpose in purposes for one in held)
+    return state if stands else RequestState.VOID
 
 
 def _shown(conn: Connection, request_ids: Sequence[int]) -> dict[int, tuple[ConsentText, ...]]:

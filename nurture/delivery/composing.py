@@ -14,9 +14,10 @@ from sqlalchemy import Row, not_, select
 from consent import basis, gate, identity, opt_in
 from consent.schema import consent_text, opt_in_purpose, opt_in_request
 from consent.sealing import SealError
+from nurture.delivery import addressing
 from nurture.delivery.content.library import MailKey, Urls
 from nurture.delivery.errors import DeliveryError
-from nurture.delivery.headers import header_text, list_unsubscribe
+from nurture.delivery.headers import list_unsubscribe
 from nurture.delivery.links import Links
 from nurture.delivery.mime import message_id
 from nurture.delivery.provider import Outgoing, Sender, fault_of
@@ -154,9 +155,8 @@ class MarketingWriter:
         """Write one mail, with one-click unsubscribe (RFC 8058)."""
         mail = _mail(self.library, row)
         links = Links(self.ws.settings.public_url, self.ws.keyring, row.public_id, tracked)
-        fields = ("first_name", "last_name", "salutation", "company")
         context = {
-            "lead": {name: person.details.get(name, "") for name in fields},
+            "lead": addressing.lead(person.details),
             "sender": _sender(self.ws),
             "unsubscribe_url": links.unsubscribe,
             "preferences_url": links.preferences,
@@ -229,7 +229,7 @@ def _outgoing(
         public_id=row.public_id,
         attempt=writer.attempt,
         to_address=person.address,
-        to_name="" if row.kind == Kind.CONFIRMATION else display_name(person),
+        to_name="" if row.kind == Kind.CONFIRMATION else addressing.display_name(person.details),
         subject=rendered.subject,
         html=rendered.html,
         text=rendered.text,
@@ -241,15 +241,6 @@ def _outgoing(
     if fault:
         raise CannotWriteError(f"fault_{fault}")
     return made
-
-
-def display_name(person: Person) -> str:
-    """Give the name for To; none at all when it could not stand in a header."""
-    name = " ".join(part for key in ("first_name", "last_name") if (part := person.details.get(key, "").strip()))
-    try:
-        return header_text(name, longest=80)
-    except DeliveryError:
-        return ""
 
 
 def _mail(library: Library, row: Row[Any]) -> Mail:

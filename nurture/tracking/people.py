@@ -19,7 +19,7 @@ from nurture.store.tables import message, template_version
 from nurture.tracking.vocabulary import ENDING, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -131,15 +131,10 @@ def _attach_by_address(conn: Connection, ws: Workspace, items: Sequence[Item]) -
         address = checked(item.event.address)
         if address is not None:
             addresses[item.key, item.raw_id] = address
-    lookup.adopt(conn, ws.keyring, addresses.values())
-    indexes = {key: ws.keyring.address_index(address.identity) for key, address in addresses.items()}
-    table = identity_table.c
-    subjects: dict[bytes, str] = {}
-    for part in chunks(sorted(set(indexes.values()))):
-        query = select(table.address_index, table.subject).where(table.address_index.in_(part))
-        subjects |= {row.address_index: row.subject for row in conn.execute(query)}
+    subjects = _subjects(conn, ws, addresses.values())
     for item in items:
-        item.subject = subjects.get(indexes.get((item.key, item.raw_id), b""))
+        address = addresses.get((item.key, item.raw_id))
+        item.subject = None if address is None else subjects.get(address)
     leads = register.of_subject(conn, [item.subject for item in items if item.subject])
     for item in items:
         item.lead_id = leads.get(item.subject or "")
@@ -147,13 +142,29 @@ def _attach_by_address(conn: Connection, ws: Workspace, items: Sequence[Item]) -
             item.key = item.key.replace(":?:", f":{item.subject}:")
 
 
+def _subjects(conn: Connection, ws: Workspace, addresses: Iterable[Address]) -> dict[Address, str]:
+    """Give the subjects of those addresses that somebody has."""
+    wanted = list(addresses)
+    lookup.adopt(conn, ws.keyring, wanted)
+    indexes = {address: ws.keyring.address_index(address.identity) for address in wanted}
+    table = identity_table.c
+    found: dict[bytes, str] = {}
+    for part in chunks(sorted(set(indexes.values()))):
+        query = select(table.address_index, table.subject).where(table.address_index.in_(part))
+        found |= {row.address_index: row.subject for row in conn.execute(query)}
+    return {address: found[index] for address, index in indexes.items() if index in found}
+
+
 def _attach_forms(conn: Connection, ws: Workspace, items: Sequence[Item], *, at: datetime) -> None:
-    """Make or complete the person behind each form; anybody can type anybody's address, so it only fills gaps.
+    """Make the person behind each form, or find them; anybody can type anybody's address.
 
     Whoever asks for something is a lead at once, but an unmailable one: stage `unconfirmed`, no consent.
+    Only of a newcomer what was typed becomes known. Of somebody whom we have it stands below the message,
+    where people read it and no mail or score does.
     """
     forms = {item.key + str(item.raw_id): (item, checked(item.event.address)) for item in items}
     given = [address for _, address in forms.values() if address is not None]
+    held = set(_subjects(conn, ws, given).values())
     subjects = identity.ensure_many(conn, ws.keyring, given, at=at) if given else {}
     news: dict[str, register.NewLead] = {}
     known = {who: person.details for who, person in identity.reveal(conn, ws.keyring, subjects.values()).items()}
@@ -163,18 +174,25 @@ def _attach_forms(conn: Connection, ws: Workspace, items: Sequence[Item], *, at:
             continue
         item.subject = subjects[address]
         item.key = item.key.replace(":?:", f":{item.subject}:")
-        news[item.subject] = _new_lead(item, ws, address)
+        typed = _personal(item.event.fields)
         mine = details.setdefault(item.subject, {})
-        mine |= _unverified(known.get(item.subject, {}) | mine, _personal(item.event.fields))
+        if item.subject in held:
+            news.setdefault(item.subject, _new_lead(item, ws, address, told=False))
+            mine |= _below_the_message(known.get(item.subject, {}) | mine, typed)
+        else:
+            news[item.subject] = _new_lead(item, ws, address, told=True)
+            mine |= typed
+            held.add(item.subject)
     identity.describe(conn, ws.keyring, {subject: news for subject, news in details.items() if news})
     leads = register.register(conn, list(news.values()), at=at, keyring=ws.keyring)
     for item in items:
         item.lead_id = leads.get(item.subject or "")
 
 
-def _new_lead(item: Item, ws: Workspace, address: Address) -> register.NewLead:
-    fields = item.event.fields
-    language, country, size = fields.get("language"), fields.get("country"), fields.get("company_size")
+def _new_lead(item: Item, ws: Workspace, address: Address, *, told: bool) -> register.NewLead:
+    """Give the lead behind a form; with the facts that were `told` in it only where nobody else's can be meant."""
+    language, fields = item.event.fields.get("language"), item.event.fields if told else {}
+    country, size = fields.get("country"), fields.get("company_size")
     facts = hygiene.facts(address.delivery)
     size_text = str(size) if isinstance(size, int | str) and not isinstance(size, bool) else ""
     return register.NewLead(
@@ -195,13 +213,12 @@ def _personal(fields: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name in PERSONAL if (text := _text(fields, name))}
 
 
-def _unverified(known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Give what fills a gap; what contradicts stands below the message, where only people read it."""
-    news = {name: text for name, text in given.items() if not known.get(name)}
+def _below_the_message(known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Give the message of somebody whom we have, with what else was typed that we do not know of them."""
     lines = [given.get("message", "")]
-    lines += [f"{name}: {text}" for name, text in given.items() if name != "message" and known.get(name, text) != text]
+    lines += [f"{name}: {text}" for name, text in given.items() if name != "message" and known.get(name) != text]
     message = "\n".join(filter(None, lines))
-    return {**news, "message": message} if message else news
+    return {"message": message} if message else {}
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 
+from consent.addresses import Address
 from nurture.leads import profiling
 from nurture.tracking import intake
 from nurture.web import bodies, edge, evidence, sign_up, stamp
+from nurture.web.brake import Room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -36,6 +39,8 @@ FIELDS: Mapping[str, int] = {
 """Optional fields that are taken, also from a form of the company's own, and their longest length."""
 
 
+BUSY: Mapping[Room, int] = {Room.OWN_FULL: 429, Room.ALL_FULL: 503}
+"""Status of an answer that asks to come back later."""
 STRANGER = profiling.Profile({})
 
 
@@ -46,7 +51,7 @@ async def show(request: Request) -> Response:
 
 
 async def submit(request: Request) -> Response:
-    """Take the form: stored when the answer leaves, or shown again with what is missing."""
+    """Take the form: stored when the answer leaves, or shown again with what is missing or keeps us from it."""
     here = edge.of(request)
     form, at = _form(request), here.now()
     fields = await bodies.form(request)
@@ -58,15 +63,23 @@ async def submit(request: Request) -> Response:
         problems = sign_up.stamp_problems(here, language, form, fields, at=at)
     if problems:
         return _page(here, form, language, fields, problems)
-    caller = evidence.client_ip(request, here.trusted)
-    network = evidence.network_of(caller) if caller else None
-    if not fields.get("website") and here.brake.allows(network, at=at):
+    if not fields.get("website"):  # people cannot see this field; what fills it is no person
+        room = _room(here, request, address, at=at)
+        if room is not Room.FREE:
+            problems = {"later": here.pages.words[language]("error.later")}
+            return _page(here, form, language, fields, problems, status=BUSY[room])
         told = {"form": form, "address": address, "fields": _told(fields), "language": language, "at": at.isoformat()}
         body = json.dumps(told, sort_keys=True, ensure_ascii=False).encode()
         keyring = here.workspace.keyring
         if await here.write(lambda conn: intake.store_raw(conn, keyring, source="form", body=body, at=at)):
             here.wake.hint()
     return here.pages.notice(language, "received")
+
+
+def _room(here: edge.Edge, request: Request, address: str, *, at: datetime) -> Room:
+    caller = evidence.client_ip(request, here.trusted)
+    inbox = here.workspace.keyring.abuse_index(Address.of(address).abuse)
+    return here.brake.room(inbox, evidence.network_of(caller) if caller else None, at=at)
 
 
 def _form(request: Request) -> str:
@@ -87,15 +100,22 @@ def _told(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _page(
-    here: edge.Edge, form: str, language: str, fields: Mapping[str, str], problems: Mapping[str, str]
+    here: edge.Edge,
+    form: str,
+    language: str,
+    fields: Mapping[str, str],
+    problems: Mapping[str, str],
+    *,
+    status: int = 422,
 ) -> Response:
+    """Show the form; with problems, what was typed stays in it and `status` says whose fault they are."""
     at = here.now()
     old = fields.get("stamp", "")
     keep = stamp.served(here.workspace.keyring, form, old, at=at) is not None
     return here.pages.answer(
         "request",
         language,
-        status=422 if problems else 200,
+        status=status if problems else 200,
         switch=not problems,
         form=form,
         fields={name: fields.get(name, "")[:longest] for name, longest in {"address": 254, **FIELDS}.items()},

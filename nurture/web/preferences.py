@@ -97,6 +97,8 @@ async def _switch_on(request: Request, here: edge.Edge, recipient: Recipient, fi
     proof = evidence.of(request, here.workspace.settings, here.trusted, page="/p/{token}", form="preferences")
     proof |= {"box_default": "button", "boxes": offer.purpose}
     at, keyring = here.now(), here.workspace.keyring
+    caller = evidence.client_ip(request, here.trusted)
+    network = evidence.network_of(caller) if caller else None
 
     def ask(conn: Connection) -> None:
         person = identity.reveal(conn, keyring, [recipient.subject or ""]).get(recipient.subject or "")
@@ -112,11 +114,11 @@ async def _switch_on(request: Request, here: edge.Edge, recipient: Recipient, fi
             source=SOURCE,
             evidence=proof,
             at=at,
+            network=network,
+            public=True,
         )
 
-    caller = evidence.client_ip(request, here.trusted)
-    if here.brake.allows(evidence.network_of(caller) if caller else None, at=at):
-        await here.write(ask)
+    await here.write(ask)
     return here.pages.answer("check_mail", language)
 
 

@@ -58,7 +58,7 @@ PUBLIC = (
     Public("/c/{token}/{index}", "token bound to clicks", clicks.click),
     Public(PIXEL, "token bound to opens; the same picture for all", clicks.pixel),
     Public("/hooks/sendgrid", "signature of the provider", None, hooks.sendgrid),
-    Public("/request/{form}", "contact forms; stamp and honeypot", enquiries.show, enquiries.submit),
+    Public("/request/{form}", "contact forms; caps, stamp and honeypot", enquiries.show, enquiries.submit),
     Public("/imprint", "the law wants it public", plain.imprint),
     Public("/health", "tells a load balancer one word", plain.health),
     Public("/static/{name}", "style sheet and icon", plain.static),

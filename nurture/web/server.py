@@ -34,7 +34,7 @@ def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
         app,
         host=host,
         port=port,
-        workers=1,  # the caps of the brake are counted in this process
+        workers=1,  # the caps of enquiries are counted in this process
         access_log=False,
         log_config=None,
         # Forwarded headers are read by evidence.py alone, by its own rule.

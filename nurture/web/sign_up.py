@@ -285,11 +285,9 @@ def _text(asked: Mapping[str, object], name: str, longest: int) -> str:
 
 
 async def _record(here: edge.Edge, request: Request, wish: Wish, *, at: datetime) -> None:
-    """Commit the request, unless somebody is firing; nobody outside can tell which."""
+    """Commit the request, unless it is beyond the caps; nobody outside can tell which."""
     caller = evidence.client_ip(request, here.trusted)
     network = evidence.network_of(caller) if caller else None
-    if not here.brake.allows(network, at=at):
-        return
 
     def record(conn: Connection) -> None:
         told = dict(wish.evidence)

@@ -51,6 +51,12 @@ WORDS: dict[str, dict[str, str]] = {
         "das Formular dann ab.",
         "en": "The wording of the consent has changed in the meantime. Please read it again, then send the form.",
     },
+    "error.later": {
+        "de": "Gerade kommen hier zu viele Anfragen an. Ihre ist noch nicht bei uns: Bitte senden Sie sie später noch "
+        "einmal ab. Wenn es eilt, finden Sie unsere Adresse im Impressum.",
+        "en": "Too many requests are arriving here just now. Yours has not reached us yet: please send it again "
+        "later. If it is urgent, you will find our address in the imprint.",
+    },
     "error.message": {"de": "Bitte kürzen Sie Ihre Nachricht.", "en": "Please shorten your message."},
     "sent.title": {"de": "Bitte schauen Sie in Ihr Postfach", "en": "Please check your mail"},
     "sent.lead": {
@@ -103,10 +109,10 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "lapsed.title": {"de": "Diese Anmeldung gilt nicht mehr", "en": "This sign-up is no longer valid"},
     "lapsed.lead": {
-        "de": "Der Bestätigungslink ist abgelaufen oder wurde zurückgezogen. Es wurde nichts gespeichert, und Sie "
-        "erhalten keine E-Mails. Wenn Sie möchten, melden Sie sich einfach neu an.",
-        "en": "The confirmation link has expired or was taken back. Nothing was recorded and you receive no e-mail. "
-        "If you like, simply sign up again.",
+        "de": "Der Bestätigungslink ist abgelaufen, oder Sie haben sich seither abgemeldet. Durch ihn wurde nichts "
+        "gespeichert, und Sie erhalten daraus keine E-Mails. Wenn Sie möchten, melden Sie sich einfach neu an.",
+        "en": "The confirmation link has expired, or you have unsubscribed since. Nothing was recorded by it and you "
+        "receive no e-mail from it. If you like, simply sign up again.",
     },
     "lapsed.again": {"de": "Neu anmelden", "en": "Sign up again"},
     "declined.title": {"de": "Die Anmeldung ist gelöscht", "en": "The sign-up is deleted"},

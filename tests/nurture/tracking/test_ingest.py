@@ -290,8 +290,34 @@ def test_a_form_overwrites_nobodys_name(world: World) -> None:
     assert {name: now[name] for name in held} == held
 
 
-def test_a_form_fills_gaps(world: World) -> None:
-    assert known_by_form(world, {"first_name": "Vera"}, last_name="Muster")["last_name"] == "Muster"
+def test_a_form_fills_no_gap_of_somebody_known(world: World) -> None:
+    """Our mails greet by it: whoever types a known address must not be able to write into them."""
+    now = known_by_form(world, {"first_name": "Vera"}, last_name="https://falle.example", company="Falle GmbH")
+    assert now == {"first_name": "Vera", "message": "last_name: https://falle.example\ncompany: Falle GmbH"}
+
+
+def test_a_form_changes_no_fact_of_somebody_known(world: World) -> None:
+    """Nor is anybody's score lifted by it."""
+    known_by_form(world, {}, job_title="Geschäftsführer", country="DE", company_size="400")
+    [row] = world.rows(select(lead))
+    assert (row.role, row.country, row.company_size) == ("unknown", None, None)
+
+
+def test_a_second_form_fills_no_gap_of_the_first(world: World) -> None:
+    """Whether or not both came in one go."""
+    for local in ("a", "b"):
+        for number, fields in enumerate(({"first_name": "Erika"}, {"last_name": "Falle"})):
+            told = {"form": "demo_request", "address": f"{local}@musterfirma.example", "fields": fields}
+            world.receive("form", json.dumps(told | {"at": world.at.isoformat(), "n": number}).encode())
+            if local == "b":
+                world.ingest()
+    world.ingest()
+    with world.ws.store.read() as conn:
+        subjects = conn.execute(select(lead.c.subject)).scalars().all()
+        people = identity.reveal(conn, world.ws.keyring, subjects)
+    assert [person.details for person in people.values()] == [
+        {"first_name": "Erika", "message": "last_name: Falle"}
+    ] * 2
 
 
 def test_what_a_form_contradicts_stands_with_its_message(world: World) -> None:

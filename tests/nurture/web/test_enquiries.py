@@ -10,6 +10,8 @@ from sqlalchemy import select
 
 from nurture.store.tables import raw_event
 from nurture.tracking import intake, reading
+from nurture.web.app import create_app
+from nurture.web.brake import Brake
 from nurture.web.enquiries import FORMS
 from tests.nurture.web.visitor import Visitor, forms
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from nurture.clock import VirtualClock
     from nurture.store.workspace import Workspace
 
 KINDS = {"demo_request": "demo_requested", "offer_request": "offer_requested", "price_request": "price_requested",
@@ -76,3 +79,50 @@ def test_what_was_typed_comes_back_as_text(visitor: Visitor) -> None:
     assert "<script>" not in page.text
     assert "{{7*7}}" in page.text
     assert '"><script>alert(1)</script>{{7*7}}' in forms(page.text)[0].fields["last_name"]
+
+
+def ask_with(ready: Workspace, clock: VirtualClock, brake: Brake, addresses: list[str]) -> list[httpx.Response]:
+    """Send enquiries from one network, one after another."""
+    visitor = Visitor(create_app(ready, clock, brake=brake), clock)
+    answers = [ask(visitor, address=address, message="Bitte Angebot") for address in addresses]
+    visitor.close()
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("most", "addresses", "status"),
+    [
+        ({"per_inbox": 1}, ["anna@firma.example", "anna+x@firma.example"], 429),
+        ({"per_network": 1}, ["a@eins.example", "b@zwei.example"], 429),
+        ({"overall": 1}, ["a@eins.example", "b@zwei.example"], 503),
+    ],
+)
+def test_an_enquiry_too_many_is_told_so_and_keeps_its_words(
+    ready: Workspace,
+    clock: VirtualClock,
+    raw_count: Callable[[], int],
+    most: dict[str, int],
+    addresses: list[str],
+    status: int,
+) -> None:
+    first, last = answers = ask_with(ready, clock, Brake(**most), addresses)
+    assert (first.status_code, last.status_code) == (200, status)
+    assert "noch nicht bei uns" in last.text
+    assert "Bitte Angebot" in last.text
+    assert raw_count() == sum(answer.status_code == 200 for answer in answers)
+
+
+def test_a_sign_up_stands_in_no_enquirys_way(ready: Workspace, clock: VirtualClock) -> None:
+    brake = Brake(per_network=1, overall=1)
+    visitor = Visitor(create_app(ready, clock, answer_floor=0, brake=brake), clock)
+    visitor.sign_up("b@zwei.example")
+    assert ask(visitor).status_code == 200
+    visitor.close()
+
+
+def test_an_hour_later_there_is_room_again(ready: Workspace, clock: VirtualClock) -> None:
+    visitor = Visitor(create_app(ready, clock, brake=Brake(per_inbox=1)), clock)
+    ask(visitor)
+    visitor.wait(3_600)
+    assert ask(visitor).status_code == 200
+    visitor.close()

@@ -91,6 +91,35 @@ def test_t07_a_withdrawal_kills_the_old_link(visitor: Visitor, token: str, works
     assert visitor.post(f"/confirm/{token}").status_code == 410
 
 
+def withdraw(workspace: Workspace, visitor: Visitor, purposes: list[str] | None) -> None:
+    """End what the only person agreed to."""
+    with workspace.store.write() as conn:
+        subject = conn.execute(select(identity.c.subject)).scalar_one()
+        withdrawal.withdraw(
+            conn, subject=subject, controller="default", purposes=purposes, route="page", actor="subject",
+            at=visitor.clock.now(),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "page"), [("GET", "confirm"), ("POST", "confirm"), ("POST", "decline")])
+def test_after_leaving_the_old_link_offers_a_new_sign_up(
+    visitor: Visitor, token: str, workspace: Workspace, ledger: Callable[[], list[str]], method: str, page: str
+) -> None:
+    visitor.post(f"/confirm/{token}")
+    withdraw(workspace, visitor, None)
+    before = ledger()
+    answer = visitor.call(method, f"/{page}/{token}")
+    assert answer.status_code == 410
+    assert 'href="/subscribe?lang=de"' in answer.text
+    assert ledger() == before
+
+
+def test_whoever_left_one_of_two_topics_is_still_signed_up(visitor: Visitor, token: str, workspace: Workspace) -> None:
+    visitor.post(f"/confirm/{token}")
+    withdraw(workspace, visitor, ["email.tracking"])
+    assert "bereits angemeldet" in visitor.get(f"/confirm/{token}").text
+
+
 def test_refusing_deletes_the_sign_up(
     visitor: Visitor, token: str, workspace: Workspace, ledger: Callable[[], list[str]]
 ) -> None:

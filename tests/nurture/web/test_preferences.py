@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from consent import identity, opt_in, rights, texts
+from consent import caps, identity, opt_in, rights, texts
 from consent import ledger as proof
 from consent.schema import opt_in_request
 from nurture.leads import preferences
-from nurture.web.app import create_app
-from nurture.web.brake import Brake
 from tests.consent import wording
 from tests.nurture.web.visitor import Form, Visitor, forms
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from nurture.clock import VirtualClock
     from nurture.store.workspace import Workspace
 
     Link = Callable[[str, str], str]
@@ -162,20 +159,22 @@ def test_nothing_is_offered_to_whoever_is_restricted(
     assert ledger() == before
 
 
+@pytest.mark.parametrize(("cap", "held"), [("INBOX", 1), ("NETWORK", 2), ("DOMAIN", 2)])
 def test_switching_on_has_the_caps_of_a_sign_up(
-    ready: Workspace, clock: VirtualClock, path: str, ledger: Ledger
+    visitor: Visitor, path: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, cap: str, held: int
 ) -> None:
-    """The same words whether a mail follows or not: by the cap of the address, and by that of the network."""
-    visitor = Visitor(create_app(ready, clock, answer_floor=0, brake=Brake(per_network=2)), clock)
+    """The same words whether a mail follows or not: by the cap of the inbox, of the network, of the domain."""
+    open_to_all = ((timedelta(hours=1), 100),)
+    for name in ("INBOX", "NETWORK", "DOMAIN"):
+        monkeypatch.setattr(caps, name, ((timedelta(hours=1), held),) if name == cap else open_to_all)
     visitor.wait(86_400)
     form = asking(visitor.post(path, {"off": "email.tracking"}), "email.tracking")
     answers = []
     for _ in range(3):
         answers.append(visitor.post(path, form.fields).content)
         visitor.wait(60)
-    visitor.close()
     assert len(set(answers)) == 1
-    assert ledger().count("consent.requested") == 2  # the first sign-up and one more
+    assert ledger().count("consent.requested") == 1 + held  # the first sign-up and what the cap lets pass
 
 
 # --- how often, pause --------------------------------------------------------------------------
