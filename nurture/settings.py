@@ -37,6 +37,10 @@ SHORTEST_TOKEN = 32
 """Characters of a token that opens a door to everybody's consents."""
 
 
+SENDER = ("company", "postal_address", "imprint", "sender_name", "sender_address")
+"""Who writes. The shipped values are an example for the demo and the outbox: nobody's mail may bear them."""
+
+
 CHECKPOINT_TARGET = re.compile(r"mail:\S+@\S+|dir:/.+|git:/[^#]+(#[\w./-]+)?|rfc3161:(https|http)://\S+")
 """Where a checkpoint may go; nurture.audit.targets says what each does."""
 
@@ -182,6 +186,14 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @field_validator(*SENDER)
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():
+            message = "may not be blank: every mail and the imprint must say who writes"
+            raise ValueError(message)
+        return value
+
     @model_validator(mode="after")
     def _complete(self) -> Settings:
         token = self.secret("api_token")
@@ -193,6 +205,13 @@ class Settings(BaseSettings):
             raise ValueError(message)
         if self.provider == "sendgrid" and self.secret("sendgrid_api_key") is None:
             message = "provider sendgrid needs NURTURE_SENDGRID_API_KEY or sendgrid_api_key_file"
+            raise ValueError(message)
+        sample = [name for name in SENDER if getattr(self, name).strip() == type(self).model_fields[name].default]
+        if self.provider != "outbox" and sample:
+            message = (
+                f"provider {self.provider} sends real mail, and {', '.join(sample)} still say who writes in the "
+                "shipped example; set them to yours in nurture.toml"
+            )
             raise ValueError(message)
         return self
 

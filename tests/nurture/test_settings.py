@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
-from nurture.settings import SECRETS, Settings, SettingsError
+from nurture.settings import SECRETS, SENDER, Settings, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+REAL: list[dict[str, Any]] = [
+    {"provider": "sendgrid", "sendgrid_api_key": "k"},
+    {"provider": "smtp", "smtp_host": "mail.firma.example"},
+]
+FIRMA: dict[str, Any] = dict.fromkeys(SENDER, "Firma")
 
 
 def test_the_home_folder_has_a_file(settings: Settings) -> None:
@@ -62,3 +69,31 @@ def test_a_secret_file_is_read(settings: Settings, tmp_path: Path) -> None:
     key.chmod(0o600)
 
     assert Settings(home=settings.home, sendgrid_api_key_file=key).secret("sendgrid_api_key") == "SG.very-secret"
+
+
+@pytest.mark.parametrize("real", REAL, ids=lambda real: real["provider"])
+@pytest.mark.parametrize("name", SENDER)
+def test_the_sample_sender_writes_no_real_mail(settings: Settings, real: dict[str, Any], name: str) -> None:
+    """One value left as shipped is enough; the message names it."""
+    told = {key: value for key, value in FIRMA.items() if key != name}
+
+    with pytest.raises(ValidationError, match=f"and {name} still say who writes"):
+        Settings(home=settings.home, **real, **told)
+
+
+@pytest.mark.parametrize("real", REAL, ids=lambda real: real["provider"])
+def test_a_named_sender_writes_real_mail(settings: Settings, real: dict[str, Any]) -> None:
+    """With all that says who writes."""
+    chosen = Settings(home=settings.home, **real, **FIRMA)
+
+    assert chosen.provider == real["provider"]
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+@pytest.mark.parametrize("name", SENDER)
+def test_a_blank_sender_is_refused(settings: Settings, name: str, blank: str) -> None:
+    """Also into the outbox: the law wants it in every mail."""
+    told: dict[str, Any] = {name: blank}
+
+    with pytest.raises(ValidationError, match=f"{name}\\n.*may not be blank"):
+        Settings(home=settings.home, **told)
