@@ -21,6 +21,7 @@ from nurture.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TUTORIAL = ROOT / "docs" / "tutorial.md"
+OPERATE = ROOT / "docs" / "how-to" / "operate.md"
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 MARKED = re.compile(r"^<!-- (run|(?:file|adds): \S+) -->\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -140,6 +141,26 @@ def test_documents_name_only_verbs_that_exist() -> None:
     ]
 
     assert unknown == []
+
+
+def test_every_alarm_is_documented() -> None:
+    """Each that a flow can emit stands in the table of events, where an operator looks for what to listen to."""
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "flows").glob("*.py"))
+    table = "".join(re.findall(r"^\| `.*\n", OPERATE.read_text("utf-8"), re.MULTILINE))
+    alarms = set(re.findall(r"\"alarm(\.\w+)\"", source))
+
+    assert {alarm for alarm in alarms if f"{alarm}`" not in table} == set()
+
+
+def test_nothing_is_denied_that_exists() -> None:
+    """What the operator's page calls missing is no verb."""
+    missing = OPERATE.read_text("utf-8").partition("## Not there yet")[2]
+    verbs = {name.split()[-1] for name, _ in reference.ordered_verbs()}
+    denied = {word for words in re.findall(r"(?i)\bno (.*?)(?=[.:])", missing, re.DOTALL) for word in words.split()}
+    named = {word.strip("`,").removesuffix("s") for word in denied}
+
+    # What a missing verb would check is no verb.
+    assert verbs & named <= {"check"}
 
 
 def test_tutorial_leads_to_a_real_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
