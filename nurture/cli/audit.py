@@ -235,6 +235,9 @@ def proof(  # noqa: PLR0913, PLR0917  one argument per option
         fail("name one thing: the ledger entry of a consent, or --message with the number of a mail", Exit.USAGE)
     if out is not None and out.suffix not in {".pdf", ".html", ".txt", ".json"}:
         fail("-o names a file ending in .pdf, .html, .txt or .json", Exit.USAGE)
+    if out is not None and not out.parent.is_dir():
+        # Before the ledger says that a proof was taken out.
+        fail(f"there is no folder {out.parent}")
     scope, order = Scope(reveal=_revealed(reveal, by, second, reason)), _order(by, at, lang, ",")
     with open_workspace() as workspace:
         if consent is not None:
