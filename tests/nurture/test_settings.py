@@ -97,3 +97,45 @@ def test_a_blank_sender_is_refused(settings: Settings, name: str, blank: str) ->
 
     with pytest.raises(ValidationError, match=f"{name}\\n.*may not be blank"):
         Settings(home=settings.home, **told)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "https://firma.example/", "https://firma.example/news", "https://firma.example?a=b", "https://firma.example#a",
+        "https://vera:geheim@firma.example", "https://firma.example ", "https://firma .example", "https://",
+        "https://firma..example", "https://firma.example:0", "https://firma.example:65536", "ftp://firma.example",
+        "https://müller.example", "firma.example", "https://firma.example\n", "http://firma.example", "http://8.8.8.8",
+        "http://[2606:4700::1]", "http://[::1",
+    ],
+)  # fmt: skip
+def test_an_address_that_breaks_links_is_refused(settings: Settings, wrong: str) -> None:
+    """Each would stand in front of the path of every link in every mail, or show its token on the way."""
+    with pytest.raises(ValidationError, match="public_url"):
+        Settings(home=settings.home, public_url=wrong)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        "https://news.firma.example", "https://firma.example:8443", "https://8.8.8.8", "http://127.0.0.1:8321",
+        "http://localhost:8321", "http://[::1]:8321", "http://192.168.1.7", "http://nurture", "http://web.firma.internal",
+    ],
+)  # fmt: skip
+def test_a_plain_address_is_taken(settings: Settings, right: str) -> None:
+    """With TLS anywhere, without it on hosts that only our own network reaches."""
+    assert Settings(home=settings.home, public_url=right).public_url == right
+
+
+@pytest.mark.parametrize("wrong", ["proxy", "", "10.0.0.1:80", "0.0.0.0/0", "::/0", "128.0.0.0/1", "10.0.0.0/33"])
+def test_a_proxy_is_an_address_or_a_network(settings: Settings, wrong: str) -> None:
+    """And none that takes in strangers: they could name any address as theirs."""
+    with pytest.raises(ValidationError, match="trusted_proxies"):
+        Settings(home=settings.home, trusted_proxies=("127.0.0.1", wrong))
+
+
+def test_private_ranges_may_hold_proxies(settings: Settings) -> None:
+    """Single addresses and whole networks of one's own."""
+    own = ("127.0.0.1", "::1", "10.0.0.0/8", "fc00::/7")
+
+    assert Settings(home=settings.home, trusted_proxies=own).trusted_proxies == own
