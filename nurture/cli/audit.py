@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nurture.cli.output import Exit, fail, moment, note, print_json
+from nurture.cli.output import Exit, fail, happened, moment, note, print_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -292,7 +292,7 @@ def _order(by: str, at: str | None, language: str, separator: str) -> Order:
     name = by or os.environ.get("USER", "unknown")
     if not NAME.fullmatch(name):
         fail("--by is a short name or role, such as vera; no e-mail address", Exit.USAGE)
-    return Order(name, moment(at), VERSION, language, separator, _progress)
+    return Order(name, happened(at), VERSION, language, separator, _progress)
 
 
 def _progress(what: str, done: int, of: int) -> None:
