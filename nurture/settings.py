@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import re
 from functools import cached_property
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -37,8 +37,31 @@ SHORTEST_TOKEN = 32
 """Characters of a token that opens a door to everybody's consents."""
 
 
+SENDER = ("company", "postal_address", "imprint", "sender_name", "sender_address")
+"""Who writes. The shipped values are an example for the demo and the outbox: nobody's mail may bear them."""
+
+
+PUBLIC_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:(?P<port>\d{1,5}))?", re.IGNORECASE
+)
+"""Scheme, host and port: every link is this and a path, so anything behind the port would stand in the middle."""
+INSIDE = ("localhost", "internal", "lan", "local", "test", "home.arpa")
+"""Names that no public network knows, where there may be no TLS."""
+HIGHEST_PORT = 65_535
+WIDEST = {4: 8, 6: 7}
+"""Shortest prefix of a proxy's network by IP version: those of the private ranges. A wider one believes strangers."""
+
+
 CHECKPOINT_TARGET = re.compile(r"mail:\S+@\S+|dir:/.+|git:/[^#]+(#[\w./-]+)?|rfc3161:(https|http)://\S+")
 """Where a checkpoint may go; nurture.audit.targets says what each does."""
+
+
+def _inside(host: str) -> bool:
+    """Is this a host that only our own machine or network reaches?"""
+    try:
+        return not ip_address(host.strip("[]")).is_global
+    except ValueError:
+        return "." not in host or host.endswith(tuple(f".{name}" for name in INSIDE))
 
 
 class SettingsError(NurtureError):
@@ -70,7 +93,7 @@ class Settings(BaseSettings):
     project: Path = Field(default=PROJECT, description="folder that holds templates/, policies/ and prefect.yaml")
     database_url: str = Field("", description="SQLAlchemy address; empty for SQLite in the home folder")
     public_url: str = Field(
-        "http://127.0.0.1:8321", description="where recipients reach the public pages; no slash at the end"
+        "http://127.0.0.1:8321", description="where recipients reach the public pages: https://host[:port], no path"
     )
     zone: str = Field("Europe/Berlin", description="legal time zone: caps, deadlines, retention")
     language: Literal["de", "en"] = Field("de", description="language of leads that state none")
@@ -115,7 +138,9 @@ class Settings(BaseSettings):
 
     web_host: str = Field("127.0.0.1", description="address the public pages listen on")
     web_port: int = Field(8321, ge=0, le=65535, description="port of the public pages")
-    trusted_proxies: tuple[str, ...] = Field((), description="proxy addresses whose forwarded headers are believed")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="addresses or networks of proxies whose forwarded headers are believed"
+    )
     evidence_ip: Literal["full", "truncated", "none"] = Field(
         "full", description="how IP addresses enter consent evidence"
     )
@@ -160,10 +185,30 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _plain_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or value.endswith("/"):
-            message = "public_url must be http(s)://host[:port][/path] without a slash at the end"
+        found = PUBLIC_URL.fullmatch(value)
+        if found is None or not 0 < int(found["port"] or 1) <= HIGHEST_PORT:
+            message = (
+                "public_url is https://host[:port] and nothing behind it: no slash, path, user or space; "
+                "a host with umlauts is written in its xn-- form"
+            )
             raise ValueError(message)
+        if found["scheme"].lower() == "http" and not _inside(found["host"].lower()):
+            message = "public_url must begin with https:// for a public host: its links open consents and data"
+            raise ValueError(message)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _few_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in value:
+            try:
+                network = ip_network(proxy, strict=False)
+            except ValueError:
+                message = f"{proxy!r} is no IP address and no network; write 127.0.0.1 or 10.0.0.0/8"
+                raise ValueError(message) from None
+            if network.prefixlen < WIDEST[network.version]:
+                message = f"{proxy!r} is so wide that strangers could name any address as theirs; name your proxies"
+                raise ValueError(message)
         return value
 
     @field_validator("checkpoint_targets")
@@ -182,6 +227,14 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @field_validator(*SENDER)
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():
+            message = "may not be blank: every mail and the imprint must say who writes"
+            raise ValueError(message)
+        return value
+
     @model_validator(mode="after")
     def _complete(self) -> Settings:
         token = self.secret("api_token")
@@ -193,6 +246,13 @@ class Settings(BaseSettings):
             raise ValueError(message)
         if self.provider == "sendgrid" and self.secret("sendgrid_api_key") is None:
             message = "provider sendgrid needs NURTURE_SENDGRID_API_KEY or sendgrid_api_key_file"
+            raise ValueError(message)
+        sample = [name for name in SENDER if getattr(self, name).strip() == type(self).model_fields[name].default]
+        if self.provider != "outbox" and sample:
+            message = (
+                f"provider {self.provider} sends real mail, and {', '.join(sample)} still say who writes in the "
+                "shipped example; set them to yours in nurture.toml"
+            )
             raise ValueError(message)
         return self
 

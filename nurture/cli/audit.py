@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nurture.cli.output import Exit, fail, moment, note, print_json
+from nurture.cli.output import Exit, fail, happened, moment, note, print_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -236,6 +236,9 @@ def proof(  # noqa: PLR0913, PLR0917  one argument per option
         fail("name one thing: the ledger entry of a consent, or --message with the number of a mail", Exit.USAGE)
     if out is not None and out.suffix not in {".pdf", ".html", ".txt", ".json"}:
         fail("-o names a file ending in .pdf, .html, .txt or .json", Exit.USAGE)
+    if out is not None and not out.parent.is_dir():
+        # Before the ledger says that a proof was taken out.
+        fail(f"there is no folder {out.parent}")
     scope, order = Scope(reveal=_revealed(reveal, by, second, reason)), _order(by, at, lang, ",")
     with open_workspace() as workspace:
         if consent is not None:
@@ -290,7 +293,7 @@ def _order(by: str, at: str | None, language: str, separator: str) -> Order:
     name = by or os.environ.get("USER", "unknown")
     if not NAME.fullmatch(name):
         fail("--by is a short name or role, such as vera; no e-mail address", Exit.USAGE)
-    return Order(name, moment(at), VERSION, language, separator, _progress)
+    return Order(name, happened(at), VERSION, language, separator, _progress)
 
 
 def _progress(what: str, done: int, of: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nurture.cli import consent_keys, consent_taking
-from nurture.cli.output import Exit, fail, moment, note, print_json, table
+from nurture.cli.output import Exit, fail, happened, moment, note, print_json, table
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -82,7 +82,7 @@ def withdraw(
 
     With --address, and nobody known by it, the address is suppressed: no later import brings it in.
     """
-    from consent import withdrawal
+    from consent import identity, withdrawal
     from nurture.store.workspace import open_workspace
 
     if route not in {"operator", "mailto", "api", "crm", "objection"}:
@@ -94,17 +94,21 @@ def withdraw(
         "route": route,
         "actor": f"operator:{by or os.environ.get('USER', 'unknown')}",
     }
-    address = _typed_address() if by_address else None
+    address, unknown = _typed_address() if by_address else None, False
     with open_workspace() as workspace, workspace.store.write() as connection:
-        told |= {"controller": workspace.settings.controller, "at": moment(at)}
+        told |= {"controller": workspace.settings.controller, "at": happened(at)}
         if address is not None:
             done = withdrawal.withdraw_address(connection, workspace.keyring, address, **told)
+            unknown = identity.find(connection, workspace.keyring, address) is None
         else:
             person = _subject(connection, lead, subject)
             done = withdrawal.withdraw(connection, subject=person, **told)
-    print(
-        f"withdrawn, ledger entry {done[0]}" if done else "nothing to withdraw: it was withdrawn before, or never given"
-    )
+    if done:
+        print(f"withdrawn, ledger entry {done[0]}")
+    elif unknown and not purpose:
+        print("suppressed: nobody is known by this address, and no import brings it in")
+    else:
+        print("nothing to withdraw: it was withdrawn before, or never given")
 
 
 def search(

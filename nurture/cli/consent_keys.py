@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nurture.cli.output import Exit, fail, moment, note, print_json, table
+from nurture.cli.output import Exit, fail, happened, note, print_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def rotate(
 
     if which not in set(rotation.Key):
         fail("--which is one of master, index, link, inbox", Exit.USAGE)
-    key, now = rotation.Key(which), moment(at)
+    key, now = rotation.Key(which), happened(at)
     with open_workspace() as workspace, _alone(workspace.home):
         keyring, store = workspace.keyring, workspace.store
         resumed = _unfinished(store, keyring, now)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nurture.cli.output import Exit, fail, moment, note, print_json
+from nurture.cli.output import Exit, fail, happened, note, print_json
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 At = Annotated[str | None, typer.Option(help="As if at this time (ISO 8601).")]
@@ -46,7 +46,7 @@ def capture(  # noqa: PLR0913, PLR0917  one argument per option
     from nurture.leads import cards, hygiene
     from nurture.store.workspace import open_workspace
 
-    now, when = moment(at), moment(signed if signed is not None else at)
+    now, when = happened(at), happened(signed if signed is not None else at)
     with open_workspace() as workspace, workspace.store.write() as conn:
         try:
             wordings = cards.signed(conn, wording or [], controller=workspace.settings.controller)
@@ -99,7 +99,7 @@ def renew(
             language=row.language,
             source="operator.renewal",
             evidence={"asked": asked.strip()},
-            at=moment(at),
+            at=happened(at),
         )
     print(
         "a confirmation mail follows" if done.queued else "nothing to do: given already, barred, or asked within a day"
@@ -146,7 +146,7 @@ def basis(
                 controller=workspace.settings.controller,
                 evidence=exception.Evidence(said),
                 allowed=wordings.exception_allowed(workspace.settings.policies),
-                at=moment(at),
+                at=happened(at),
             )
         except exception.BasisError as error:
             fail(str(error), Exit.BLOCKED)
@@ -169,10 +169,11 @@ def intake(
         fail("there is no such folder; name the Maildir or the folder with the mails")
     counts = Counter(dict.fromkeys(mailbox.Read, 0))
     failed: Counter[str] = Counter()
+    asked = happened(at)
     with open_workspace() as workspace:
         for path in list(mailbox.waiting(folder)):
             try:
-                counts[mailbox.take(workspace, path, at=moment(at))] += 1
+                counts[mailbox.take(workspace, path, at=asked)] += 1
             except Exception as error:  # noqa: BLE001  one mail must not keep the withdrawals behind it waiting
                 failed[type(error).__name__] += 1
     if json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nurture.cli import rights
-from nurture.cli.output import Exit, fail, moment, note, print_json, table
+from nurture.cli.output import Exit, fail, happened, moment, note, print_json, table
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -58,7 +58,14 @@ def import_(  # noqa: PLR0913, PLR0917  one argument per option
     said = _said(map_file, consent_text, purpose, encoding)
     with open_workspace() as workspace:
         run = preview if dry_run else import_file
-        report = run(workspace, file, at=moment(at), settings=said, preset=preset, progress=_progress)
+        report = run(
+            workspace,
+            file,
+            at=moment(at) if dry_run else happened(at),
+            settings=said,
+            preset=preset,
+            progress=_progress,
+        )
     if sys.stderr.isatty():
         note("")
     if json:

@@ -167,7 +167,7 @@ def run() -> None:
         note("nurture: stopped")
         sys.exit(130)
     except Exception as error:
-        trouble = _settings_trouble(error)
+        trouble = _settings_trouble(error) or _outside_trouble(error)
         if trouble is None:
             raise
         note(f"nurture: {trouble}")
@@ -192,4 +192,18 @@ def _settings_trouble(error: Exception) -> str | None:
     if isinstance(error, SettingsError):
         # A list in the environment that is not JSON; the message names the field only.
         return f"settings: {error}; a list is written as JSON"
+    return None
+
+
+def _outside_trouble(error: Exception) -> str | None:
+    """Say what the machine around us refuses: the database or a file; None for every other error."""
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(error, OperationalError):
+        # The first line is the driver's own; parameters and details are never in it.
+        said = str(error.orig).partition("\n")[0].rstrip(".")
+        return f"the database does not answer: {said}. Is it running, is there room, and is database_url right?"
+    if isinstance(error, OSError):
+        what = error.strerror or str(error) or type(error).__name__
+        return f"{what}: {error.filename}" if error.filename else what
     return None

@@ -84,3 +84,16 @@ def moment(text: str | None) -> datetime:
     except ValueError:
         fail(f"{text!r} is no time; write 2026-11-23T09:00+01:00 or 2026-11-23", Exit.USAGE)
     return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def happened(text: str | None) -> datetime:
+    """Read the time of what is written down as done; a time to come is refused.
+
+    An entry of tomorrow would outlast every later word of the person, and bar the address until then.
+    """
+    from nurture.clock import now
+
+    read = moment(text)
+    if text is not None and read > now():
+        fail(f"{text} lies ahead; give the time it happened (without a zone it is UTC)", Exit.USAGE)
+    return read

@@ -56,7 +56,7 @@ A **secret** comes from the environment or from a file named by its `_file` twin
 CLI_INTRO = """# Commands
 
 Results go to stdout, everything else to stderr. Verbs that read take `--json`. Times are ISO 8601; without a zone they
-are UTC.
+are UTC. What is written down has happened: a time to come is refused, except where a verb only looks.
 
 | exit code | meaning |
 |---|---|

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nurture.cli.output import Exit, fail, moment, note, print_json, table
+from nurture.cli.output import Exit, fail, happened, moment, note, print_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def export(
     from nurture.leads.rights import exporting, group
     from nurture.store.workspace import open_workspace
 
-    when = moment(at)
+    when = happened(at)
     with open_workspace() as workspace:
         with workspace.store.write() as connection:
             subject = group.subject_of(connection, lead)
@@ -144,7 +144,7 @@ def erase(
 
     if not yes:
         typer.confirm(f"Erase lead {lead}? Nothing brings it back.", abort=True, err=True)
-    when = moment(at)
+    when = happened(at)
     with open_workspace() as workspace:
         with workspace.store.write() as connection:
             pending = rights.request_erasure(
@@ -196,7 +196,7 @@ def _change(lead: int, what: Callable[..., bool], by: str, at: str | None, words
     with open_workspace() as workspace, workspace.store.write() as connection:
         subject = group.subject_of(connection, lead)
         zone = workspace.settings.tz
-        new = what(connection, subject, route="cli", actor=actor(by), zone=zone, at=moment(at))
+        new = what(connection, subject, route="cli", actor=actor(by), zone=zone, at=happened(at))
     print(f"lead {lead} {words[not new]}")
 
 
@@ -214,7 +214,7 @@ def object_(lead: LeadNumber, by: By = "", at: At = None) -> None:
             group.subject_of(connection, lead),
             controller=workspace.settings.controller,
             actor=actor(by),
-            at=moment(at),
+            at=happened(at),
         )
     print(f"lead {lead}: {'every consent ended, address barred, no score' if new else 'had objected before'}")
 
@@ -235,7 +235,7 @@ def merge(
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as workspace, workspace.store.write() as connection:
-        done = merging.merge(connection, workspace, goes, stays, reason=reason, actor=actor(by), at=moment(at))
+        done = merging.merge(connection, workspace, goes, stays, reason=reason, actor=actor(by), at=happened(at))
     if json:
         print_json({"goes": goes, "stays": stays, **vars(done)})
         return
@@ -269,7 +269,7 @@ def request(
             route=route[:16],
             actor=actor(by),
             zone=zone,
-            at=moment(received),
+            at=happened(received),
         )
     print(f"request {pending.request_id}: answer before {pending.due_at.astimezone(zone):%d.%m.%Y %H:%M}")
 
@@ -302,7 +302,7 @@ def retention(
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as workspace:
-        counts = (spans.overview if dry_run else spans.run)(workspace, at=moment(at))
+        counts = (spans.overview if dry_run else spans.run)(workspace, at=moment(at) if dry_run else happened(at))
     if json:
         print_json(counts)
         return

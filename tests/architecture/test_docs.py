@@ -21,8 +21,9 @@ from nurture.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TUTORIAL = ROOT / "docs" / "tutorial.md"
+OPERATE = ROOT / "docs" / "how-to" / "operate.md"
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
-MARKED = re.compile(r"^<!-- (run|file: \S+) -->\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MARKED = re.compile(r"^<!-- (run|(?:file|adds): \S+) -->\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def documents() -> list[Path]:
@@ -142,6 +143,40 @@ def test_documents_name_only_verbs_that_exist() -> None:
     assert unknown == []
 
 
+def test_every_alarm_is_documented() -> None:
+    """Each that a flow can emit stands in the table of events, where an operator looks for what to listen to."""
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "flows").glob("*.py"))
+    table = "".join(re.findall(r"^\| `.*\n", OPERATE.read_text("utf-8"), re.MULTILINE))
+    alarms = set(re.findall(r"\"alarm(\.\w+)\"", source))
+
+    assert {alarm for alarm in alarms if f"{alarm}`" not in table} == set()
+
+
+def test_nothing_is_denied_that_exists() -> None:
+    """What the operator's page calls missing is no verb."""
+    missing = OPERATE.read_text("utf-8").partition("## Not there yet")[2]
+    verbs = {name.split()[-1] for name, _ in reference.ordered_verbs()}
+    denied = {word for words in re.findall(r"(?i)\bno (.*?)(?=[.:])", missing, re.DOTALL) for word in words.split()}
+    named = {word.strip("`,").removesuffix("s") for word in denied}
+
+    # What a missing verb would check is no verb.
+    assert verbs & named <= {"check"}
+
+
+def test_tutorial_leads_to_a_real_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of its steps 3 and 7 together are taken, as they stand there."""
+    for name in [name for name in os.environ if name.startswith("NURTURE_")]:
+        monkeypatch.delenv(name)
+    key = tmp_path / "sendgrid.key"
+    key.write_text("SG.0123456789\n", "utf-8")
+    key.chmod(0o600)
+    blocks = dict(MARKED.findall(TUTORIAL.read_text("utf-8")))
+    told = blocks["file: home/nurture.toml"] + blocks["adds: live/nurture.toml"]
+    (tmp_path / "nurture.toml").write_text(told.replace("/home/you/firma/live", str(tmp_path)), "utf-8")
+
+    assert Settings(home=tmp_path).provider == "sendgrid"
+
+
 @pytest.mark.slow
 def test_tutorial_runs_as_typed(tmp_path: Path) -> None:
     """Every block marked `run` ends with 0, with the files marked `file`, in a project of its own."""
@@ -153,6 +188,8 @@ def test_tutorial_runs_as_typed(tmp_path: Path) -> None:
     for mark, block in MARKED.findall(TUTORIAL.read_text("utf-8")):
         if mark == "run":
             script += [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+            continue
+        if mark.startswith("adds: "):
             continue
         target = mark.removeprefix("file: ")
         (tmp_path / "bin" / str(len(script))).write_text(block, "utf-8")

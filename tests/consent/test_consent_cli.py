@@ -10,10 +10,11 @@ import typer
 from sqlalchemy import text, update
 from typer.testing import CliRunner
 
+from consent import ledger
 from consent.schema import ledger_entry
 from nurture.cli import audit, consent
 from nurture.store.tables import lead
-from tests.consent.people import NEWSLETTER, TRACKING, People
+from tests.consent.people import NEWSLETTER, OTHER, TRACKING, People
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -79,8 +80,6 @@ def test_audit_verify_names_tampering(person: str, people: People) -> None:
 
 def test_audit_verify_lists_breaches(person: str, people: People) -> None:
     """An authorisation past the gate: exit 1 and the message named."""
-    from consent import ledger  # noqa: PLC0415  only here
-
     body = {"controller": "default", "channel": "email", "purpose": NEWSLETTER}
     body |= {"lease_until": "2026-11-23T08:00:30.000000Z", "permits": [["m" * 26, "x" * 26, 0, None]]}  # type: ignore[dict-item]
     with people.store.write() as conn:
@@ -144,10 +143,10 @@ def test_withdraw_by_address_from_stdin(person: str, people: People) -> None:
 
     assert "ledger entry 3" in done.stdout
     assert people.reason(person) == "withdrawn"
-    assert (
-        "nothing to withdraw"
-        in invoke("new@firma.example\n", "consent", "withdraw", "--address", "--at", "2026-11-23").stdout
-    )
+    barred = invoke("new@firma.example\n", "consent", "withdraw", "--address", "--at", "2026-11-23").stdout
+    assert barred.startswith("suppressed: nobody is known by this address")
+    one = invoke("other@firma.example\n", "consent", "withdraw", "--address", "--purpose", NEWSLETTER).stdout
+    assert one.startswith("nothing to withdraw")
     shown = json.loads(run("consent", "show", "1", "--json").stdout)
     assert shown["entries"][-1]["body"]["route"] == "crm"
     assert people.sign_up("new@firma.example").queued
@@ -165,11 +164,33 @@ def test_aging_names_leads(person: str) -> None:
 
 def test_renew_wants_a_reason_and_a_lead(person: str) -> None:
     """Who asked, and how; then the confirmation mail follows."""
-    at = ("--at", "2029-01-01")
+    events = ("--purpose", OTHER)
 
-    assert run("consent", "renew", "1", "--asked", "phone 2028-12-31", *at).stdout == "a confirmation mail follows\n"
-    assert "nothing to do" in run("consent", "renew", "1", "--asked", "phone", *at).stdout
+    assert (
+        run("consent", "renew", "1", "--asked", "phone 2026-11-20", *events).stdout == "a confirmation mail follows\n"
+    )
+    assert "nothing to do" in run("consent", "renew", "1", "--asked", "phone", *events).stdout
     assert [run("consent", "renew", *words).exit_code for words in (["1", "--asked", " "], ["2", "--asked", "x"])] == [
         64,
         1,
     ]
+
+
+AHEAD = [
+    ("consent", "withdraw", "1", "--at", "2100-01-01"),
+    ("consent", "withdraw", "--address", "--at", "2100-01-01T00:00+01:00"),
+    ("consent", "renew", "1", "--asked", "phone", "--at", "2100-01-01"),
+    ("consent", "capture", "--event", "hm26", "--signed", "2100-01-01"),
+    ("consent", "keys", "rotate", "--which", "index", "--at", "2100-01-01"),
+    ("audit", "proof", "1", "--at", "2100-01-01"),
+]
+
+
+@pytest.mark.parametrize("words", AHEAD, ids=lambda words: "-".join(words[:3]))
+def test_nothing_is_written_down_that_lies_ahead(person: str, people: People, words: tuple[str, ...]) -> None:
+    """A withdrawal of tomorrow would outlast every later consent: usage error, and the ledger stays as it is."""
+    done = invoke("kim@firma.example\n", *words)
+
+    with people.store.read() as conn:
+        assert (done.exit_code, ledger.head(conn).size) == (64, 3)
+    assert "lies ahead" in done.stderr

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
-from nurture.settings import SECRETS, Settings, SettingsError
+from nurture.settings import SECRETS, SENDER, Settings, SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+REAL: list[dict[str, Any]] = [
+    {"provider": "sendgrid", "sendgrid_api_key": "k"},
+    {"provider": "smtp", "smtp_host": "mail.firma.example"},
+]
+FIRMA: dict[str, Any] = dict.fromkeys(SENDER, "Firma")
 
 
 def test_the_home_folder_has_a_file(settings: Settings) -> None:
@@ -62,3 +69,73 @@ def test_a_secret_file_is_read(settings: Settings, tmp_path: Path) -> None:
     key.chmod(0o600)
 
     assert Settings(home=settings.home, sendgrid_api_key_file=key).secret("sendgrid_api_key") == "SG.very-secret"
+
+
+@pytest.mark.parametrize("real", REAL, ids=lambda real: real["provider"])
+@pytest.mark.parametrize("name", SENDER)
+def test_the_sample_sender_writes_no_real_mail(settings: Settings, real: dict[str, Any], name: str) -> None:
+    """One value left as shipped is enough; the message names it."""
+    told = {key: value for key, value in FIRMA.items() if key != name}
+
+    with pytest.raises(ValidationError, match=f"and {name} still say who writes"):
+        Settings(home=settings.home, **real, **told)
+
+
+@pytest.mark.parametrize("real", REAL, ids=lambda real: real["provider"])
+def test_a_named_sender_writes_real_mail(settings: Settings, real: dict[str, Any]) -> None:
+    """With all that says who writes."""
+    chosen = Settings(home=settings.home, **real, **FIRMA)
+
+    assert chosen.provider == real["provider"]
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+@pytest.mark.parametrize("name", SENDER)
+def test_a_blank_sender_is_refused(settings: Settings, name: str, blank: str) -> None:
+    """Also into the outbox: the law wants it in every mail."""
+    told: dict[str, Any] = {name: blank}
+
+    with pytest.raises(ValidationError, match=f"{name}\\n.*may not be blank"):
+        Settings(home=settings.home, **told)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "https://firma.example/", "https://firma.example/news", "https://firma.example?a=b", "https://firma.example#a",
+        "https://vera:geheim@firma.example", "https://firma.example ", "https://firma .example", "https://",
+        "https://firma..example", "https://firma.example:0", "https://firma.example:65536", "ftp://firma.example",
+        "https://müller.example", "firma.example", "https://firma.example\n", "http://firma.example", "http://8.8.8.8",
+        "http://[2606:4700::1]", "http://[::1",
+    ],
+)  # fmt: skip
+def test_an_address_that_breaks_links_is_refused(settings: Settings, wrong: str) -> None:
+    """Each would stand in front of the path of every link in every mail, or show its token on the way."""
+    with pytest.raises(ValidationError, match="public_url"):
+        Settings(home=settings.home, public_url=wrong)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        "https://news.firma.example", "https://firma.example:8443", "https://8.8.8.8", "http://127.0.0.1:8321",
+        "http://localhost:8321", "http://[::1]:8321", "http://192.168.1.7", "http://nurture", "http://web.firma.internal",
+    ],
+)  # fmt: skip
+def test_a_plain_address_is_taken(settings: Settings, right: str) -> None:
+    """With TLS anywhere, without it on hosts that only our own network reaches."""
+    assert Settings(home=settings.home, public_url=right).public_url == right
+
+
+@pytest.mark.parametrize("wrong", ["proxy", "", "10.0.0.1:80", "0.0.0.0/0", "::/0", "128.0.0.0/1", "10.0.0.0/33"])
+def test_a_proxy_is_an_address_or_a_network(settings: Settings, wrong: str) -> None:
+    """And none that takes in strangers: they could name any address as theirs."""
+    with pytest.raises(ValidationError, match="trusted_proxies"):
+        Settings(home=settings.home, trusted_proxies=("127.0.0.1", wrong))
+
+
+def test_private_ranges_may_hold_proxies(settings: Settings) -> None:
+    """Single addresses and whole networks of one's own."""
+    own = ("127.0.0.1", "::1", "10.0.0.0/8", "fc00::/7")
+
+    assert Settings(home=settings.home, trusted_proxies=own).trusted_proxies == own

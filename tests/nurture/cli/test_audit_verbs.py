@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from consent import verify
+from consent import ledger, verify
 from nurture import clock
 from nurture.audit import AuditError
 from nurture.cli import audit
@@ -134,6 +134,14 @@ def test_a_proof_is_written_for_its_owner_alone(person: str, tmp_path: Path, end
         assert "Nachweis" in pypdf.PdfReader(out).pages[0].extract_text()
     else:
         assert "Musterwerk GmbH darf mir per E-Mail" in out.read_text("utf-8")
+
+
+def test_a_proof_for_a_missing_folder_is_not_recorded(person: str, tmp_path: Path, workspace: Workspace) -> None:
+    done = run("proof", "1", "-o", str(tmp_path / "away" / "proof.pdf"))
+    with workspace.store.read() as conn:
+        size = ledger.head(conn).size
+    assert (done.exit_code, size) == (1, 3)
+    assert f"there is no folder {tmp_path}/away" in done.stderr
 
 
 def test_without_a_file_a_proof_is_text(person: str) -> None:

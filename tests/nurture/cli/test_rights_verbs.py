@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,11 +145,11 @@ def test_merge_tells_what_it_did(life: Life) -> None:
 def test_requests_keep_their_month(life: Life) -> None:
     """Taken down with the day it came, listed until it is answered."""
     number = str(life.joins())
-    taken = run("request", number, "access", "--received", "2027-01-31T10:00", "--route", "letter")
+    taken = run("request", number, "access", "--received", "2026-01-31T10:00", "--route", "letter")
     waiting = json.loads(run("requests", "--json").stdout)
     run("export", number)
 
-    assert "answer before 01.03.2027 00:00" in taken.stdout
+    assert "answer before 01.03.2026 00:00" in taken.stdout
     assert [(one["lead"], one["kind"]) for one in waiting] == [(1, "access")]
     assert json.loads(run("requests", "--json").stdout) == []
     assert run("request", number, "nonsense").exit_code == 64
@@ -180,9 +182,26 @@ def test_words_for_people(life: Life) -> None:
 
 def test_retention_runs_by_hand(life: Life) -> None:
     """As the night does it, counted by class."""
-    life.hears("sendgrid", b"poison")
+    replace(life, at=life.at - timedelta(days=60)).hears("sendgrid", b"poison")
     told = json.loads(run("retention", "--dry-run", "--json", "--at", "2027-02-01").stdout)
-    done = json.loads(run("retention", "--json", "--at", "2027-02-01").stdout)
+    done = json.loads(run("retention", "--json").stdout)
 
     assert told["quarantined_bodies"] == done["quarantined_bodies"] == 1
     assert run("list", "--temperature", "lukewarm").exit_code == 64
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("request", "1", "access", "--received", "2100-01-01"), ("retention", "--at", "2100-01-01"),
+     *((verb, "1", "--at", "2100-01-01") for verb in ("export", "restrict", "unrestrict", "object")),
+     ("erase", "1", "--yes", "--at", "2100-01-01"), ("merge", "1", "2", "--at", "2100-01-01")],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_nothing_is_done_at_a_time_to_come(life: Life, words: tuple[str, ...]) -> None:
+    """Usage error, no entry, no request: it would outlast whatever the person says until then."""
+    life.joins(), life.joins("tom@zweite.example")
+    before = len(life.entries())
+    done = run(*words)
+
+    assert (done.exit_code, len(life.entries()), life.requests()) == (64, before, [])
+    assert "lies ahead" in done.stderr

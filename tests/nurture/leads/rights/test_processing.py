@@ -13,6 +13,7 @@ import nurture.store.tables  # noqa: F401  all tables
 from consent.schema import metadata
 from nurture.cli import records
 from nurture.leads.rights import processing
+from nurture.settings import SENDER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +63,8 @@ def test_every_purpose_stands_in_it(settings: Settings) -> None:
 )
 def test_record_follows_the_settings(settings: Settings, changes: dict[str, Any], said: str) -> None:
     """Recipients, transfers, measures; never a secret or the path of an address."""
-    text = processing.markdown(processing.record(type(settings)(home=settings.home, **changes)))
+    who: dict[str, Any] = dict.fromkeys(SENDER, "Firma")
+    text = processing.markdown(processing.record(type(settings)(home=settings.home, **who, **changes)))
 
     assert said in text
     assert "secret-path" not in text
