@@ -1,7 +1,8 @@
 """How does a consent proven elsewhere come over? With its evidence, and never against a withdrawal.
 
 The old system's proof (wording, times, addresses of machines) is sealed in the vault; the ledger holds
-the commitment to it. Who withdrew here stays withdrawn: only a new double opt-in brings them back.
+the commitment to it. The wording names nobody: it is kept beside our own as well, and outlives an erasure.
+Who withdrew here stays withdrawn: only a new double opt-in brings them back.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from consent import ConsentError, canonical, ledger, vault
+from consent import ConsentError, canonical, ledger, texts, vault
 from consent.identity import chunks
 from consent.schema import consent_state, identity
 from consent.states import EMAIL, Standing, State, put
@@ -39,7 +40,7 @@ class ImportedConsent:
     purpose: str
     controller: str
     text: str
-    """The wording shown there; its SHA-256 enters the ledger, the wording the vault."""
+    """The wording shown there; its SHA-256 enters the ledger, the wording the vault and the register of wordings."""
     confirmed_at: datetime
     """When it was confirmed there, aware; consent counts, and grows stale, from then."""
     evidence: Mapping[str, str]
@@ -60,6 +61,7 @@ def record(conn: Connection, keyring: Keyring, consents: Sequence[ImportedConsen
             raise ImportedConsentError("an imported consent was confirmed in the future; check its time zone")
     ledger.lock(conn)
     new = _new(conn, consents)
+    texts.keep_imported(conn, [(one.controller, one.purpose, one.text) for one in new], at=at)
     commitments = [vault.commit({**one.evidence, "wording": one.text}) for one in new]
     entries = [_entry(one, kept, at) for one, kept in zip(new, commitments, strict=True)]
     seqs = ledger.append(conn, entries)

@@ -18,13 +18,17 @@ from consent.schema import consent_text
 from consent.states import EMAIL, TRACKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Select
 
 FORM = "form"
 """In place of a channel: not a wording, but a form in which wordings stand beside their boxes."""
+IMPORT = "import"
+"""In place of a channel: a wording that another system showed, and never one of our forms."""
+UNDETERMINED = "und"
+"""The language of such a wording (BCP 47): nobody told it."""
 WITHDRAWAL_NOTICE = {
     "de": re.compile(r"widerruf|abmeld|abbestell", re.IGNORECASE),
     "en": re.compile(r"withdraw|unsubscrib|revok", re.IGNORECASE),
@@ -159,6 +163,33 @@ def publish_form(
     return _text(conn.execute(insert(consent_text).values(row).returning(consent_text)).one())
 
 
+def keep_imported(conn: Connection, shown: Iterable[tuple[str, str, str]], *, at: datetime) -> None:
+    """Keep wordings that another system showed, as (controller, purpose, body); a known one changes nothing.
+
+    The ledger names them by their hash. What the hash stands for must outlive the person's evidence, which erasure
+    destroys; so it lies beside our own wordings, yet no form shows it and no scope rests on it. `at`: when it came.
+    """
+    for controller, purpose, body in dict.fromkeys(shown):
+        digest = hashlib.sha256(body.encode()).hexdigest()
+        ours = (consent_text.c.controller == controller, consent_text.c.purpose == purpose)
+        known = select(consent_text.c.id).where(*ours, consent_text.c.channel != FORM, consent_text.c.sha256 == digest)
+        if conn.execute(known.limit(1)).first() is not None:
+            continue
+        versions = _versions_of(controller, IMPORT, purpose, UNDETERMINED).order_by(consent_text.c.version.desc())
+        newest = conn.execute(versions.limit(1)).one_or_none()
+        row = {
+            "controller": controller,
+            "channel": IMPORT,
+            "purpose": purpose,
+            "version": 1 if newest is None else newest.version + 1,
+            "language": UNDETERMINED,
+            "body": body,
+            "sha256": digest,
+            "published_at": at,
+        }
+        conn.execute(insert(consent_text).values(row))
+
+
 def shortcomings(text: TextVersion) -> list[str]:
     """What does a wording lack? Empty when it may be published."""
     notice = WITHDRAWAL_NOTICE.get(text.language)
@@ -205,7 +236,7 @@ def covering(conn: Connection, scope: Scope, *, controller: str, purpose: str, c
 
 
 def register(conn: Connection) -> dict[str, str]:
-    """Give every wording ever published by its SHA-256: what the hashes in the ledger stand for."""
+    """Give every wording, ours and those of other systems, by its SHA-256: what the hashes in the ledger stand for."""
     query = select(consent_text.c.sha256, consent_text.c.body).where(consent_text.c.channel != FORM)
     return {row.sha256: row.body for row in conn.execute(query)}
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from consent import canonical, identity
 from consent.schema import checkpoint, consent_text, suppression
-from consent.texts import FORM
+from consent.texts import FORM, IMPORT
 from nurture.audit import figures, records
 from nurture.leads.rights import processing
 from nurture.store.tables import setting
@@ -71,7 +71,7 @@ class Book:
         return figures.count(self.facts, self.scope, live=live)
 
     def texts(self) -> list[dict[str, Any]]:
-        """Give the register of consent texts; a version is valid until the next of its kind."""
+        """Give the register of consent texts; a version is valid until the next of its kind, unless it was imported."""
         wanted = select(consent_text).where(consent_text.c.channel != FORM)
         rows = self.conn.execute(wanted.order_by(consent_text.c.id)).mappings()
         ours = [dict(row) for row in rows if self.scope.controller in {None, row["controller"]}]
@@ -80,7 +80,7 @@ class Book:
         for row in reversed(ours):
             key = tuple(row[name] for name in kind)
             row["valid_from"] = canonical.utc_text(row.pop("published_at"))
-            row["valid_until"] = later.get(key)
+            row["valid_until"] = None if row["channel"] == IMPORT else later.get(key)
             later[key] = row["valid_from"]
         return ours
 

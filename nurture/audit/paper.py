@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from consent.texts import IMPORT
 from nurture.audit import figures, sheets
 from nurture.audit.book import localised
 from nurture.leads.rights.processing import COLUMNS as PROCESSING
@@ -55,6 +56,8 @@ MORE = {
     "de": "Hier stehen die ersten {shown} von {all}; alle stehen in csv/{name}.csv und export.json.",
     "en": "These are the first {shown} of {all}; all stand in csv/{name}.csv and export.json.",
 }
+ELSEWHERE = {"de": "aus einem anderen System", "en": "of another system"}
+"""Said of the wordings that came with an import."""
 NONE = {"de": "Keine.", "en": "None."}
 COLUMNS = {
     "forms": ("source", "language", "purpose", "version", "first_at", "last_at", "requests", "confirmed"),
@@ -108,6 +111,8 @@ def blocks(book: Book, cover: Cover, counted: Mapping[str, int], *, language: st
     ]
     for text in book.texts():
         name = f"{text['controller']}/{text['purpose']}/{text['language']} {text['version']}"
+        if text["channel"] == IMPORT:
+            name = f"{text['controller']}/{text['purpose']}, {ELSEWHERE[language]} ({text['version']})"
         made += [
             pdf.Heading(name, level=2),
             pdf.Exact(text["body"]),

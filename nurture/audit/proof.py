@@ -17,6 +17,7 @@ from consent import canonical, checkpoints, identity, merkle
 from consent.rights import Copy
 from consent.schema import consent_text, ledger_entry, opt_in_request
 from consent.states import EVERYTHING
+from consent.texts import IMPORT
 from nurture.audit import AuditError
 from nurture.audit.anchoring import enter, open_signer
 from nurture.audit.people import disclosure
@@ -239,24 +240,27 @@ class _Writer:
 
     def _purpose(self, entry: _Entry, item: Mapping[str, Any]) -> dict[str, Any]:
         text = self.conn.execute(
-            select(consent_text.c.body, consent_text.c.language, consent_text.c.published_at).where(
+            select(consent_text.c.body, consent_text.c.channel, consent_text.c.published_at).where(
                 consent_text.c.sha256 == item["text"], consent_text.c.purpose == item["purpose"]
             )
         ).first()
-        body = text.body if text else self._imported_wording(entry.seq, item["text"])
+        # What another system showed was never published here; its time is that of the import.
+        published = text.published_at if text and text.channel != IMPORT else None
+        body = text.body if text else self._wording_in_evidence(entry.seq, item["text"])
         return {
             "purpose": item["purpose"],
             "version": item["version"],
             "sha256": item["text"],
             "wording": body,
-            "published_at": canonical.utc_text(text.published_at) if text else None,
+            "published_at": canonical.utc_text(published) if published else None,
             "ended": self._end(entry, item["purpose"]),
         }
 
-    def _imported_wording(self, seq: int, sha256: str) -> str | None:
-        """Give the wording that came with an imported consent; it lies with the evidence and names nobody."""
+    def _wording_in_evidence(self, seq: int, sha256: str) -> str | None:
+        """Give the wording that is kept with the evidence alone: a customer's notice, an old import's text."""
         opened = disclosure(self.conn, self.ws.keyring, seq)
-        wording = opened["evidence"].get("wording") if opened else None
+        evidence = opened["evidence"] if opened else {}
+        wording = evidence.get("wording") or evidence.get("notice", {}).get("wording")
         fits = isinstance(wording, str) and hashlib.sha256(wording.encode()).hexdigest() == sha256
         return wording if fits else None
 
@@ -339,10 +343,11 @@ class _Writer:
         yield Heading(words["consent"])
         yield Facts(facts)
         for item in data["purposes"]:
-            yield Heading(words["wording"].format(**item), level=2)
+            kind = "wording" if item["version"] is not None else f"wording_{data['basis']}"
+            yield Heading(words[kind].format(**item), level=2)
             if item["wording"] is None:
                 yield Text(words["no_wording"])
-                yield Facts([(words["standing"], self._standing(item["ended"]))])
+                yield Facts([("SHA-256", item["sha256"]), (words["standing"], self._standing(item["ended"]))])
             else:
                 yield Exact(item["wording"])
                 digest = hashlib.sha256(item["wording"].encode()).hexdigest()

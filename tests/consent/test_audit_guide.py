@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -9,12 +10,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pypdf
 import pytest
 
+from consent import identity, imported
+from consent.addresses import Address
 from consent.verify import Outcome
 from nurture.audit import export as exporting
 from nurture.audit.scope import Reveal, Scope
 from tests.consent.people import NEWSLETTER, TRACKING, People
+from tests.consent.test_basis import customer
+from tests.consent.test_basis import record as record_customer
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,6 +49,28 @@ def run(folder: Path, seq: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-I", "-c", PROGRAM, str(seq)], cwd=folder, capture_output=True, text=True, check=False
     )
+
+
+def test_the_program_checks_consents_that_were_imported_and_those_of_customers(
+    workspace: Workspace, tmp_path: Path, at: datetime
+) -> None:
+    """What another system showed lies in the export as well, by its hash, in the proof and in the registers."""
+    people = People(workspace.store, workspace.keyring, at)
+    record_customer(people, customer(people))
+    with workspace.store.write() as conn:
+        pat = identity.ensure(conn, workspace.keyring, Address.of("pat@firma.example"), at=at)
+        one = imported.ImportedConsent(pat, NEWSLETTER, "default", "Ja, gern.", at, {})
+        imported.record(conn, workspace.keyring, [one], at=at)
+    folder = exporting.make(workspace, tmp_path / "export", Scope(), exporting.Order("vera", at, "0.1.0")).folder
+
+    told = [run(folder, seq) for seq in (0, 1)]
+    assert [done.stdout.split(" ")[0] for done in told] == ["basis.recorded", "consent.imported"], told
+    assert json.loads((folder / "proofs" / "1.json").read_text("utf-8"))["wordings"] == ["Ja, gern."]
+    digest = hashlib.sha256(b"Ja, gern.").hexdigest()
+    assert (folder / "wordings" / f"{digest}.txt").read_text("utf-8") == "Ja, gern."
+    assert digest in (folder / "csv" / "texts.csv").read_text("utf-8")
+    pages = pypdf.PdfReader(folder / "report.pdf").pages
+    assert "aus einem anderen System" in " ".join(" ".join(page.extract_text() for page in pages).split())
 
 
 def test_the_program_checks_every_proof_of_an_export(folder: Path) -> None:

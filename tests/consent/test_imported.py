@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from consent import identity, imported, ledger, replay, vault
+from consent import gate, identity, imported, ledger, replay, vault
+from consent import texts as wordings
 from consent.addresses import Address
 from consent.imported import ImportedConsent
 from tests.consent.people import NEWSLETTER, OTHER, TRACKING, People
@@ -46,6 +47,32 @@ def test_proven_consent_permits(people: People) -> None:
         kept = vault.evidence(conn, people.keyring, entry.seq)
         assert replay.replay(conn).ok
     assert kept == {"confirm_ip": "192.0.2.9", "wording": "Ja, gern."}
+
+
+def test_the_wording_is_kept_once_as_a_text_of_its_own(people: People) -> None:
+    """Each new wording is the next version; a known one, ours or another import's, is none."""
+    published = wordings.register
+    with people.store.read() as conn:
+        ours = published(conn)
+    same = next(iter(ours.values()))
+    for number, text in enumerate(["Ja, gern.", "Ja, gern.", "Ja, bitte.", same]):
+        record(people, proven(people, known(people, f"p{number}@firma.example"), text=text))
+
+    with people.store.read() as conn:
+        kept = [(row["language"], row["version"], row["body"]) for row in wordings.overview(conn, channel="import")]
+        assert set(published(conn).values()) == {*ours.values(), "Ja, gern.", "Ja, bitte."}
+    assert kept == [("und", 1, "Ja, gern."), ("und", 2, "Ja, bitte.")]
+
+
+def test_a_kept_wording_carries_no_scope(people: People) -> None:
+    """Named there or not: the gate refuses a message that must be covered, as before."""
+    pat = known(people)
+    record(people, proven(people, pat, text="Ja, gern: Veranstaltungen."))
+    scope = wordings.Scope("events", ("Veranstaltungen",))
+
+    with people.store.read() as conn:
+        judged = gate.check(conn, [pat], purpose=NEWSLETTER, controller="default", at=people.at, scope=scope)
+    assert judged == {pat: "not_covered"}
 
 
 def test_same_import_twice_changes_nothing(people: People) -> None:

@@ -159,6 +159,36 @@ def test_an_imported_consent_shows_the_wording_of_its_evidence(
     assert "wie in Eintrag 0" in shown(page)
 
 
+def test_erasure_leaves_the_wording_of_an_imported_consent(
+    workspace: Workspace, people: People, order: Order, at: datetime
+) -> None:
+    """It names nobody and is kept as a text of its own; the page says nothing that the next line takes back."""
+    from consent import identity  # noqa: PLC0415  this test alone
+    from consent.addresses import Address  # noqa: PLC0415  as above
+
+    with workspace.store.write() as conn:
+        subject = identity.ensure(conn, workspace.keyring, Address.of("old@firma.example"), at=at)
+        one = imported.ImportedConsent(subject, NEWSLETTER, "default", "Ja, gern.", at - timedelta(days=9), {})
+        imported.record(conn, workspace.keyring, [one], at=at)
+        identity.erase(conn, subject, at=at)
+    page = proof.of_consent(workspace, 0, Scope(), order)
+    assert (page.data["purposes"][0]["wording"], page.data["purposes"][0]["published_at"]) == ("Ja, gern.", None)
+    assert "Wortlaut: newsletter.product, aus dem anderen System" in shown(page)
+    assert "None" not in shown(page)
+    assert "Der Wortlaut lag beim Beleg" not in shown(page)
+
+
+def test_an_existing_customer_s_notice_is_shown_from_the_evidence(
+    workspace: Workspace, people: People, order: Order
+) -> None:
+    from tests.consent.test_basis import NOTICE, customer, record  # noqa: PLC0415  this test alone
+
+    seq = record(people, customer(people))
+    page = proof.of_consent(workspace, seq, Scope(), order)
+    assert page.data["purposes"][0]["wording"] == NOTICE
+    assert "Hinweis auf das Widerspruchsrecht: newsletter.product" in shown(page)
+
+
 def test_english_for_whoever_asks(workspace: Workspace, people: People, order: Order) -> None:
     from dataclasses import replace  # noqa: PLC0415  this test alone
 
