@@ -17,6 +17,7 @@ from nurture.leads.rights.dates import month_later
 from nurture.store.tables import lead
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -114,6 +115,15 @@ def answered(
     pending = take_down(conn, subject, kind, route=route, actor=actor, zone=zone, at=at, reason=reason)
     conn.execute(update(rights_request).where(_open(subject, kind)).values(state="done", settled_at=at))
     return pending.request_id
+
+
+def settle_others(conn: Connection, subjects: Iterable[str], *, reason: str, at: datetime) -> None:
+    """Close what these subjects asked for and nobody began to answer, because nothing is left to answer with."""
+    conn.execute(
+        update(rights_request)
+        .where(rights_request.c.subject.in_(list(subjects)), rights_request.c.state == "open")
+        .values(state="done", settled_at=at, reason=reason)
+    )
 
 
 def waiting(conn: Connection, *, due_before: datetime | None = None) -> list[Open]:
