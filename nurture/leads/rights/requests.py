@@ -126,6 +126,22 @@ def settle_others(conn: Connection, subjects: Iterable[str], *, reason: str, at:
     )
 
 
+def erasing_since(conn: Connection, subjects: Iterable[str]) -> datetime | None:
+    """When did the request come by which these subjects, who are one person, are being erased? None without one."""
+    found: datetime | None = conn.execute(
+        select(rights_request.c.received_at)
+        .where(
+            rights_request.c.subject.in_(list(subjects)),
+            rights_request.c.kind == Kind.ERASE.value,
+            rights_request.c.state == "running",
+            rights_request.c.settled_at.is_(None),
+        )
+        .order_by(rights_request.c.id)
+        .limit(1)
+    ).scalar()
+    return found
+
+
 def waiting(conn: Connection, *, due_before: datetime | None = None) -> list[Open]:
     """Which requests are not answered yet, the most urgent first? Index: ix_rights_request_due."""
     query = (
