@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     company: str = Field("Musterwerk GmbH", description="legal name shown in the imprint")
     postal_address: str = Field("Beispielweg 1, 10115 Berlin", description="shown in every mail")
     imprint: str = Field("Geschäftsführung: Vera Beispiel, HRB 000000 B", description="further lines of the imprint")
+    privacy_url: str = Field(
+        "", description="your privacy notice (Art. 13 GDPR), linked on pages and in mails: https address, or path here"
+    )
     sender_name: str = Field("Musterwerk", description="name in From")
     sender_address: str = Field("post@musterwerk.example", description="address in From")
     unsubscribe_mailbox: str = Field(
@@ -211,6 +214,14 @@ class Settings(BaseSettings):
                 raise ValueError(message)
         return value
 
+    @field_validator("privacy_url")
+    @classmethod
+    def _linkable(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(https://[\w.-]+(:\d+)?(?=[/?#]|$)|/(?!/))[^\s\\<>\"'`]*", value, re.ASCII):
+            message = "privacy_url must be an https address, or a path of this site such as /datenschutz"
+            raise ValueError(message)
+        return value
+
     @field_validator("checkpoint_targets")
     @classmethod
     def _known_targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -284,6 +295,12 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database address in force."""
         return self.database_url or f"sqlite:///{self.home / 'nurture.db'}"
+
+    @property
+    def privacy_link(self) -> str | None:
+        """Where the privacy notice stands, as a mail names it; None without one."""
+        here = self.privacy_url.startswith("/")
+        return (self.public_url + self.privacy_url if here else self.privacy_url) or None
 
     @property
     def tz(self) -> ZoneInfo:

@@ -46,7 +46,9 @@ def capture(  # noqa: PLR0913, PLR0917  one argument per option
     from nurture.leads import cards, hygiene
     from nurture.store.workspace import open_workspace
 
-    now, when = happened(at), happened(signed if signed is not None else at)
+    # One reading of the clock: a card taken now must not lie after the moment it is recorded.
+    now = happened(at)
+    when = now if signed is None else happened(signed)
     with open_workspace() as workspace, workspace.store.write() as conn:
         try:
             wordings = cards.signed(conn, wording or [], controller=workspace.settings.controller)

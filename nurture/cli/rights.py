@@ -18,6 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LeadNumber = Annotated[int, typer.Argument(metavar="LEAD", help="Its number.")]
 At = Annotated[str | None, typer.Option(help="Time it happened, ISO 8601; default is now.")]
 By = Annotated[str, typer.Option("--by", help="Who does it; default is your login name. No e-mail address.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 LONGEST_ACTOR = 64
 
 
@@ -129,7 +130,7 @@ def erase(
         bool, typer.Option("--hold", help="Keep the proof of consent, restricted, until claims have lapsed.")
     ] = False,
     reason: Annotated[str, typer.Option(help="One word for the ledger, such as request.")] = "request",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     by: By = "",
     at: At = None,
     json: Json = False,
@@ -142,8 +143,7 @@ def erase(
     from nurture.leads.rights import erasing, group
     from nurture.store.workspace import open_workspace
 
-    if not yes:
-        typer.confirm(f"Erase lead {lead}? Nothing brings it back.", abort=True, err=True)
+    _sure(f"Erase lead {lead}? Nothing brings it back.", yes)
     when = happened(at)
     with open_workspace() as workspace:
         with workspace.store.write() as connection:
@@ -223,17 +223,20 @@ def merge(
     goes: Annotated[int, typer.Argument(metavar="GOES", help="Number of the lead that goes.")],
     stays: Annotated[int, typer.Argument(metavar="STAYS", help="Number of the lead that stays.")],
     reason: Annotated[str, typer.Option(help="One word for the ledger.")] = "same_person",
+    yes: Yes = False,
     by: By = "",
     at: At = None,
     json: Json = False,
 ) -> None:
     """Join two leads that are one person; of two words on one purpose the more restrictive wins, on both.
 
-    A consent given for one address never permits mail to the other. Example: nurture lead merge 42 17.
+    A consent given for one address never permits mail to the other. It cannot be undone, so it asks first.
+    Example: nurture lead merge 42 17.
     """
     from nurture.leads.rights import merging
     from nurture.store.workspace import open_workspace
 
+    _sure(f"Merge lead {goes} into lead {stays}? Nothing parts them again.", yes)
     with open_workspace() as workspace, workspace.store.write() as connection:
         done = merging.merge(connection, workspace, goes, stays, reason=reason, actor=actor(by), at=happened(at))
     if json:
@@ -307,6 +310,19 @@ def retention(
         print_json(counts)
         return
     table("Would go" if dry_run else "Gone", ["class", "count"], sorted(counts.items()))
+
+
+def _sure(question: str, yes: bool) -> None:
+    """Ask before what cannot be undone; stop at anything but yes, and say how a script answers."""
+    try:
+        answer = yes or typer.confirm(question, err=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        note("")
+        fail("nobody is there to answer; add --yes where that is meant", Exit.USAGE)
+    if not answer:
+        raise typer.Abort
 
 
 def actor(by: str) -> str:

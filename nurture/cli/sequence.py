@@ -108,6 +108,8 @@ def check(as_json: JsonOption = False) -> None:
     except DefinitionError as error:
         findings += error.findings
     findings += _page_findings(settings)
+    if settings.provider != "outbox" and not settings.privacy_url:
+        note("privacy_url is empty: no page and no mail leads to your privacy notice (Art. 13 GDPR)")
     if as_json:
         print_json({"sequences": sorted(definitions), "findings": [str(finding) for finding in findings]})
     elif findings:

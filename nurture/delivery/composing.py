@@ -162,6 +162,7 @@ class MarketingWriter:
             "preferences_url": links.preferences,
             "open_pixel_url": links.pixel,
             "existing_customer": "yes" if row.subject in self.customers else None,
+            "privacy_url": self.ws.settings.privacy_link,
         }
         mailbox = self.ws.settings.unsubscribe_mailbox
         headers = list_unsubscribe(links.unsubscribe, links.unsubscribe_token, mailbox)
@@ -209,6 +210,7 @@ class ConfirmationWriter:
             "requested_at": request.requested_at,
             "source": request.source,
             "texts": request.texts,
+            "privacy_url": self.ws.settings.privacy_link,
         }
         return _outgoing(self, row, person, _mail(self.library, row), context, Urls(link=lambda _, raw: raw), {})
 

@@ -57,6 +57,8 @@ class Standing:
     purpose: str
     given: bool
     since: datetime
+    ended: bool = False
+    """It was withdrawn: a consent that nobody used for long is neither given nor ended."""
 
 
 def read_token(keyring: Keyring, purpose: str, token: str) -> str | None:
@@ -123,7 +125,7 @@ def standings(conn: Connection, subject: str | None, controller: str) -> list[St
     if subject is None:
         return []
     found = [
-        Standing(one.purpose, one.state is states.State.GIVEN, one.since)
+        Standing(one.purpose, one.state is states.State.GIVEN, one.since, one.state not in states.ACTIVE)
         for one in states.standings(conn, subject, controller=controller)
         if one.channel == states.EMAIL and one.purpose != states.EVERYTHING
     ]

@@ -64,6 +64,7 @@ class Pages:
             logo=self.logo,
             brand=self.settings.sender_name,
             company=self.settings.company,
+            privacy=self.settings.privacy_url,
             **values,
         )
         return HTMLResponse(body, status, headers={"Content-Language": language, "Vary": "Accept-Language"})

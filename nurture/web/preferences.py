@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from consent import identity, opt_in, rights
 from consent.addresses import Address
 from nurture.leads import preferences as choices
+from nurture.leads.rights import requests
+from nurture.leads.rights.group import group_of
 from nurture.web import bodies, edge, evidence, lookups, profile, sign_up, withdrawing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from sqlalchemy import Connection
     from starlette.requests import Request
@@ -44,7 +47,7 @@ async def change(request: Request) -> Response:
     recipient = await withdrawing.recipient_of(request, "preferences")
     fields = await bodies.form(request)
     known = fields.get("lang")
-    if recipient.subject is None:
+    if recipient.subject is None or await here.read(lambda conn: _erasing(conn, recipient)) is not None:
         return await _page(request, here, recipient, known=known)
     if "on" in fields:
         return await _switch_on(request, here, recipient, fields)
@@ -134,6 +137,12 @@ def _offers(here: edge.Edge, conn: Connection, recipient: Recipient, language: s
     return [offer for offer in found if offer.purpose != lookups.TRACKING or given]
 
 
+def _erasing(conn: Connection, recipient: Recipient) -> datetime | None:
+    """Since when is this person on the way to be erased? All has ended then, and there is nothing left to choose."""
+    subject = recipient.subject
+    return None if subject is None else requests.erasing_since(conn, group_of(conn, subject).subjects)
+
+
 async def _page(
     request: Request,
     here: edge.Edge,
@@ -154,6 +163,7 @@ async def _page(
         choice = choices.of(conn, [subject]).get(subject, choices.NONE)
         return standings, _offers(here, conn, recipient, language), choice, profile.offer(here, conn, subject)
 
+    erasing = await here.read(lambda conn: _erasing(conn, recipient))
     standings, offers, choice, question = await here.read(read)
     mails = any(one.given and one.purpose != lookups.TRACKING for one in standings)
     public_id = withdrawing.id_in(request)
@@ -163,6 +173,7 @@ async def _page(
         language,
         status=status,
         switch=True,
+        erasing=erasing,
         standings=standings,
         offers={offer.purpose: offer for offer in offers},
         any_given=any(standing.given for standing in standings),

@@ -28,7 +28,7 @@ ONE_CLICK = ("List-Unsubscribe", "One-Click")
 
 
 async def show(request: Request) -> Response:
-    """Show what the button would end. Changes nothing."""
+    """Show what the button would end, or that all has ended. Changes nothing."""
     here = edge.of(request)
     recipient = await recipient_of(request, "unsubscribe")
     return await _leave_page(request, here, recipient)
@@ -87,12 +87,17 @@ async def _leave_page(request: Request, here: edge.Edge, recipient: Recipient, *
     given = [standing.purpose for standing in standings if standing.given]
     # Measuring mails ends with the mails: it is no consent of its own to leave standing.
     others = [purpose for purpose in given if purpose not in {recipient.purpose, lookups.TRACKING}]
+    word = next((standing for standing in standings if standing.purpose == recipient.purpose), None)
+    # A mail about a purpose of which nothing is on record can be ended all the same: the button stays.
+    ended = recipient.subject is None or (word is not None and word.ended)
     return here.pages.answer(
         "unsubscribe",
         here.pages.language(request, recipient.language),
         status=status,
         switch=True,
         purpose=recipient.purpose,
+        ended=ended,
+        since=word.since if ended and word else None,
         with_tracking=lookups.TRACKING in given and recipient.purpose != lookups.TRACKING,
         others=others,
         preferences_path=lookups.token_path(here.workspace.keyring, "/p/", "preferences", id_in(request)),

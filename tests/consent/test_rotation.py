@@ -25,9 +25,11 @@ from nurture.cli.launcher.lock import only_one
 from tests.consent.people import NEWSLETTER, People
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
+    from sqlalchemy import Connection
     from typer.testing import Result
 
     from nurture.store.engine import Store
@@ -128,8 +130,17 @@ def test_a_process_with_the_former_keys_loses_no_withdrawal(people: People, path
     assert after.reason(made["given"]) == "withdrawn"
 
 
-@pytest.mark.parametrize("door", ["find", "ensure", "adopt"])
-def test_a_process_with_the_former_keys_makes_nobody_anew(people: People, path: Path, door: str) -> None:
+DOORS: list[Callable[[Connection, People, Address], object]] = [
+    lambda conn, people, address: identity.find(conn, people.keyring, address),
+    lambda conn, people, address: identity.ensure(conn, people.keyring, address, at=people.at),
+    lambda conn, people, address: lookup.adopt(conn, people.keyring, [address]),
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_process_with_the_former_keys_makes_nobody_anew(
+    people: People, path: Path, door: Callable[[Connection, People, Address], object]
+) -> None:
     """From the first step of a rotation on: who said no would be a stranger to it."""
     fill(people)
     successor = rotation.begin(path, rotation.Key.INDEX)
@@ -138,12 +149,7 @@ def test_a_process_with_the_former_keys_makes_nobody_anew(people: People, path: 
         rotation.step(conn, successor)
 
     with pytest.raises(KeyringError, match="Start this process anew"), people.store.write() as conn:
-        if door == "find":
-            identity.find(conn, people.keyring, address)
-        elif door == "ensure":
-            identity.ensure(conn, people.keyring, address, at=people.at)
-        else:
-            lookup.adopt(conn, people.keyring, [address])
+        door(conn, people, address)
 
 
 def test_people_and_suppressions_are_found_after_an_index_rotation(people: People, path: Path) -> None:

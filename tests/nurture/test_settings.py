@@ -34,6 +34,32 @@ def test_the_environment_wins(settings: Settings, monkeypatch: pytest.MonkeyPatc
     assert Settings(home=settings.home).company == "Andere GmbH"
 
 
+@pytest.mark.parametrize(
+    ("privacy_url", "link"),
+    [
+        ("", None),
+        ("/datenschutz", "https://mail.firma.example/datenschutz"),
+        ("https://firma.example/datenschutz#mail", "https://firma.example/datenschutz#mail"),
+        ("https://firma.example", "https://firma.example"),
+    ],
+)
+def test_a_privacy_notice_has_one_full_address(settings: Settings, privacy_url: str, link: str | None) -> None:
+    """A path is one of the public pages' site."""
+    made = Settings(home=settings.home, public_url="https://mail.firma.example", privacy_url=privacy_url)
+
+    assert made.privacy_link == link
+
+
+@pytest.mark.parametrize(
+    "privacy_url",
+    ["http://firma.example/d", "javascript:alert(1)", "datenschutz", "//evil.example", "https://", "/a b", '/a"b'],
+)
+def test_a_privacy_notice_is_https_or_a_path(settings: Settings, privacy_url: str) -> None:
+    """Anything else could not be linked safely."""
+    with pytest.raises(ValueError, match="privacy_url must be an https address"):
+        Settings(home=settings.home, privacy_url=privacy_url)
+
+
 @pytest.mark.parametrize("name", sorted(SECRETS))
 def test_secrets_in_the_file_are_refused(settings: Settings, name: str) -> None:
     """The message names the setting and not its value."""

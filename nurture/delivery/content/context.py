@@ -26,6 +26,7 @@ MARKETING: Mapping[str, tuple[str, ...]] = {
     "preferences_url": (),
     "open_pixel_url": (),
     "existing_customer": (),
+    "privacy_url": (),
 }
 CONFIRMATION: Mapping[str, tuple[str, ...]] = {
     "sender": SENDER,
@@ -34,8 +35,9 @@ CONFIRMATION: Mapping[str, tuple[str, ...]] = {
     "requested_at": (),
     "source": (),
     "texts": (),
+    "privacy_url": (),
 }
-OPTIONAL = frozenset({"open_pixel_url", "existing_customer"})
+OPTIONAL = frozenset({"open_pixel_url", "existing_customer", "privacy_url"})
 LONGEST_SUBJECT = 200
 LONGEST_VALUE = 4000
 SCHEMES = frozenset({"http", "https", "mailto"})

@@ -44,6 +44,7 @@ def context(mail: Mail, lead: Mapping[str, str] = FULL, sender: Mapping[str, str
             "requested_at": datetime(2026, 11, 23, 8, 0, tzinfo=UTC),
             "source": "Website",
             "texts": [WORDING.get(mail.language, WORDING["en"])],
+            "privacy_url": None,
         }
     return {
         "lead": dict(lead),
@@ -52,6 +53,7 @@ def context(mail: Mail, lead: Mapping[str, str] = FULL, sender: Mapping[str, str
         "preferences_url": f"{SITE}/p/example",
         "open_pixel_url": None,
         "existing_customer": None,
+        "privacy_url": None,
     }
 
 

@@ -24,7 +24,7 @@ from consent.schema import consent_state, identity, opt_in_request, proof_vault,
 from nurture.leads.rights import exporting, places, policy, rows
 from nurture.leads.rights.dates import end_of_calendar_year
 from nurture.leads.rights.group import Group, RightsError, group_of
-from nurture.leads.rights.requests import Kind, Pending, take_down
+from nurture.leads.rights.requests import Kind, Pending, settle_others, take_down
 from nurture.store.inserting import chunks
 from nurture.store.scrubbing import scrub
 
@@ -40,6 +40,8 @@ ROUTE = "objection"
 """Route of the withdrawals that an erasure brings along."""
 RESTRICTION = "erasure"
 SUPPRESSED = "erasure"
+SETTLED = "erased"
+"""Why a person's other requests need no answer any more."""
 TOGETHER = 200
 """People erased in one transaction."""
 
@@ -254,6 +256,7 @@ def _some(
             reached("database:half")
             for row in asked:
                 _destroy(conn, groups[row.id], row, at=at)
+                settle_others(conn, groups[row.id].subjects, reason=SETTLED, at=at)
             step = _note_in(conn, groups, Step.DATABASE)
             reached("database:before_commit")
         reached("database:committed")

@@ -17,6 +17,7 @@ from nurture.leads.rights.dates import month_later
 from nurture.store.tables import lead
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -114,6 +115,31 @@ def answered(
     pending = take_down(conn, subject, kind, route=route, actor=actor, zone=zone, at=at, reason=reason)
     conn.execute(update(rights_request).where(_open(subject, kind)).values(state="done", settled_at=at))
     return pending.request_id
+
+
+def settle_others(conn: Connection, subjects: Iterable[str], *, reason: str, at: datetime) -> None:
+    """Close what these subjects asked for and nobody began to answer, because nothing is left to answer with."""
+    conn.execute(
+        update(rights_request)
+        .where(rights_request.c.subject.in_(list(subjects)), rights_request.c.state == "open")
+        .values(state="done", settled_at=at, reason=reason)
+    )
+
+
+def erasing_since(conn: Connection, subjects: Iterable[str]) -> datetime | None:
+    """When did the request come by which these subjects, who are one person, are being erased? None without one."""
+    found: datetime | None = conn.execute(
+        select(rights_request.c.received_at)
+        .where(
+            rights_request.c.subject.in_(list(subjects)),
+            rights_request.c.kind == Kind.ERASE.value,
+            rights_request.c.state == "running",
+            rights_request.c.settled_at.is_(None),
+        )
+        .order_by(rights_request.c.id)
+        .limit(1)
+    ).scalar()
+    return found
 
 
 def waiting(conn: Connection, *, due_before: datetime | None = None) -> list[Open]:

@@ -6,6 +6,8 @@ WORDS: dict[str, dict[str, str]] = {
     # --- every page ---
     "skip": {"de": "Zum Inhalt", "en": "Skip to content"},
     "imprint": {"de": "Impressum", "en": "Imprint"},
+    "privacy": {"de": "Datenschutzhinweise", "en": "Privacy notice"},
+    "privacy.how": {"de": "Wie wir mit Ihren Daten umgehen:", "en": "How we handle your data:"},
     "other_language": {"de": "English", "en": "Deutsch"},
     "promise": {
         "de": "Diese Seite setzt keine Cookies, lädt nichts von Dritten und kommt ohne Skripte aus.",

@@ -142,6 +142,14 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "Your withdrawal takes effect now. A message that was already on its way may still reach you; none "
         "will follow.",
     },
+    "left.since": {
+        "de": "{purpose}: abgemeldet seit {moment}. Sie brauchen nichts weiter zu tun.",
+        "en": "{purpose}: unsubscribed since {moment}. There is nothing more to do.",
+    },
+    "left.others": {
+        "de": "Gegenüber {company} gelten noch diese Einwilligungen von Ihnen:",
+        "en": "These consents you gave to {company} still stand:",
+    },
     "left.back": {
         "de": "War das ein Versehen? Dann melden Sie sich einfach neu an.",
         "en": "Was this a mistake? Then simply sign up again.",

@@ -136,10 +136,33 @@ def test_restrict_and_unrestrict_say_what_is_new(life: Life) -> None:
 def test_merge_tells_what_it_did(life: Life) -> None:
     """Numbers and entries."""
     goes, stays = life.joins(), life.joins("tom@zweite.example")
-    told = json.loads(run("merge", str(goes), str(stays), "--json").stdout)
+    told = json.loads(run("merge", str(goes), str(stays), "--yes", "--json").stdout)
 
     assert (told["goes"], told["stays"], told["events"]) == (goes, stays, 0)
     assert [one["lead"] for one in json.loads(run("list", "--json").stdout)] == [stays]
+
+
+def test_merge_asks_first(life: Life) -> None:
+    """A no changes nothing, a yes joins them."""
+    pair = [str(life.joins()), str(life.joins("tom@zweite.example"))]
+    refused = run("merge", *pair, typed="n\n")
+
+    assert (refused.exit_code, "Nothing parts them again" in refused.stderr) == (1, True)
+    assert life.entries("subject.merged") == []
+    assert run("merge", *pair, typed="y\n").exit_code == 0
+    assert len(life.entries("subject.merged")) == 1
+
+
+@pytest.mark.parametrize("words", [["erase", "1"], ["merge", "1", "2"]], ids=["erase", "merge"])
+def test_what_cannot_be_undone_names_the_word_for_scripts(life: Life, words: list[str]) -> None:
+    """Where nobody answers, such as in a cron job: wrong usage, and nothing happens."""
+    life.joins()
+    life.joins("tom@zweite.example")
+    before = len(life.entries())
+    done = run(*words, typed="")
+
+    assert (done.exit_code, "--yes" in done.stderr) == (64, True)
+    assert len(life.entries()) == before
 
 
 def test_requests_keep_their_month(life: Life) -> None:
@@ -163,7 +186,7 @@ def test_words_for_people(life: Life) -> None:
         "find": run("find", typed=f"{ADDRESS}\n").stdout,
         "list": run("list", "--limit", "1").output,
         "requests": run("requests").stdout,
-        "merge": run("merge", str(life.joins("tom@zweite.example")), number).stdout,
+        "merge": run("merge", str(life.joins("tom@zweite.example")), number, "--yes").stdout,
         "again": run("object", number).stdout + run("object", number).stdout,
         "retention": run("retention", "--dry-run", "--at", "2027-06-01").stdout,
         "erase": run("erase", number, "--yes", "--hold").output,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,21 @@ def test_t03_the_confirmation_mail_is_neutral_and_says_all(world: World) -> None
     with world.ws.store.read() as conn:
         wording = texts.current(conn, controller="default", purpose="newsletter.product", language="de")
     assert " ".join(wording.body.split()) in text
+
+
+@pytest.mark.parametrize("privacy_url", ["/datenschutz", "https://firma.example/datenschutz"])
+def test_it_leads_to_the_privacy_notice(world: World, privacy_url: str) -> None:
+    """By a full address, as a mail has no site that a path could be one of."""
+    world.library = Library.load(PROJECT / "templates")
+    world.ws = replace(world.ws, settings=world.ws.settings.model_copy(update={"privacy_url": privacy_url}))
+    provider = Scripted()
+    world.sign_up()
+    queue(world)
+    send(world, provider)
+    [mail] = provider.mails
+    link = str(world.ws.settings.privacy_link)
+
+    assert (link.startswith("http"), link in mail.text, f'href="{link}"' in mail.html) == (True, True, True)
 
 
 def test_it_needs_no_permit(world: World) -> None:

@@ -29,7 +29,7 @@ from nurture.store.tables import (
     send_batch,
     send_slot,
 )
-from tests.nurture.delivery.world import HELLO, PURPOSE, TRACKING, Scripted, library
+from tests.nurture.delivery.world import HELLO, PURPOSE, TEXT, TRACKING, Scripted, library
 
 if TYPE_CHECKING:
     from nurture.delivery.sending import Counts
@@ -261,6 +261,16 @@ def test_a_mailbox_stands_beside_the_link_when_configured(world: World) -> None:
     link, box = provider.mails[0].headers["List-Unsubscribe"].split(", ")
     assert box == f"<mailto:weg@musterwerk.example?subject=unsubscribe%20{link[1:-1].rpartition('/')[2]}>"
     assert len(link) + len(box) < 200
+
+
+def test_a_mail_leads_to_the_privacy_notice(world: World) -> None:
+    settings = world.ws.settings.model_copy(update={"privacy_url": "/datenschutz"})
+    world.ws = replace(world.ws, settings=settings)
+    provider = Scripted()
+    world.library = library(text=TEXT + "{{ privacy_url }}\n")
+    world.plan(world.person())
+    send(world, provider)
+    assert "http://127.0.0.1:8321/datenschutz" in provider.mails[0].text
 
 
 def test_a_mail_that_cannot_be_written_leaves_the_others(world: World) -> None:

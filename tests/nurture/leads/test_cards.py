@@ -56,6 +56,23 @@ def capture(desk: People, *words: str, typed: str = "", **more: str) -> Result:
     return CliRunner().invoke(app, ["consent", "capture", *words, *options], input=typed)
 
 
+@pytest.mark.parametrize("table", [None, "address,captured_at\nkim@firma.example,\n"])
+def test_a_card_without_a_date_was_signed_when_it_is_recorded(desk: People, tmp_path: Path, table: str | None) -> None:
+    """By the clock, read once: otherwise the card would lie a moment after its own recording."""
+    files = [] if table is None else [tmp_path / "cards.csv"]
+    for file in files:
+        file.write_text(str(table))
+
+    done = capture(desk, *map(str, files), "--json", typed="kim@firma.example\n", **{"--at": ""})
+
+    assert (done.exit_code, json.loads(done.stdout)["cards"]) == (0, 1)
+    with desk.store.read() as conn:
+        [entry] = ledger.read(conn)
+        kept = vault.evidence(conn, desk.keyring, entry.seq)
+    assert kept is not None
+    assert kept["captured_at"] == entry.at.isoformat()
+
+
 @pytest.mark.requirement(28)
 def test_a_card_becomes_a_request_with_its_evidence(desk: People, tmp_path: Path) -> None:
     """Source names the event; who, when, wording and scan are sealed; only the button gives consent."""

@@ -306,6 +306,21 @@ def test_the_shipped_definitions_have_no_findings(call: Any) -> None:
     assert (result.exit_code, result.stdout) == (0, "2 sequences, no findings\n")
 
 
+@pytest.mark.parametrize(
+    ("provider", "privacy_url", "reminded"),
+    [("smtp", "", True), ("smtp", "/datenschutz", False), ("outbox", "", False)],
+)
+def test_check_reminds_of_the_privacy_notice(
+    call: Any, monkeypatch: pytest.MonkeyPatch, provider: str, privacy_url: str, *, reminded: bool
+) -> None:
+    """Once mails really leave; it is no finding."""
+    monkeypatch.setenv("NURTURE_PROVIDER", provider)
+    monkeypatch.setenv("NURTURE_SMTP_HOST", "mail.firma.example")
+    monkeypatch.setenv("NURTURE_PRIVACY_URL", privacy_url)
+    result = call("check")
+    assert (result.exit_code, "privacy_url" in result.stderr) == (0, reminded)
+
+
 def test_a_wrong_definition_fails_the_check(world: World, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong definition fails the check."""
     world.write("sequence: other\n")

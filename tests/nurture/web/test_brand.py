@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from consent import opt_in
 from nurture.settings import PROJECT, Settings, SettingsError
 from nurture.web.app import create_app
 from nurture.web.brand import STATIC
@@ -33,6 +34,29 @@ def branded(tmp_path: Path) -> Settings:
     (tmp_path / "firma.css").write_text(SHEET)
     (tmp_path / "Firma.SVG").write_text(LOGO)
     return Settings(home=tmp_path, brand_css=tmp_path / "firma.css", brand_logo=tmp_path / "Firma.SVG")
+
+
+@pytest.mark.parametrize(("path", "times"), [("/subscribe", 2), ("/request/demo_request", 2), ("/", 1)])
+def test_pages_lead_to_the_privacy_notice(
+    ready: Workspace, clock: VirtualClock, visitor: Visitor, path: str, times: int
+) -> None:
+    """Art. 13 GDPR: at the end of each page, and beside the button where data is given; nothing without one."""
+    settings = ready.settings.model_copy(update={"privacy_url": "https://firma.example/datenschutz"})
+    told = Visitor(create_app(type(ready)(settings, ready.store, ready.keyring), clock, answer_floor=0), clock)
+    link = '<a href="https://firma.example/datenschutz">Datenschutzhinweise</a>'
+    assert told.get(f"{path}?lang=de").text.count(link) == times
+    assert "Datenschutzhinweise" not in visitor.get(f"{path}?lang=de").text
+    told.close()
+
+
+def test_the_page_to_confirm_leads_to_the_privacy_notice(ready: Workspace, clock: VirtualClock) -> None:
+    settings = ready.settings.model_copy(update={"privacy_url": "/datenschutz"})
+    told = Visitor(create_app(type(ready)(settings, ready.store, ready.keyring), clock, answer_floor=0), clock)
+    told.sign_up("kim@firma.example")
+    with ready.store.read() as conn:
+        token = opt_in.token(conn, ready.keyring, 1)
+    assert told.get(f"/confirm/{token}").text.count('<a href="/datenschutz">') == 2
+    told.close()
 
 
 def test_the_brand_sheet_comes_after_ours(branded: Settings, ready: Workspace, clock: VirtualClock) -> None:

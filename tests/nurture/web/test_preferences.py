@@ -13,6 +13,7 @@ from consent import caps, identity, opt_in, rights, texts
 from consent import ledger as proof
 from consent.schema import opt_in_request
 from nurture.leads import preferences
+from nurture.leads.rights import request_erasure
 from tests.consent import wording
 from tests.nurture.web.visitor import Form, Visitor, forms
 
@@ -226,6 +227,25 @@ def test_choices_are_no_consent(visitor: Visitor, path: str, ledger: Ledger) -> 
 def test_whoever_gets_no_mail_is_offered_no_pause(visitor: Visitor, path: str) -> None:
     visitor.post(path, {"off": "*"})
     assert not {"pace", "pause"} & {name for form in forms(visitor.get(path).text) for name in form.fields}
+
+
+def test_an_erasure_under_way_is_shown_and_nothing_is_offered(
+    visitor: Visitor, path: str, link: Link, confirmed: str, ready: Workspace, choice: Callable[[], preferences.Choice]
+) -> None:
+    """Also to somebody who took a break before; a form sent from an older page changes nothing."""
+    visitor.post(path, {"pause": "30"})
+    before = choice()
+    with ready.store.write() as conn:
+        request_erasure(conn, ready, confirmed, route="page", actor="subject", at=visitor.clock.now())
+    day = visitor.get(f"/d/{link('data', confirmed)}?lang=de").text
+    page = visitor.get(f"{path}?lang=de").text
+    assert "Ihr Antrag vom 23. November 2026 liegt uns vor" in day
+    assert "Ihr Antrag vom 23. November 2026 liegt uns vor" in page
+    assert (forms(page), "Pause" in page, "/d/" in page) == ([], False, True)
+    for fields in ({"pause": "end"}, {"pace": "weekly"}, {"on": "newsletter.product"}, {"off": "*"}):
+        answer = visitor.post(path, fields)
+        assert (answer.status_code, "liegt uns vor" in answer.text) == (200, True)
+    assert choice() == before
 
 
 # --- erased ------------------------------------------------------------------------------------

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import update
 
 from consent import identity
+from consent.schema import consent_state
 from tests.nurture.web.visitor import Visitor, forms
 
 if TYPE_CHECKING:
@@ -92,6 +94,44 @@ def test_t36_everything_ends_with_its_box(
     assert states(confirmed) == NOTHING
 
 
+@pytest.mark.parametrize(("language", "words"), [("de", "abgemeldet seit"), ("en", "unsubscribed since")])
+def test_the_page_says_since_when_it_has_ended(
+    visitor: Visitor, mailed: Mailed, link: Link, ledger: Ledger, language: str, words: str
+) -> None:
+    """Whoever left by one click finds no button that would end nothing."""
+    path = f"/u/{link('unsubscribe', mailed())}?lang={language}"
+    visitor.post(path, {"List-Unsubscribe": "One-Click"})
+    visitor.wait(86_400)
+    before, page = ledger(), visitor.get(path)
+    assert (page.status_code, forms(page.text), words in page.text) == (200, [], True)
+    assert ledger() == before
+
+
+def test_a_consent_unused_for_long_can_still_be_ended(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, ready: Workspace, states: States
+) -> None:
+    """It grew stale, which is no withdrawal."""
+    with ready.store.write() as conn:
+        conn.execute(update(consent_state).values(state="stale"))
+    path = f"/u/{link('unsubscribe', mailed())}"
+    [form] = forms(visitor.get(path).text)
+    visitor.post(path, form.fields)
+    assert states(confirmed) == NOTHING
+
+
+def test_what_still_stands_can_be_ended_after_one_topic_was(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
+) -> None:
+    path = f"/u/{link('unsubscribe', mailed(purpose='webinars'))}"
+    visitor.post(path, {"List-Unsubscribe": "One-Click"})
+    page = visitor.get(path)
+    [form] = forms(page.text)
+    assert ("Produkt-Newsletter" in page.text, form.boxes, form.buttons) == (True, {}, 1)
+    visitor.post(path, form.fields)
+    assert states(confirmed) == {**NOTHING, "webinars": "withdrawn"}
+    assert forms(visitor.get(path).text) == []
+
+
 def test_a_link_works_while_the_system_runs(
     visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
 ) -> None:
@@ -132,7 +172,8 @@ def test_whoever_was_erased_gets_the_usual_answers(
         identity.erase(conn, confirmed, at=at)
     before = ledger()
     for token in (by_mail, by_person):
-        assert visitor.get(f"/u/{token}").status_code == 200
+        page = visitor.get(f"/u/{token}")
+        assert (page.status_code, forms(page.text)) == (200, [])
         answer = visitor.post(f"/u/{token}", {"List-Unsubscribe": "One-Click"})
         assert (answer.status_code, answer.text) == (200, "unsubscribed\n")
     assert ledger() == before

@@ -19,7 +19,8 @@ from nurture.handover import notices
 from nurture.handover.targets import Folder
 from nurture.leads import rights
 from nurture.leads.importing.run import import_file
-from nurture.leads.rights import erasing, exporting, places
+from nurture.leads.rights import erasing, exporting, places, requests
+from nurture.leads.rights.requests import Kind
 from nurture.scoring import policy as scoring_policy
 from nurture.scoring import project
 from nurture.scoring.replay import replay
@@ -109,6 +110,23 @@ def test_t56_erasure_leaves_no_byte(life: Life, tmp_path: Path) -> None:
     with life.ws.store.read() as conn:
         assert disk.proves(checkpoints.tlog_proof(conn, 1), leaf, signer)
     assert life.entries("subject.erased")[0].subject == subject
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_an_erasure_settles_what_else_the_person_asked_for(life: Life, *, hold: bool) -> None:
+    """Nobody can answer it any more, so no clock may run and no alarm ring; that of others runs on."""
+    goes, other = life.joins(), life.joins("tom@zweite.example")
+    with life.ws.store.write() as conn:
+        for lead_id, kind in ((goes, Kind.ACCESS), (goes, Kind.RESTRICT), (other, Kind.ACCESS)):
+            subject, zone = life.subject(lead_id), life.ws.settings.tz
+            requests.take_down(conn, subject, kind, route="letter", actor="operator:x", zone=zone, at=life.at)
+
+    erase(life, goes, hold=hold)
+
+    with life.ws.store.read() as conn:
+        assert [(one.lead, one.kind) for one in requests.waiting(conn)] == [(other, "access")]
+    settled = {row.kind: (row.state, row.reason, row.settled_at) for row in life.requests()[:2]}
+    assert settled == dict.fromkeys(("access", "restrict"), ("done", "erased", life.later))
 
 
 def test_other_people_keep_everything(life: Life) -> None:
