@@ -279,6 +279,13 @@ def test_extension_lines_are_passed_over() -> None:
     assert TreeHead.parse(f"{ORIGIN}\n1\n{'A' * 43}=\nmore\n") == TreeHead(ORIGIN, 1, bytes(32))
 
 
+def test_the_largest_trees_are_read() -> None:
+    """2^64 entries, and a proof of 64 hashes: more is no tree's."""
+    assert TreeHead.parse(f"{ORIGIN}\n{2**64}\n{'A' * 43}=\n").size == 2**64
+    proof = Proof(2**64 - 1, (bytes(32),) * 64, NOTE)
+    assert Proof.parse(str(proof)) == proof
+
+
 HASH = "A" * 43 + "="
 NOTE = f"{ORIGIN}\n1\n{HASH}\n\n— {ORIGIN} AAAA\n"
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from consent import canonical, checkpoints, export, ledger, notes, texts, verify
 from consent.checkpoints import Signer
+from consent.entries import LONGEST_LEAF, write
 from consent.ledger import Entry
 from consent.merkle import Growth
 from consent.schema import proof_vault
@@ -619,3 +620,28 @@ def test_the_command_tells_what_it_found(
         with pytest.raises(SystemExit) as left:
             verify.main(wrong)
         assert left.value.code == 64
+
+
+def test_the_longest_entry_is_read(exporter: Exporter) -> None:
+    """A leaf of exactly 16 KiB; one byte more could not be appended."""
+    short = len(write(4, Entry("subject.erased", {"reason": ""}, exporter.people.at)))
+    entry = Entry("subject.erased", {"reason": "x" * (LONGEST_LEAF - short)}, exporter.people.at)
+    with exporter.people.store.write() as conn:
+        ledger.append(conn, [entry])
+    exporter.sign()
+
+    assert outcome(exporter.export()) == (Outcome.OK, None)
+
+
+def test_tiles_of_upper_levels_are_compared(exporter: Exporter) -> None:
+    """65,600 entries: a full tile at level 1 and the beginning of level 2; a changed hash names what it begins."""
+    entry = Entry("subject.erased", {"reason": "x"}, exporter.people.at)
+    folder = exporter.forge([write(seq, entry) for seq in range(65_600)])
+    assert outcome(folder) == (Outcome.OK, None)
+    for name, place, first in (("tile/1/000", 3, 768), ("tile/1/000", 255, 65_280), ("tile/2/000.p/1", 0, 0)):
+        good = (folder / name).read_bytes()
+        bad = good[: place * 32] + bytes(32) + good[place * 32 + 32 :]
+        (folder / name).write_bytes(bad)
+        mend(folder, exporter)
+        assert outcome(folder) == (Outcome.TAMPERED, first), name
+        (folder / name).write_bytes(good)
