@@ -54,7 +54,11 @@ class Person:
 
 
 def find(conn: Connection, keyring: Keyring, address: Address) -> str | None:
-    """Give the subject of an address, or None when it is unknown or erased."""
+    """Give the subject of an address, or None when it is unknown or erased.
+
+    Raises KeyringError for a keyring from before a rotation: to it everybody is unknown.
+    """
+    lookup.refuse_former(conn, keyring)
     indexes = [keyring.address_index(address.identity), *keyring.former_address_indexes(address.identity)]
     query = select(identity.c.subject).where(identity.c.address_index.in_(indexes))
     return conn.execute(query.order_by(identity.c.index_key.desc())).scalars().first()

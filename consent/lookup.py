@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from consent.keys import KeyringError
 from consent.schema import identity, suppression
 from consent.suppression import Bar
 
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from consent.keys import Keyring
 
 CHUNK = 1000
+SAMPLE = 20
+"""Rows looked at for the newest key: the first to be rewritten, and enough where one of them could not be."""
 
 
 def adopt(conn: Connection, keyring: Keyring, addresses: Iterable[Address]) -> None:
     """Bring whatever is known of these addresses under the newest key, before anybody asks by that alone.
 
-    Whoever decides on an address calls this first. It costs nothing until a key was rotated.
+    Whoever decides on an address calls this first. It costs a look at the newest key until one was rotated. Raises
+    KeyringError as `refuse_former` does.
     """
+    refuse_former(conn, keyring)
     successor = {
         old: keyring.address_index(address.identity)
         for address in addresses
@@ -42,6 +47,24 @@ def adopt(conn: Connection, keyring: Keyring, addresses: Iterable[Address]) -> N
         known = select(identity.c.address_index).where(identity.c.address_index.in_(part))
         move_people(conn, {old: successor[old] for old in conn.execute(known).scalars()}, keyring.index_version)
         move_suppressions(conn, {old: successor[old] for old in part}, keyring.index_version)
+
+
+def refuse_former(conn: Connection, keyring: Keyring) -> None:
+    """Raise KeyringError where the look-up key has a successor that this keyring does not hold.
+
+    To a process that started before the rotation everybody is a stranger: it would find nobody whose no it hears, and
+    make people anew who said no before.
+    """
+    # Rotation begins with the people of the lowest ids, so a few of these tell, by the primary key.
+    people = select(identity.c.index_key).where(identity.c.address_index.is_not(None))
+    barred = select(suppression.c.index_key).order_by(suppression.c.address_index)
+    queries = (people.order_by(identity.c.subject).limit(SAMPLE), barred.limit(SAMPLE))
+    newest = max((version for query in queries for version in conn.execute(query).scalars()), default=0)
+    if newest > keyring.index_version:
+        raise KeyringError(
+            f"people are found by version {newest} of the index key, which this process does not hold; "
+            "was it rotated? Start this process anew"
+        )
 
 
 def move_people(conn: Connection, successor: Mapping[bytes, bytes], version: int) -> int:

@@ -15,7 +15,7 @@ import typer
 from sqlalchemy import event, select
 from typer.testing import CliRunner
 
-from consent import gate, identity, ledger, lookup, opt_in, rotation, sealing, suppression, tokens, vault
+from consent import gate, identity, ledger, lookup, opt_in, rotation, sealing, suppression, tokens, vault, withdrawal
 from consent.addresses import Address
 from consent.keys import Keyring, KeyringError
 from consent.schema import identity as identities
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from sqlalchemy import Connection
     from typer.testing import Result
 
     from nurture.store.engine import Store
@@ -107,6 +108,43 @@ def test_a_process_with_the_former_keys_is_told_to_restart(people: People, path:
 
     with pytest.raises(sealing.SealError, match="Start this process anew"):
         names(people)
+
+
+def test_a_process_with_the_former_keys_loses_no_withdrawal(people: People, path: Path) -> None:
+    """It would find nobody and end nothing: so it says so, and whoever hears the no keeps it for a fresh process."""
+    made = fill(people)
+    address = Address.of("given@firma.example")
+    after = run_on(people, path, rotation.Key.INDEX)
+
+    def leave(keyring: Keyring) -> list[int]:
+        with people.store.write() as conn:
+            return withdrawal.withdraw_address(
+                conn, keyring, address, controller="default", purposes=None, route="mailto", actor="mail:sender",
+                at=people.at,
+            )  # fmt: skip
+
+    with pytest.raises(KeyringError, match="Start this process anew"):
+        leave(people.keyring)
+    assert leave(after.keyring)
+    assert after.reason(made["given"]) == "withdrawn"
+
+
+@pytest.mark.parametrize("door", ["find", "ensure"])
+def test_a_process_with_the_former_keys_makes_nobody_anew(people: People, path: Path, door: str) -> None:
+    """From the first step of a rotation on: who said no would be a stranger to it."""
+    fill(people)
+    successor = rotation.begin(path, rotation.Key.INDEX)
+    address = Address.of("left@firma.example")
+    with people.store.write() as conn:
+        rotation.step(conn, successor)
+
+    def ask(conn: Connection) -> object:
+        if door == "find":
+            return identity.find(conn, people.keyring, address)
+        return identity.ensure(conn, people.keyring, address, at=people.at)
+
+    with people.store.write() as conn, pytest.raises(KeyringError, match="Start this process anew"):
+        ask(conn)
 
 
 def test_people_and_suppressions_are_found_after_an_index_rotation(people: People, path: Path) -> None:
