@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from consent import imported, ledger
 from consent.schema import ledger_entry
 from nurture.cli import audit, consent
+from nurture.leads.register import NewLead, register
+from nurture.leads.rights import merging
 from nurture.store.tables import lead
 from tests.consent.people import NEWSLETTER, OTHER, TRACKING, People
 
@@ -137,6 +139,24 @@ def test_a_purpose_without_wording_ends_for_who_gave_it(person: str, people: Peo
 
     assert done.stdout.startswith("withdrawn, ledger entry")
     assert people.reason(person, "newsletter.old") == "withdrawn"
+
+
+@pytest.mark.parametrize("by_address", [False, True])
+def test_consent_withdraw_ends_both_halves_of_a_merged_person(
+    person: str, people: People, workspace: Workspace, *, by_address: bool
+) -> None:
+    """Named by the lead that went, or by its address; the other address gets no mail either."""
+    other = people.confirmed("kim@privat.example")
+    with people.store.write() as conn:
+        register(conn, [NewLead(other, "de", "form")], at=people.at, keyring=people.keyring)
+        merging.merge(conn, workspace, 1, 2, reason="same_person", actor="operator:vera", at=people.at)
+    now = ("--at", people.at.isoformat())
+    if by_address:
+        invoke("kim@firma.example\n", "consent", "withdraw", "--address", *now)
+    else:
+        run("consent", "withdraw", "1", *now)
+
+    assert [people.reason(one) for one in (person, other)] == ["withdrawn", "withdrawn"]
 
 
 def test_consent_wants_one_known_person(person: str) -> None:

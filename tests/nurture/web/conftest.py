@@ -84,6 +84,12 @@ def confirmed(ready: Workspace, at: datetime) -> str:
 
 
 @pytest.fixture
+def other(ready: Workspace, at: datetime) -> str:
+    """The subject of somebody else who agreed to the same."""
+    return _confirmed(ready, "anna@privat.example", at)
+
+
+@pytest.fixture
 def mailed(ready: Workspace, confirmed: str, at: datetime) -> Callable[..., str]:
     """Gives the public id of a mail to the confirmed person."""
 

@@ -9,6 +9,8 @@ from sqlalchemy import update
 
 from consent import identity
 from consent.schema import consent_state
+from nurture.leads.register import NewLead, register
+from nurture.leads.rights import merging
 from tests.nurture.web.visitor import Visitor, forms
 
 if TYPE_CHECKING:
@@ -177,3 +179,23 @@ def test_whoever_was_erased_gets_the_usual_answers(
         answer = visitor.post(f"/u/{token}", {"List-Unsubscribe": "One-Click"})
         assert (answer.status_code, answer.text) == (200, "unsubscribed\n")
     assert ledger() == before
+
+
+@pytest.fixture
+def merged(ready: Workspace, confirmed: str, other: str, at: datetime) -> str:
+    """The subject that stays when the confirmed person was merged with somebody."""
+    with ready.store.write() as conn:
+        people = [NewLead(one, "de", "form") for one in (confirmed, other)]
+        leads = register(conn, people, at=at, keyring=ready.keyring)
+        merging.merge(conn, ready, leads[confirmed], leads[other], reason="same_person", actor="operator:vera", at=at)
+    return other
+
+
+@pytest.mark.parametrize("fields", [{"List-Unsubscribe": "One-Click"}, {"action": "leave", "everything": "yes"}])
+def test_a_link_ends_the_consents_of_the_merged_lead_too(
+    visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, merged: str, states: States, fields: dict[str, str]
+) -> None:
+    """One person with two addresses: a mail to the one leads out of the mails to both."""
+    visitor.post(f"/u/{link('unsubscribe', mailed())}", fields)
+
+    assert (states(confirmed), states(merged)) == (NOTHING, NOTHING)

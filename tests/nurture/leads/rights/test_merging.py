@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import insert, select
 
 from consent import gate, suppression, withdrawal
+from consent.addresses import Address
 from consent.schema import consent_state
 from consent.schema import suppression as suppression_table
 from nurture.handover import answers
 from nurture.handover import policy as handover_policy
 from nurture.handover.qualify import qualify
 from nurture.leads import rights
-from nurture.leads.rights import merging
+from nurture.leads.rights import ending, merging
 from nurture.leads.stages import move
 from nurture.scoring import policy as scoring_policy
 from nurture.scoring import project
@@ -124,6 +125,51 @@ def test_suppression_of_the_person_bars_both(life: Life, reason: str, *, both: b
 
     assert (done.suppressed, may(life, stays), may(life, goes)) == (both, not both, False)
     assert len(life.rows(select(suppression_table))) == 1 + both
+
+
+@pytest.mark.parametrize("named", ["goes", "stays"])
+@pytest.mark.parametrize("by_address", [False, True])
+def test_a_withdrawal_after_the_merge_ends_both(life: Life, named: str, *, by_address: bool) -> None:
+    """Whichever of the two is named, by number or by address; once is enough."""
+    goes, stays = life.joins(), life.joins(PRIVATE)
+    merge(life, goes, stays)
+    told: dict[str, Any] = {"controller": "default", "purposes": None, "route": "operator", "actor": "operator:vera"}
+
+    def end() -> list[int]:
+        with life.ws.store.write() as conn:
+            if by_address:
+                address = Address.of(ADDRESS if named == "goes" else PRIVATE)
+                return ending.withdraw_address(conn, life.ws.keyring, address, **told, at=life.later)
+            subject = life.subject(goes if named == "goes" else stays)
+            return ending.withdraw(conn, subject=subject, **told, at=life.later)
+
+    assert [len(end()), len(end())] == [2, 0]
+    assert (may(life, goes), may(life, stays)) == (False, False)
+
+
+def test_a_purpose_withdrawn_after_the_merge_ends_on_both(life: Life) -> None:
+    """Mail goes on to both where only measuring was taken back."""
+    goes, stays = life.joins(), life.joins(PRIVATE)
+    merge(life, goes, stays)
+    with life.ws.store.write() as conn:
+        ending.withdraw(
+            conn, subject=life.subject(goes), controller="default", purposes=[TRACKING], route="page",
+            actor="subject", at=life.later,
+        )  # fmt: skip
+
+    assert states(life, stays) == states(life, goes) == {NEWS: "given", TRACKING: "withdrawn"}
+
+
+def test_the_provider_ends_both(life: Life) -> None:
+    """Who unsubscribes at the provider from the one address gets no mail at the other."""
+    goes, stays = life.joins(), life.joins(PRIVATE)
+    public_id = life.gets_mail(goes)
+    merge(life, goes, stays)
+    told = {"email": ADDRESS, "timestamp": int(life.later.timestamp()), "event": "unsubscribe", "sg_event_id": "u",
+            "sg_message_id": "x.y", "nurture_message_id": public_id}  # fmt: skip
+    life.hears("sendgrid", json.dumps([told]).encode())
+
+    assert (may(life, goes), may(life, stays)) == (False, False)
 
 
 def test_score_is_that_of_both_histories(life: Life) -> None:
