@@ -83,7 +83,8 @@ async def withdraw(
 
 
 async def _leave_page(request: Request, here: edge.Edge, recipient: Recipient, *, status: int = 200) -> Response:
-    standings = await here.read(lambda conn: lookups.standings(conn, recipient.subject, here.controller))
+    at = here.now()
+    standings = await here.read(lambda conn: lookups.standings(conn, recipient.subject, here.controller, at=at))
     given = [standing.purpose for standing in standings if standing.given]
     # Measuring mails ends with the mails: it is no consent of its own to leave standing.
     others = [purpose for purpose in given if purpose not in {recipient.purpose, lookups.TRACKING}]
