@@ -129,15 +129,16 @@ def take_slots(
 
     Two workers collide on the primary key (lead, window, slot) instead of both counting. A message that
     kept a slot of an earlier window (its first try was refused last week) gives it back first. `own` lowers
-    `most` for the leads it names, and takes back slots above that.
+    `most` for the leads it names, and takes back slots above that; what their other mails hold counts,
+    whatever its number.
     """
-    lower = {lead_id: few for lead_id, few in (own or {}).items() if few < most}
     ids = [letter.message_id for letter in letters]
     conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(ids), send_slot.c.window != window))
     # In order of the lead, so that two workers that want the same leads do not wait for each other.
     waiting = sorted(
         (letter for letter in letters if letter.lead_id is not None), key=lambda one: (one.lead_id, one.message_id)
     )
+    lower = _ceilings(conn, {lead_id: few for lead_id, few in (own or {}).items() if few < most}, window, ids)
     for lead_id, few in lower.items():
         mine = [letter.message_id for letter in letters if letter.lead_id == lead_id]
         conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(mine), send_slot.c.slot > few))
@@ -154,3 +155,26 @@ def take_slots(
         insert_missing(conn, send_slot, rows, ())
         held = set(conn.execute(query).scalars())
     return held
+
+
+def _ceilings(conn: Connection, few: Mapping[int, int], window: str, ids: Sequence[int]) -> dict[int, int]:
+    """Up to which slot number may each lead's mails of a batch go, so that with its other mails it holds so few?
+
+    Not how many are free: two workers that count alike would both take one, but collide on a number.
+    """
+    taken: dict[int, list[int]] = {lead_id: [] for lead_id in few}
+    leads, mine = sorted(few), set(ids)
+    for start in range(0, len(leads), CHUNK):
+        query = select(send_slot.c.lead_id, send_slot.c.slot, send_slot.c.message_id).where(
+            send_slot.c.lead_id.in_(leads[start : start + CHUNK]), send_slot.c.window == window
+        )
+        for row in conn.execute(query):
+            if row.message_id not in mine:
+                taken[row.lead_id].append(row.slot)
+    return {lead_id: _ceiling(most, taken[lead_id]) for lead_id, most in few.items()}
+
+
+def _ceiling(most: int, taken: Sequence[int]) -> int:
+    """Give the highest number n so that slots 1 to n, and those taken above n, are `most` or fewer; else 0."""
+    fits = (number for number in range(most + 1) if number + sum(slot > number for slot in taken) <= most)
+    return max(fits, default=0)
