@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator
 from sqlalchemy import select
@@ -25,7 +25,7 @@ from nurture.store.definitions import Length, Part
 from nurture.store.tables import lead
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -43,6 +43,8 @@ LONGEST = 120
 Name = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]{0,31}$")]
 Answerable = Literal["first_name", "last_name", "company", "job_title"]
 """What a text question may fill: details of the person."""
+ASKABLE = frozenset({*get_args(Answerable), "product_interest"})
+"""All that a question can fill."""
 KNOWN_BY = {"job_title": "role"}
 """A fact of the lead that answers a question as well."""
 
@@ -172,6 +174,11 @@ def settle(question: Question, given: Mapping[str, str], *, at: datetime) -> dic
     """Give what becomes known by an answer, or by putting the question aside (nothing given)."""
     told = {name: text for name in question.answers if (text := question.read(name, given.get(name, "")))}
     return {SETTLED: at.isoformat(), **(told or {SKIPPED + question.id: at.isoformat()})}
+
+
+def settled_by(told: Iterable[str], *, at: datetime) -> dict[str, str]:
+    """Give what to keep when a form told these details: had it asked one of them, that was this visit's question."""
+    return {SETTLED: at.isoformat()} if ASKABLE & set(told) else {}
 
 
 def _moment(text: str | None) -> datetime | None:

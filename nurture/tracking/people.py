@@ -11,7 +11,7 @@ from sqlalchemy import select
 from consent import identity, lookup
 from consent.addresses import Address, InvalidAddress
 from consent.schema import identity as identity_table
-from nurture.leads import hygiene, register
+from nurture.leads import hygiene, profiling, register
 from nurture.leads.roles import role_of
 from nurture.leads.stages import Stage
 from nurture.store.inserting import chunks
@@ -181,7 +181,7 @@ def _attach_forms(conn: Connection, ws: Workspace, items: Sequence[Item], *, at:
             mine |= _below_the_message(known.get(item.subject, {}) | mine, typed)
         else:
             news[item.subject] = _new_lead(item, ws, address, told=True)
-            mine |= typed
+            mine |= typed | profiling.settled_by(typed, at=item.at)
             held.add(item.subject)
     identity.describe(conn, ws.keyring, {subject: news for subject, news in details.items() if news})
     leads = register.register(conn, list(news.values()), at=at, keyring=ws.keyring)

@@ -8,17 +8,19 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import select
 
-from consent import states, tokens
+from consent import rules, states, texts, tokens
 from consent.schema import identity
 from consent.states import NEWSLETTER
 from nurture.store.tables import message, template_version
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
 
     from consent.keys import Keyring
+    from consent.texts import ConsentText
 
 MAIN = NEWSLETTER
 TRACKING = states.TRACKING
@@ -57,8 +59,10 @@ class Standing:
     purpose: str
     given: bool
     since: datetime
-    ended: bool = False
-    """It was withdrawn: a consent that nobody used for long is neither given nor ended."""
+    rests: bool = False
+    """Given, but no mail may rest on it: none used it for too long."""
+    renewable: bool = False
+    """Given, but resting or not on the current wording: it may be asked for anew."""
 
 
 def read_token(keyring: Keyring, purpose: str, token: str) -> str | None:
@@ -120,15 +124,34 @@ def is_web(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
 
 
-def standings(conn: Connection, subject: str | None, controller: str) -> list[Standing]:
+def standings(conn: Connection, subject: str | None, controller: str, *, at: datetime) -> list[Standing]:
     """Give what a person agreed to or withdrew by e-mail, the main topics first; nothing about nobody."""
     if subject is None:
         return []
-    found = [
-        Standing(one.purpose, one.state is states.State.GIVEN, one.since, one.state not in states.ACTIVE)
+    held = [
+        one
         for one in states.standings(conn, subject, controller=controller)
         if one.channel == states.EMAIL and one.purpose != states.EVERYTHING
     ]
+    wordings = texts.by_id(conn, {one.text_id for one in held if one.text_id is not None})
+    found = [_shown(conn, one, wordings, at) for one in held]
     return sorted(
         found, key=lambda one: (ORDER.index(one.purpose) if one.purpose in ORDER else len(ORDER), one.purpose)
     )
+
+
+def _shown(conn: Connection, held: states.Standing, wordings: Mapping[int, ConsentText], at: datetime) -> Standing:
+    """Judge one consent as the gate would; measuring grows no older than the mails it goes with."""
+    given = held.state in states.ACTIVE
+    unused = at >= rules.stale_from(max(held.since, held.used_at or held.since))
+    rests = given and held.purpose != TRACKING and (unused or held.state is states.State.STALE)
+    return Standing(held.purpose, given, held.since, rests, given and (rests or not _current(conn, held, wordings)))
+
+
+def _current(conn: Connection, held: states.Standing, wordings: Mapping[int, ConsentText]) -> bool:
+    """Was the newest wording agreed to, in whichever language? Never so for an imported consent."""
+    text = wordings.get(held.text_id or 0)
+    if text is None:
+        return False
+    newest = texts.current(conn, controller=held.controller, purpose=held.purpose, language=text.language)
+    return newest.id == held.text_id

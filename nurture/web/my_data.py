@@ -98,7 +98,7 @@ def kept(conn: Connection, here: edge.Edge, subject: str) -> Kept:
     mine = lead.c.subject == subject
     return Kept(
         details=tuple(name for name in DETAILS if details.get(name)),
-        consents=bool(lookups.standings(conn, subject, here.controller)),
+        consents=bool(lookups.standings(conn, subject, here.controller, at=here.now())),
         mails=there(message.c.subject == subject),
         events=there(event.c.lead_id == lead.c.id, mine),
         score=there(lead_score.c.lead_id == lead.c.id, mine),

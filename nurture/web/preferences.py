@@ -60,7 +60,8 @@ async def change(request: Request) -> Response:
 
 async def _switch_off(here: edge.Edge, recipient: Recipient, wanted: str) -> bool:
     """End one purpose, or all with `*`; False for one the person never had."""
-    standings = await here.read(lambda conn: lookups.standings(conn, recipient.subject, here.controller))
+    at = here.now()
+    standings = await here.read(lambda conn: lookups.standings(conn, recipient.subject, here.controller, at=at))
     if wanted != "*" and wanted not in {standing.purpose for standing in standings}:
         return False
     await withdrawing.withdraw(here, recipient, None if wanted == "*" else [wanted], "page")
@@ -126,14 +127,17 @@ async def _switch_on(request: Request, here: edge.Edge, recipient: Recipient, fi
 
 
 def _offers(here: edge.Edge, conn: Connection, recipient: Recipient, language: str) -> list[Offer]:
-    """What may this person ask to switch on? What has a wording and is off; measuring only beside mails.
+    """What may this person ask to switch on? What has a wording and is off, or needs to be renewed.
 
+    Measuring only beside mails.
     Nothing while their data is restricted or on its way to be erased.
     """
     if rights.restricted(conn, [recipient.subject or ""]):
         return []
-    given = {one.purpose for one in lookups.standings(conn, recipient.subject, here.controller) if one.given}
-    found = [offer for offer in sign_up.offered(here, conn, language) if offer.purpose not in given]
+    standings = lookups.standings(conn, recipient.subject, here.controller, at=here.now())
+    given = {one.purpose for one in standings if one.given}
+    stands = given - {one.purpose for one in standings if one.renewable}
+    found = [offer for offer in sign_up.offered(here, conn, language) if offer.purpose not in stands]
     return [offer for offer in found if offer.purpose != lookups.TRACKING or given]
 
 
@@ -159,13 +163,13 @@ async def _page(
         subject = recipient.subject
         if subject is None:
             return [], [], choices.NONE, None
-        standings = lookups.standings(conn, subject, here.controller)
+        standings = lookups.standings(conn, subject, here.controller, at=at)
         choice = choices.of(conn, [subject]).get(subject, choices.NONE)
         return standings, _offers(here, conn, recipient, language), choice, profile.offer(here, conn, subject)
 
     erasing = await here.read(lambda conn: _erasing(conn, recipient))
     standings, offers, choice, question = await here.read(read)
-    mails = any(one.given and one.purpose != lookups.TRACKING for one in standings)
+    mails = any(one.given and not one.rests and one.purpose != lookups.TRACKING for one in standings)
     public_id = withdrawing.id_in(request)
     keyring = here.workspace.keyring
     return here.pages.answer(
@@ -176,6 +180,7 @@ async def _page(
         erasing=erasing,
         standings=standings,
         offers={offer.purpose: offer for offer in offers},
+        renewing={one.purpose for one in standings if one.renewable},
         any_given=any(standing.given for standing in standings),
         mails=mails,
         pace=next((name for name, value in PACES.items() if value == choice.per_week), "planned"),

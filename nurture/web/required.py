@@ -9,7 +9,9 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
+from consent.entries import NEWSLETTER, TRACKING
 from nurture import NurtureError
+from nurture.web.words import LANGUAGES
 
 if TYPE_CHECKING:
     from nurture.web.pages import Pages
@@ -40,13 +42,14 @@ def mandatory(page: str) -> list[str]:
     return reader.found
 
 
-def check(pages: Pages) -> None:
-    """See that the sign-up form's only mandatory field is the address; raises FormError for any other."""
+def _shown(pages: Pages, language: str) -> str:
+    """Give the page as a reader gets it: with a box for each consent, the main one first."""
+    offers = [{"purpose": purpose, "body": "", "version": 1, "sha256": ""} for purpose in (NEWSLETTER, TRACKING)]
     page = pages.answer(
         PAGE,
-        "de",
-        offers=[],
-        required="",
+        language,
+        offers=offers,
+        required=NEWSLETTER,
         wording="",
         stamp="",
         address="",
@@ -55,7 +58,12 @@ def check(pages: Pages) -> None:
         ticked=set(),
         problems={},
     )
-    more = [name for name in mandatory(bytes(page.body).decode()) if name != ALLOWED]
+    return bytes(page.body).decode()
+
+
+def check(pages: Pages) -> None:
+    """See that the sign-up form's only mandatory field is the address; raises FormError for any other."""
+    more = [name for language in LANGUAGES for name in mandatory(_shown(pages, language)) if name != ALLOWED]
     if more:
         raise FormError(
             f"templates/pages/{PAGE}.html: {more[0]} is mandatory; at a newsletter sign-up only the address may be "

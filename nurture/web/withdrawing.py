@@ -47,7 +47,8 @@ async def leave(request: Request) -> Response:
     purposes = None if fields.get("everything") == "yes" else [recipient.purpose]
     await withdraw(here, recipient, purposes, "page")
     language = here.pages.language(request, fields.get("lang") or recipient.language)
-    return here.pages.answer("left", language)
+    stays = await _mails_given(here, recipient)
+    return here.pages.answer("left", language, stays=stays, preferences_path=_preferences_path(here, request))
 
 
 async def recipient_of(request: Request, purpose: str) -> Recipient:
@@ -82,14 +83,29 @@ async def withdraw(
         here.wake.hint(wake.CONSENT_WITHDRAWN)
 
 
+async def _given(here: edge.Edge, recipient: Recipient) -> list[str]:
+    """Which purposes does this person agree to now?"""
+    at = here.now()
+    standings = await here.read(lambda conn: lookups.standings(conn, recipient.subject, here.controller, at=at))
+    return [standing.purpose for standing in standings if standing.given]
+
+
+async def _mails_given(here: edge.Edge, recipient: Recipient) -> list[str]:
+    """Which of them bring mail? Measuring brings none."""
+    return [purpose for purpose in await _given(here, recipient) if purpose != lookups.TRACKING]
+
+
+def _preferences_path(here: edge.Edge, request: Request) -> str:
+    return lookups.token_path(here.workspace.keyring, "/p/", "preferences", id_in(request))
+
+
 async def _leave_page(request: Request, here: edge.Edge, recipient: Recipient, *, status: int = 200) -> Response:
-    standings = await here.read(lambda conn: lookups.standings(conn, recipient.subject, here.controller))
-    given = [standing.purpose for standing in standings if standing.given]
+    given = await _given(here, recipient)
     # Measuring mails ends with the mails: it is no consent of its own to leave standing.
     others = [purpose for purpose in given if purpose not in {recipient.purpose, lookups.TRACKING}]
     word = next((standing for standing in standings if standing.purpose == recipient.purpose), None)
     # A mail about a purpose of which nothing is on record can be ended all the same: the button stays.
-    ended = recipient.subject is None or (word is not None and word.ended)
+    ended = recipient.subject is None or (word is not None and not word.given)
     return here.pages.answer(
         "unsubscribe",
         here.pages.language(request, recipient.language),
@@ -100,7 +116,7 @@ async def _leave_page(request: Request, here: edge.Edge, recipient: Recipient, *
         since=word.since if ended and word else None,
         with_tracking=lookups.TRACKING in given and recipient.purpose != lookups.TRACKING,
         others=others,
-        preferences_path=lookups.token_path(here.workspace.keyring, "/p/", "preferences", id_in(request)),
+        preferences_path=_preferences_path(here, request),
     )
 
 

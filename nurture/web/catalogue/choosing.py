@@ -9,9 +9,17 @@ WORDS: dict[str, dict[str, str]] = {
     "preferences.saved": {"de": "Gespeichert. Die Änderung gilt ab sofort.", "en": "Saved. The change is in effect."},
     "preferences.on": {"de": "Eingeschaltet", "en": "On"},
     "preferences.off": {"de": "Ausgeschaltet", "en": "Off"},
+    "preferences.rests": {"de": "Ruht", "en": "At rest"},
+    "preferences.rests_why": {
+        "de": "Dazu kam so lange keine E-Mail, dass Ihre Einwilligung dafür nicht mehr genügt. Unten können Sie sie "
+        "erneuern.",
+        "en": "There has been no such e-mail for so long that your consent no longer covers one. You can renew it "
+        "below.",
+    },
     "preferences.since": {"de": "seit {moment}", "en": "since {moment}"},
     "preferences.switch_off": {"de": "Ausschalten", "en": "Switch off"},
     "preferences.switch_on": {"de": "Einschalten", "en": "Switch on"},
+    "preferences.renew": {"de": "Auf den heutigen Wortlaut erneuern", "en": "Renew on the current wording"},
     "preferences.lead": {
         "de": "Sie bestimmen, was Sie von uns bekommen. Was Sie hier ändern, gilt sofort.",
         "en": "You decide what you get from us. Whatever you change here takes effect at once.",
@@ -21,12 +29,13 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "There is no consent of yours on record. You receive no e-mail.",
     },
     "preferences.add": {"de": "Etwas einschalten", "en": "Switch something on"},
+    "preferences.add_or_renew": {"de": "Etwas einschalten oder erneuern", "en": "Switch something on, or renew it"},
     "preferences.how_on": {
-        "de": "Einschalten können Sie nur mit einer neuen Anmeldung: Wir schicken eine E-Mail an die Adresse, die wir "
-        "von Ihnen haben, und Sie bestätigen dort. So kann niemand mit einer weitergeleiteten E-Mail in Ihrem Namen "
-        "einwilligen.",
-        "en": "Switching on takes a new sign-up: we send an e-mail to the address we have of yours, and you confirm "
-        "there. That way nobody holding a forwarded message can consent in your name.",
+        "de": "Einschalten und erneuern können Sie nur mit einer neuen Anmeldung: Wir schicken eine E-Mail an die "
+        "Adresse, die wir von Ihnen haben, und Sie bestätigen dort. So kann niemand mit einer weitergeleiteten E-Mail "
+        "in Ihrem Namen einwilligen.",
+        "en": "Switching on and renewing take a new sign-up: we send an e-mail to the address we have of yours, "
+        "and you confirm there. That way nobody holding a forwarded message can consent in your name.",
     },
     "preferences.ask_on": {"de": "Bestätigung per E-Mail anfordern", "en": "Ask for the e-mail to confirm"},
     "preferences.pace": {"de": "Wie oft?", "en": "How often?"},

@@ -150,6 +150,14 @@ WORDS: dict[str, dict[str, str]] = {
         "de": "Gegenüber {company} gelten noch diese Einwilligungen von Ihnen:",
         "en": "These consents you gave to {company} still stand:",
     },
+    "left.lead_one": {
+        "de": "Ihr Widerruf gilt ab sofort. Eine E-Mail dazu, die in diesem Moment schon unterwegs war, kann Sie noch "
+        "erreichen; danach kommt dazu keine mehr.",
+        "en": "Your withdrawal takes effect now. A message about it that was already on its way may still reach you; "
+        "none will follow.",
+    },
+    "left.stays": {"de": "Weiterhin erhalten Sie von uns:", "en": "You go on receiving from us:"},
+    "left.end_more": {"de": "Auch das beenden oder ändern", "en": "End or change that, too"},
     "left.back": {
         "de": "War das ein Versehen? Dann melden Sie sich einfach neu an.",
         "en": "Was this a mistake? Then simply sign up again.",

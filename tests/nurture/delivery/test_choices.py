@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
+from nurture.delivery import frequency
 from nurture.delivery.sending import send_next
 from nurture.leads import preferences, register
 from nurture.store.tables import decision, mail_preference, send_slot
@@ -85,6 +86,31 @@ def test_a_place_taken_before_the_choice_is_given_back(world: World) -> None:
     assert send(world, Scripted()) is not None
     with world.ws.store.read() as conn:
         assert conn.execute(select(send_slot.c.slot)).scalars().all() == [1]
+
+
+@pytest.mark.parametrize("freed", [1, 2])
+def test_a_pace_counts_mails_and_not_their_places(world: World, freed: int) -> None:
+    """One of two mails of this week gave its place back: with the other one the week of one mail is full."""
+    subject = world.person()
+    for n in (1, 2):
+        world.plan(subject, n=n)
+        send(world, Scripted())
+    with world.ws.store.write() as conn:
+        conn.execute(delete(send_slot).where(send_slot.c.slot == freed))
+        preferences.slow_down(conn, subject, 1, at=world.at)
+    world.plan(subject, n=3)
+    counts = send(world, Scripted())
+    assert counts is not None
+    assert dict(counts.withheld) == {"frequency_by_lead": 1}
+
+
+@given(most=st.integers(0, 6), taken=st.sets(st.integers(1, 8)))
+def test_no_ceiling_lets_more_than_chosen_be_held(most: int, taken: set[int]) -> None:
+    """Unless the others held more already: then nothing is added."""
+    ceiling = frequency._ceiling(most, sorted(taken))  # noqa: SLF001  the rule alone, without a database
+    held = taken | set(range(1, ceiling + 1))
+    assert len(held) <= max(most, len(taken))
+    assert ceiling == most or len(taken | set(range(1, ceiling + 2))) > most or most < len(taken)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

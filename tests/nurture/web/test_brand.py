@@ -129,6 +129,18 @@ def test_a_second_mandatory_field_does_not_start(tmp_path: Path, field: str) -> 
         Pages(Settings(home=tmp_path, project=tmp_path))
 
 
+@pytest.mark.parametrize("condition", ["offer.purpose != required", "lang == 'en'", "loop.first"])
+def test_a_forced_consent_does_not_start(tmp_path: Path, condition: str) -> None:
+    """A box that has to be ticked is no consent, in whichever language and for whichever purpose."""
+    shutil.copytree(PROJECT / "templates" / "pages", tmp_path / "templates" / "pages")
+    shutil.copytree(PROJECT / "policies", tmp_path / "policies")
+    page = tmp_path / "templates" / "pages" / "subscribe.html"
+    forced = f'<input type="checkbox"{{% if {condition} %}} required{{% endif %}}'
+    page.write_text(page.read_text("utf-8").replace('<input type="checkbox"', forced, 1), "utf-8")
+    with pytest.raises(FormError, match="box:"):
+        Pages(Settings(home=tmp_path, project=tmp_path))
+
+
 def test_the_shipped_form_passes(tmp_path: Path) -> None:
     assert Pages(Settings(home=tmp_path)).styles[0].startswith("/static/site.css?v=")
 

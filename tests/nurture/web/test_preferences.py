@@ -147,6 +147,46 @@ def test_a_new_wording_is_what_is_asked_with(visitor: Visitor, path: str, ready:
     assert entries[-1].body["purposes"][0]["version"] == 2
 
 
+def newer_wording(ready: Workspace, at: datetime) -> None:
+    """Publish a second version of the newsletter's wording."""
+    settings = ready.settings
+    held = wording.standard(settings.controller, settings.company)
+    with ready.store.write() as conn:
+        newer = [
+            replace(one, version=2, body=f"{one.body} Neu.") for one in held if one.purpose == "newsletter.product"
+        ]
+        texts.publish(conn, newer, at=at)
+
+
+def test_a_stale_consent_is_shown_at_rest_and_can_be_renewed(visitor: Visitor, path: str, ledger: Ledger) -> None:
+    visitor.wait(timedelta(days=732).total_seconds())
+    page = visitor.get(path)
+    assert ("Ruht" in page.text, 'id="pace"' in page.text) == (True, False)
+    assert visitor.post(path, asking(page, "newsletter.product").fields).status_code == 200
+    assert ledger().count("consent.requested") == 2
+
+
+def test_a_consent_in_use_is_not_offered_anew(visitor: Visitor, path: str) -> None:
+    page = visitor.get(path)
+    assert ("Ruht" in page.text, [one for one in forms(page.text) if "on" in one.fields]) == (False, [])
+
+
+def test_a_consent_is_not_offered_anew_in_another_language(visitor: Visitor, path: str) -> None:
+    assert not [one for one in forms(visitor.get(f"{path}?lang=en").text) if "on" in one.fields]
+
+
+def test_an_older_wording_can_be_renewed_while_it_stands(
+    visitor: Visitor, path: str, ready: Workspace, ledger: Ledger, at: datetime
+) -> None:
+    newer_wording(ready, at)
+    visitor.wait(86_400)
+    page = visitor.get(path)
+    form = asking(page, "newsletter.product")
+    assert ("Ruht" in page.text, "erneuern: Produkt-Newsletter" in page.text) == (False, True)
+    visitor.post(path, form.fields)
+    assert ledger().count("consent.requested") == 2
+
+
 def test_nothing_is_offered_to_whoever_is_restricted(
     visitor: Visitor, path: str, confirmed: str, ready: Workspace, ledger: Ledger, at: datetime
 ) -> None:

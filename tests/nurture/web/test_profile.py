@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consent import identity, opt_in
+from nurture.tracking.ingest import ingest
 from nurture.web import enquiries
 from tests.nurture.web.visitor import Form, Visitor, forms, parse
 
@@ -114,6 +115,21 @@ def test_whoever_was_erased_is_thanked_alike(
     with ready.store.write() as conn:
         identity.erase(conn, confirmed, at=at)
     assert visitor.post(path, fields).content == before.content
+
+
+@pytest.mark.parametrize(("answered", "following"), [({"last_name": "Beispiel"}, []), ({}, ["name"])])
+def test_an_answered_enquiry_is_the_question_of_its_visit(
+    visitor: Visitor, ready: Workspace, answered: dict[str, str], following: list[str]
+) -> None:
+    [form] = forms(visitor.get("/request/demo_request").text)
+    visitor.wait(5)
+    visitor.post(form.action, form.fields | {"address": "bert@firma.example"} | answered)
+    with ready.store.write() as conn:
+        ingest(conn, ready, at=visitor.clock.now(), limit=10)
+    visitor.sign_up("bert@firma.example")
+    with ready.store.read() as conn:
+        secret = opt_in.token(conn, ready.keyring, 1)
+    assert [one.fields["question"] for one in questions(visitor.post(f"/confirm/{secret}"))] == following
 
 
 @pytest.mark.parametrize("name", enquiries.FORMS)

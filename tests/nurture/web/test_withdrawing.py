@@ -134,6 +134,16 @@ def test_what_still_stands_can_be_ended_after_one_topic_was(
     assert forms(visitor.get(path).text) == []
 
 
+@pytest.mark.parametrize(("everything", "times"), [("", 1), ("yes", 0)])
+def test_the_page_names_what_goes_on_and_where_to_end_it(
+    visitor: Visitor, mailed: Mailed, link: Link, everything: str, times: int
+) -> None:
+    path = f"/u/{link('unsubscribe', mailed(purpose='webinars'))}"
+    page = visitor.post(path, {"action": "leave", "everything": everything}).text
+    assert (page.count("Produkt-Newsletter"), page.count('href="/p/')) == (times, times)
+    assert page.count("danach kommt keine mehr") == 1 - times
+
+
 def test_a_link_works_while_the_system_runs(
     visitor: Visitor, mailed: Mailed, link: Link, confirmed: str, states: States
 ) -> None:
