@@ -163,6 +163,14 @@ def test_nothing_is_denied_that_exists() -> None:
     assert verbs & named <= {"check"}
 
 
+@pytest.mark.parametrize("power", ["end consents", "a copy", "erasure", "end a pause", "reset the pace", "the profile"])
+def test_what_a_forwarded_mail_can_do_is_told(power: str) -> None:
+    """Each thing that the links in a mail change is named where we say what is not protected from whom."""
+    [row] = re.findall(r"^\| public pages .*$", (ROOT / "SECURITY.md").read_text("utf-8"), re.MULTILINE)
+
+    assert power in row
+
+
 def test_tutorial_leads_to_a_real_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings of its steps 3 and 7 together are taken, as they stand there."""
     for name in [name for name in os.environ if name.startswith("NURTURE_")]:
