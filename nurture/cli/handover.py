@@ -52,9 +52,11 @@ def list_(state: Annotated[str, typer.Option(help="Only this state.")] = "", jso
     from sqlalchemy import select
 
     from nurture.handover.answers import UNDELIVERED
-    from nurture.store.tables import handover
+    from nurture.store.tables import HANDOVER_STATES, handover
     from nurture.store.workspace import open_workspace
 
+    if state and state not in HANDOVER_STATES:
+        fail(f"there is no state {state!r}; choose one of {', '.join(HANDOVER_STATES)}", Exit.USAGE)
     wanted = select(*(handover.c[name] for name in SHOWN)).order_by(handover.c.id.desc())
     with open_workspace() as workspace, workspace.store.read() as connection:
         rows = connection.execute(wanted.where(handover.c.state == state) if state else wanted).mappings().all()

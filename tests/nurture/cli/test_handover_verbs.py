@@ -82,3 +82,11 @@ def test_a_short_name_may_answer(workspace: Workspace, monkeypatch: pytest.Monke
         causes = connection.execute(select(stage_change.c.cause)).scalars().all()
 
     assert (done.exit_code, causes[-1]) == (0, "sales:accepted:vera.b")
+
+
+def test_a_state_that_does_not_exist_is_wrong_usage(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty list would look like an answer."""
+    opened(workspace, monkeypatch, state="created", at=clock.now())
+
+    assert (run("list", "--state", "nonsense").exit_code, run("list", "--state", "dead").exit_code) == (64, 0)
+    assert "choose one of created, delivered" in run("list", "--state", "nonsense").stderr
