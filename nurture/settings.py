@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from nurture import NurtureError
 
@@ -64,6 +66,16 @@ def _inside(host: str) -> bool:
         return "." not in host or host.endswith(tuple(f".{name}" for name in INSIDE))
 
 
+def _holds_password(address: str) -> bool:
+    """Does a database address hold a password, in its usual place or among what the driver is told?"""
+    try:
+        parsed = make_url(address)
+    except (ArgumentError, ValueError):
+        # What cannot be read is refused by its own check; until then it may well hold one.
+        return "@" in address
+    return parsed.password is not None or bool({"password", "sslpassword"} & parsed.query.keys())
+
+
 class SettingsError(NurtureError):
     """A setting is missing or wrong; the message names it and the remedy, never its value."""
 
@@ -81,17 +93,25 @@ class NoSecrets(TomlConfigSettingsSource):
                 f"nurture.toml: {name} is a secret and may not stand there; "
                 f"use NURTURE_{name.upper()} or name a file with {name}_file"
             )
+        if _holds_password(str(given.get("database_url", ""))):
+            raise SettingsError(
+                "nurture.toml: the password in database_url is a secret and may not stand there; "
+                "use NURTURE_DATABASE_URL, or an address without one (local socket, ~/.pgpass)"
+            )
         return given
 
 
 class Settings(BaseSettings):
     """All settings. Times of day are in `zone`; sizes in bytes; durations in seconds unless named."""
 
-    model_config = SettingsConfigDict(env_prefix="NURTURE_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="NURTURE_", extra="forbid", frozen=True, hide_input_in_errors=True)
 
     home: Path = Field(default_factory=default_home, description="workspace: database, keys, outbox, Prefect home")
     project: Path = Field(default=PROJECT, description="folder that holds templates/, policies/ and prefect.yaml")
-    database_url: str = Field("", description="SQLAlchemy address; empty for SQLite in the home folder")
+    database_url: str = Field(
+        "",
+        description="SQLAlchemy address; empty for SQLite in the home folder; a password makes it a secret",
+    )
     public_url: str = Field(
         "http://127.0.0.1:8321", description="where recipients reach the public pages: https://host[:port], no path"
     )
@@ -198,6 +218,17 @@ class Settings(BaseSettings):
         if found["scheme"].lower() == "http" and not _inside(found["host"].lower()):
             message = "public_url must begin with https:// for a public host: its links open consents and data"
             raise ValueError(message)
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _readable_address(cls, value: str) -> str:
+        try:
+            if value:
+                make_url(value)
+        except (ArgumentError, ValueError):
+            message = "no SQLAlchemy address; write sqlite:////path/to/file or postgresql://user@host/name"
+            raise ValueError(message) from None
         return value
 
     @field_validator("trusted_proxies")

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from nurture.cli.output import fail, moment, note, print_json, table
+from nurture.cli.output import Exit, fail, moment, note, print_json, table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 HandoverId = Annotated[str, typer.Argument(metavar="HANDOVER", help="Its id, as 'nurture handover list' shows it.")]
-By = Annotated[str, typer.Option("--by", help="Who says so; default is your login name.")]
+By = Annotated[str, typer.Option("--by", help="Who says so: a short name or role; default is your login name.")]
 SHOWN = (
     "public_id",
     "lead_id",
@@ -37,8 +37,14 @@ def register(app: typer.Typer) -> None:
     app.add_typer(verbs, name="handover")
 
 
-def _login() -> str:
-    return os.environ.get("USER", "operator")[:24]
+def _who(by: str) -> str:
+    """Name who answers, as the history of the lead may hold it: that is no place for an address or a full name."""
+    from nurture.audit.scope import NAME
+
+    name = by or os.environ.get("USER", "operator")[:24]
+    if not NAME.fullmatch(name):
+        fail("--by is a short name or role, such as vera; no e-mail address", Exit.USAGE)
+    return name
 
 
 def list_(state: Annotated[str, typer.Option(help="Only this state.")] = "", json: Json = False) -> None:
@@ -46,9 +52,11 @@ def list_(state: Annotated[str, typer.Option(help="Only this state.")] = "", jso
     from sqlalchemy import select
 
     from nurture.handover.answers import UNDELIVERED
-    from nurture.store.tables import handover
+    from nurture.store.tables import HANDOVER_STATES, handover
     from nurture.store.workspace import open_workspace
 
+    if state and state not in HANDOVER_STATES:
+        fail(f"there is no state {state!r}; choose one of {', '.join(HANDOVER_STATES)}", Exit.USAGE)
     wanted = select(*(handover.c[name] for name in SHOWN)).order_by(handover.c.id.desc())
     with open_workspace() as workspace, workspace.store.read() as connection:
         rows = connection.execute(wanted.where(handover.c.state == state) if state else wanted).mappings().all()
@@ -113,7 +121,7 @@ def accept(public_id: HandoverId, by: By = "") -> None:
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as workspace, workspace.store.write() as connection:
-        lead_id = answers.accept(connection, public_id, actor=by or _login(), at=moment(None))
+        lead_id = answers.accept(connection, public_id, actor=_who(by), at=moment(None))
     note(f"Lead {lead_id} is accepted: stage SAL.")
 
 
@@ -133,7 +141,7 @@ def give_back(
     if reason not in set(ReturnReason):
         fail(f"reason {reason!r} is unknown; choose one of {', '.join(ReturnReason)}", 64)
     with open_workspace() as workspace, workspace.store.write() as connection:
-        lead_id = answer(connection, public_id, reason=ReturnReason(reason), actor=by or _login(), at=moment(None))
+        lead_id = answer(connection, public_id, reason=ReturnReason(reason), actor=_who(by), at=moment(None))
     note(f"Lead {lead_id} is back with marketing ({reason}).")
 
 

@@ -153,7 +153,7 @@ def settings_page() -> str:
             group = []
         meaning = field.description or ""
         if _secret(field):
-            meaning = f"**secret**; {meaning.removeprefix('secret').lstrip(', ')}".rstrip("; ")
+            meaning = f"**secret**; {meaning.removeprefix('secret').lstrip(',; ')}".rstrip("; ")
         group.append((f"`{name}`", f"`NURTURE_{name.upper()}`", _type(field), _default(name, field), meaning))
     return "".join([*parts, rows(heads, group)])
 

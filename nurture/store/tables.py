@@ -445,6 +445,8 @@ temperature_change = Table(
 
 # --- handover --------------------------------------------------------------------------------
 
+HANDOVER_STATES = ("created", "delivered", "accepted", "returned", "expired", "escalated", "withdrawn", "dead")
+
 handover = Table(
     "handover",
     metadata,
@@ -465,7 +467,7 @@ handover = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", UtcTime),
     UniqueConstraint("lead_id", "epoch"),
-    one_of("state", "created", "delivered", "accepted", "returned", "expired", "escalated", "withdrawn", "dead"),
+    one_of("state", *HANDOVER_STATES),
 )
 OPEN_HANDOVER = handover.c.state == "created"
 Index("ix_handover_open", handover.c.next_attempt_at, sqlite_where=OPEN_HANDOVER, postgresql_where=OPEN_HANDOVER)

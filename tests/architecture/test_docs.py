@@ -71,7 +71,7 @@ def test_every_secret_is_marked() -> None:
     secrets = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
 
     assert secrets
-    assert all(re.search(rf"^\| `{name}` .*\*\*secret\*\*", page, re.MULTILINE) for name in secrets)
+    assert all(re.search(rf"^\| `{name}` .*\*\*secret\*\*(; \w.*)? \|$", page, re.MULTILINE) for name in secrets)
     assert all(f"{name}_file" in Settings.model_fields for name in secrets)
 
 
@@ -161,6 +161,14 @@ def test_nothing_is_denied_that_exists() -> None:
 
     # What a missing verb would check is no verb.
     assert verbs & named <= {"check"}
+
+
+@pytest.mark.parametrize("power", ["end consents", "a copy", "erasure", "end a pause", "reset the pace", "the profile"])
+def test_what_a_forwarded_mail_can_do_is_told(power: str) -> None:
+    """Each thing that the links in a mail change is named where we say what is not protected from whom."""
+    [row] = re.findall(r"^\| public pages .*$", (ROOT / "SECURITY.md").read_text("utf-8"), re.MULTILINE)
+
+    assert power in row
 
 
 def test_tutorial_leads_to_a_real_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from nurture.settings import SECRETS, SENDER, Settings, SettingsError
 
@@ -165,3 +165,59 @@ def test_private_ranges_may_hold_proxies(settings: Settings) -> None:
     own = ("127.0.0.1", "::1", "10.0.0.0/8", "fc00::/7")
 
     assert Settings(home=settings.home, trusted_proxies=own).trusted_proxies == own
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://nurture:very-secret@db.firma.example/nurture", "postgresql://nurture:very%2Dsecret@/nurture",
+        "postgresql://db.firma.example/nurture?user=nurture&password=very-secret", "postgresql:/nurture:very-secret@db",
+        "postgresql://nurture:very-secret@db:port/nurture",
+    ],
+)  # fmt: skip
+def test_a_database_password_in_the_file_is_refused(settings: Settings, address: str) -> None:
+    """As every secret; the message names the setting and never the address."""
+    (settings.home / "nurture.toml").write_text(f'database_url = "{address}"\n', "utf-8")
+
+    with pytest.raises(SettingsError, match="NURTURE_DATABASE_URL") as caught:
+        Settings(home=settings.home)
+
+    assert "secret@" not in str(caught.value)
+    assert "very" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["postgresql://nurture@/nurture", "sqlite:////srv/nurture.db"])
+def test_a_database_without_password_may_stand_in_the_file(settings: Settings, address: str) -> None:
+    """There is nothing to hide in it."""
+    (settings.home / "nurture.toml").write_text(f'database_url = "{address}"\n', "utf-8")
+
+    assert Settings(home=settings.home).database == address
+
+
+def test_a_database_password_comes_from_the_environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is for this process only."""
+    address = "postgresql://nurture:very-secret@db.firma.example/nurture"
+    monkeypatch.setenv("NURTURE_DATABASE_URL", address)
+
+    assert Settings(home=settings.home).database == address
+
+
+@pytest.mark.parametrize("address", ["nonsense", "postgresql://nurture:very-secret@db:port/nurture"])
+def test_an_unreadable_database_address_is_told_without_its_value(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """Half of one may still hold the password."""
+    monkeypatch.setenv("NURTURE_DATABASE_URL", address)
+
+    with pytest.raises(ValidationError, match="no SQLAlchemy address") as caught:
+        Settings(home=settings.home)
+
+    assert address not in str(caught.value)
+
+
+def test_a_wrong_setting_shows_no_secret_beside_it(settings: Settings) -> None:
+    """What is wrong between settings is told without their values, also where the error is logged whole."""
+    with pytest.raises(ValidationError) as caught:
+        Settings(home=settings.home, provider="smtp", sendgrid_api_key=SecretStr("SG.very-secret"))
+
+    assert "input_value" not in str(caught.value)
