@@ -207,6 +207,28 @@ GERMAN: Mapping[str, str] = rights.GERMAN | {
     "merge": "mit einer Zusammenführung",
     "objection": "Widerspruch",
     "erasure": "mit der Löschung",
+    "double_opt_in": "Double-Opt-In",
+    "imported": "übernommen",
+    "renewed": "erneuert",
+    "merged": "zusammengeführt",
+    "suppressed": "gesperrt, nicht gesendet",
+    "no_consent": "keine Einwilligung",
+    "not_covered": "vom Wortlaut nicht gedeckt",
+    "restricted": "Verarbeitung eingeschränkt",
+    "request": "auf Verlangen",
+    "retention": "Frist abgelaufen",
+    "hold_over": "Aufbewahrung abgelaufen",
+    "unsubscribed": "abgemeldet",
+    "hard_bounce": "unzustellbar",
+    "complaint": "Beschwerde",
+    "blocked": "vom Betreiber gesperrt",
+    "audit": "Audit-Export",
+    "proof": "Nachweis",
+    "consent.lapsed": "Verfall",
+    "consent.declined": "Ablehnung",
+    "subject.erased": "Löschung",
+    "key.rotated": "Schlüsselwechsel",
+    "clock.anomaly": "Rücksprung der Uhr",
 }
 """Words for the codes of the ledger and the tables; one without a word stands as it is."""
 
@@ -219,4 +241,6 @@ def field_name(name: str, language: str) -> str:
 
 def word(code: str, language: str) -> str:
     """Say a code as people read it."""
-    return GERMAN.get(code, code) if language == "de" else code.replace("_", " ")
+    if code not in GERMAN:
+        return code
+    return GERMAN[code] if language == "de" else code.replace("_", " ")
