@@ -37,7 +37,7 @@ class Taken:
 
 @unit(timeout=10 * MINUTE)
 def sign_newest() -> Signed:
-    """Sign what the ledger is now; a ledger that was changed is not signed, and told."""
+    """Sign what the ledger is now; a tree that does not continue the last checkpoint is not signed, and told."""
     place = here()
     if place.now > clock.now():
         # Asked only then: a provider that is configured wrong must not keep the ledger from being signed.

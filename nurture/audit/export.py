@@ -21,6 +21,7 @@ from consent.treeheads import Proof
 from nurture.audit import AuditError, facts, paper, people, sheets
 from nurture.audit.anchoring import enter, open_signer
 from nurture.audit.book import Book, Cover
+from nurture.audit.scope import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -186,7 +187,7 @@ def _cover(ws: Workspace, scope: Scope, order: Order, signed: Checkpoint, verdic
         controller=f"{settings.company}, {settings.postal_address}",
         officer=settings.data_protection_officer or NOBODY[order.language],
         period=f"{begin} – {end}" if scope.since or scope.until else PERIODS[order.language],  # noqa: RUF001  typography
-        filters=scope.describe(),
+        filters=said(scope.describe(), order.language),
         made_at=order.at,
         version=f"nurture {order.version}",
         checkpoint=signed.note,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nurture.audit.words import word
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -65,9 +67,13 @@ def count(facts: Facts, scope: Scope, *, live: Mapping[str, Mapping[str, int]]) 
 
 
 def label(name: str, language: str) -> str:
-    """Say a figure's name; a part by its word in the ledger."""
+    """Say a figure's name; a part by what its word in the ledger means."""
     whole, _, part = name.partition(".")
     german, english = WORDS[whole]
     said = german if language == "de" else english
     of_these = "davon" if language == "de" else "of these"
-    return f"{of_these} {part}" if part else said
+    if not part:
+        return said
+    # Types of entries keep their name, too: with it they are found in entries.jsonl.
+    meant = word(part, language)
+    return f"{of_these} {meant}" + (f" ({part})" if "." in part and meant != part else "")

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from consent.states import EVERYTHING
+from consent.suppression import EVERYONE
 from consent.texts import IMPORT
 from nurture.audit import figures, sheets
 from nurture.audit.book import localised
+from nurture.audit.scope import said
+from nurture.audit.words import word
 from nurture.leads.rights.processing import COLUMNS as PROCESSING
 from nurture.leads.rights.processing import HEADINGS
 from nurture.store import pdf
@@ -58,6 +62,9 @@ MORE = {
 }
 ELSEWHERE = {"de": "aus einem anderen System", "en": "of another system"}
 """Said of the wordings that came with an import."""
+ALL = {"de": "alle", "en": "all"}
+CODED = frozenset({"basis", "state", "outcome", "route", "kind"})
+"""Columns that hold words of the ledger."""
 NONE = {"de": "Keine.", "en": "None."}
 COLUMNS = {
     "forms": ("source", "language", "purpose", "version", "first_at", "last_at", "requests", "confirmed"),
@@ -83,7 +90,16 @@ GERMAN = {
     "scope": "Umfang", "actor": "durch",
 }  # fmt: skip
 """Heads of columns; in English they are called as in CSV and JSON."""
-SUBJECTS = {"subject": 1.6, "at": 1.4, "since": 1.4, "ended_at": 1.4, "purposes": 1.3, "purpose": 1.3, "scope": 2.2}
+SUBJECTS = {
+    "subject": 1.6,
+    "basis": 1.3,
+    "at": 1.4,
+    "since": 1.4,
+    "ended_at": 1.4,
+    "purposes": 1.3,
+    "purpose": 1.3,
+    "scope": 2.2,
+}
 """Widths of columns that need more, or less, than one share."""
 
 
@@ -97,7 +113,7 @@ def write(book: Book, cover: Cover, counted: Mapping[str, int], *, language: str
 def blocks(book: Book, cover: Cover, counted: Mapping[str, int], *, language: str) -> list[pdf.Block]:
     """Give the document as blocks."""
     heads, names = HEADS[language], COVER[language]
-    facts = [(said, _cell(getattr(cover, name))) for name, said in names.items() if getattr(cover, name)]
+    facts = [(label, _cell(getattr(cover, name))) for name, label in names.items() if getattr(cover, name)]
     made: list[pdf.Block] = [
         pdf.Heading(heads["cover"]),
         pdf.Facts(facts),
@@ -133,32 +149,46 @@ def _list(
     book: Book, name: str, columns: tuple[str, ...], counted: Mapping[str, int], language: str
 ) -> Iterator[pdf.Block]:
     shown = (*columns[:3], "address", *columns[3:]) if name == "consents" and book.scope.reveal else columns
-    taken = list(islice(iter(sheets.rows(book, name)), MOST_ROWS))
+    listed = iter(sheets.rows(book, name))
+    taken = list(islice(listed, MOST_ROWS))
     if not taken:
         yield pdf.Text(NONE[language])
         return
     widths = [SUBJECTS.get(column, 1.0) for column in shown]
     heads = [GERMAN[column] if language == "de" else column for column in shown]
-    yield pdf.Rows(heads, [[_cell(row[column]) for column in shown] for row in taken], widths)
-    whole = counted.get(name, len(taken))
-    if whole > len(taken):
-        yield pdf.Text(MORE[language].format(shown=len(taken), all=whole, name=name))
+    told = [[_cell(_told(name, column, row[column], language)) for column in shown] for row in taken]
+    yield pdf.Rows(heads, told, widths)
+    # A figure may count more than rows, such as the addresses of a reason: only what is left over tells.
+    if next(listed, None) is not None:
+        yield pdf.Text(MORE[language].format(shown=len(taken), all=counted[name], name=name))
+
+
+def _told(name: str, column: str, value: Any, language: str) -> Any:  # noqa: ANN401  whatever a column holds
+    """Say a code in words; what somebody wrote, such as the reason of an export, stays as it is."""
+    if not isinstance(value, str):
+        return value
+    if column == "scope":
+        return said(value, language)
+    if (column, value) in {("controller", EVERYONE), ("purposes", EVERYTHING)}:
+        return ALL[language]
+    coded = column in CODED or (column == "reason" and name in {"erasures", "suppressions_now"})
+    return word(value, language) if coded else value
 
 
 def _processing(told: Mapping[str, Any], language: str) -> Iterator[pdf.Block]:
     """Print the Art. 30 entry; its recipients, transfers and retention stand in lists of their own above."""
 
-    def said(words: tuple[str, str]) -> str:
+    def head(words: tuple[str, str]) -> str:
         return words[0] if language == "de" else words[1]
 
     yield pdf.Text(told["preamble"])
-    yield pdf.Heading(said(HEADINGS["activities"]), level=2)
-    heads = [said(PROCESSING[name]) for name in ("purpose", "basis", "data")]
+    yield pdf.Heading(head(HEADINGS["activities"]), level=2)
+    heads = [head(PROCESSING[name]) for name in ("purpose", "basis", "data")]
     yield pdf.Rows(
         heads, [[one["name"], one["basis"], ", ".join(one["data"])] for one in told["activities"]], (2, 2, 1)
     )
     for name in ("subjects", "data", "measures"):
-        yield pdf.Heading(said(HEADINGS[name]), level=2)
+        yield pdf.Heading(head(HEADINGS[name]), level=2)
         yield pdf.Text("\n".join(f"- {one['name'] if isinstance(one, Mapping) else one}" for one in told[name]))
 
 

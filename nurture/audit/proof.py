@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -21,7 +23,7 @@ from consent.texts import IMPORT
 from nurture.audit import AuditError
 from nurture.audit.anchoring import enter, open_signer
 from nurture.audit.people import disclosure
-from nurture.audit.words import WORDS, field_name
+from nurture.audit.words import WORDS, field_name, word
 from nurture.store import pdf
 from nurture.store.pdf import Block, Exact, Facts, Heading, Rows, Text
 from nurture.store.tables import (
@@ -34,8 +36,7 @@ from nurture.store.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Iterator
 
     from sqlalchemy import Connection
 
@@ -51,6 +52,9 @@ GIVING = {
 }
 OPEN_FIELDS = frozenset({"page_url", "page", "form", "method", "box_default", "boxes", "endpoint", "confirmed_at"})
 """Evidence that names nobody: shown without revealing who it is."""
+OWN_CODES = frozenset({"box_default", "wording_stated"})
+OWN_TIMES = frozenset({"confirmed_at", "opted_in_at", "captured_at"})
+"""Evidence that we write: codes, and times (ISO 8601). The rest was stated by somebody and is printed unchanged."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,12 @@ def of_consent(ws: Workspace, seq: int, scope: Scope, order: Order) -> Page:
         enter(conn, ws, kind=Copy.PROOF, scope=scope, count=1, by=order.by, at=order.at, subject=row.subject)
         signed = checkpoints.sign(conn, signer, at=order.at)
         writer = _Writer(conn, ws, scope, order, signed)
-        data = writer.consent(seq)
-        blocks = (*writer.consent_blocks(data), *writer.check_blocks([data["entry"], *_asked(data)]))
+        data = {"issued_at": canonical.utc_text(order.at), **writer.consent(seq)}
+        blocks = (
+            writer.issue_block(),
+            *writer.consent_blocks(data),
+            *writer.check_blocks([data["entry"], *_asked(data)]),
+        )
     signer.remember(signed)
     return Page(writer.words["title_consent"], order.language, data, blocks, f"consent-{seq}")
 
@@ -114,11 +122,12 @@ def of_mail(ws: Workspace, message_id: str, scope: Scope, order: Order) -> Page:
         enter(conn, ws, kind=Copy.PROOF, scope=scope, count=1, by=order.by, at=order.at, subject=mail["subject"])
         signed = checkpoints.sign(conn, signer, at=order.at)
         writer = _Writer(conn, ws, scope, order, signed)
-        data = writer.mail(mail)
+        data = {"issued_at": canonical.utc_text(order.at), **writer.mail(mail)}
         blocks = (
+            writer.issue_block(),
             *writer.mail_blocks(data),
             *writer.consent_blocks(data["consent"]),
-            *writer.check_blocks([data["entry"], data["consent"]["entry"], *_asked(data["consent"])]),
+            *writer.check_blocks([data["entry"], data["consent"]["entry"], *_asked(data["consent"])], message_id),
         )
     signer.remember(signed)
     return Page(writer.words["title_mail"], order.language, data, blocks, f"mail-{message_id}")
@@ -331,6 +340,10 @@ class _Writer:
 
     # --- printing ----------------------------------------------------------------------------
 
+    def issue_block(self) -> Block:
+        """Print when the proof was made: what it says of the standing holds for then."""
+        return Facts([(self.words["issued"], self._moment(canonical.utc_text(self.order.at)))])
+
     def consent_blocks(self, data: Mapping[str, Any]) -> Iterator[Block]:
         """Print a consent: who, what, the wording, both steps, the end."""
         words = self.words
@@ -370,7 +383,10 @@ class _Writer:
         first = [(words["when"], self._moment(request["entry"]["at"])), (words["form"], request["source"])]
         first += self._evidence(request["entry"])
         first += [
-            (words["mail"], f"{self._moment(one['sent_at'])}, {one['outcome']}, {one['provider_message_id'] or ''}")
+            (
+                words["mail"],
+                f"{self._moment(one['sent_at'])}, {self._said(one['outcome'])}, {one['provider_message_id'] or ''}",
+            )
             for one in request["mails"]
         ]
         second += [(words["how"], words["button"]), (words["latency"], f"{data['latency_seconds']:.0f} s")]
@@ -387,7 +403,7 @@ class _Writer:
             (words["purpose"], data["purpose"]),
             (words["authorised_at"], self._moment(data["authorised_at"])),
             (words["submitted_at"], self._moment(data["submitted_at"])),
-            (words["outcome"], data["outcome"]),
+            (words["outcome"], self._said(data["outcome"])),
             (words["provider_id"], data["provider_message_id"] or ""),
             (words["content_sha256"], data["content_sha256"]),
             (words["tracking"], words["no"] if data["tracking"] is None else str(data["tracking"])),
@@ -397,15 +413,25 @@ class _Writer:
         yield Facts(rows)
         yield Text(words["content_rule"])
 
-    def check_blocks(self, entries: list[dict[str, Any]]) -> Iterator[Block]:
-        """Print entries, proofs and the checkpoint, and how to check them offline."""
+    def check_blocks(self, entries: list[dict[str, Any]], message_id: str | None = None) -> Iterator[Block]:
+        """Print entries, proofs and the checkpoint, and how to check them offline.
+
+        Of an entry that permits several mails only the permit of `message_id` is shown, beside the hash of the whole:
+        the others are about other people.
+        """
         words = self.words
         yield Heading(words["check"])
         for entry in entries:
             # The checkpoint is the same for all and printed once; the hashes share lines, to spare paper.
             hashes = " ".join(entry["tlog_proof"].partition("\n\n")[0].split("\n")[2:])
             yield Heading(words["entry"].format(**entry), level=2)
-            yield Exact(f"{entry['leaf']}\n{hashes}")
+            permits = canonical.decode(entry["leaf"].encode())["body"].get("permits", [])
+            if len(permits) > 1:
+                own = next(permit for permit in permits if permit[0] == message_id)
+                yield Text(words["one_of"].format(count=len(permits), **entry))
+                yield Exact(f"{canonical.encode(own).decode()}\n{hashes}")
+            else:
+                yield Exact(f"{entry['leaf']}\n{hashes}")
         yield Heading(words["checkpoint"], level=2)
         yield Exact(self.signed.note)
         key = open_signer(self.ws).verifier
@@ -413,9 +439,9 @@ class _Writer:
 
     def _evidence(self, entry: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows = [
-            (field_name(name, self.order.language), str(value))
-            for name, value in entry["evidence"].items()
-            if name != "wording"
+            (field_name(name, self.order.language), self._stated(name, value))
+            for name, value in _flat(entry["evidence"])
+            if name not in {"wording", "notice.wording"}
         ]
         if entry["salt"]:
             rows.append((self.words["salt"], entry["salt"]))
@@ -431,11 +457,35 @@ class _Writer:
         if ended is None:
             return self.words["stands"]
         said = self.words[ended["type"]].format(when=self._moment(ended["at"]), seq=ended["seq"])
-        return f"{said}, {ended['route']}" if ended["route"] else said
+        return f"{said}, {self._said(ended['route'])}" if ended["route"] else said
+
+    def _said(self, code: str) -> str:
+        return word(code, self.order.language)
+
+    def _stated(self, name: str, value: str) -> str:
+        """Say a piece of evidence: our own codes and times in words, what a person or another system wrote as it is."""
+        if name in OWN_CODES:
+            return self._said(value)
+        return self._moment(value) if name in OWN_TIMES else value
 
     def _moment(self, text: str | None) -> str:
-        """Say a time in the legal zone, with UTC behind it: a court reads clocks, a machine compares."""
+        """Say a time in the legal zone, and in UTC, as the entries have it."""
         if text is None:
             return ""
-        local = canonical.utc_time(text).astimezone(self.ws.settings.tz)
-        return f"{local:%d.%m.%Y %H:%M:%S %Z} ({text})"
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+        local = moment.astimezone(self.ws.settings.tz)
+        day = "%d.%m.%Y" if self.order.language == "de" else "%d %B %Y"
+        said = f"{local:{day} %H:%M:%S %Z}"
+        if local.utcoffset() == timedelta(0):
+            return said
+        same_day = local.date() == moment.date()
+        return f"{said} ({moment:{'' if same_day else f'{day} '}%H:%M:%S} UTC)"
+
+
+def _flat(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give each piece of evidence, one inside another under both names."""
+    for name, value in evidence.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", text) for inner, text in _flat(value))
+        else:
+            yield name, str(value)

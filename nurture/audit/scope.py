@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[\w.-]{1,32}")
 LONGEST_REASON = 500
+DESCRIBED = re.compile(r"(\S+)/(\S+), controller (.+), (all|\d+) people, (addresses shown|pseudonymous)")
+"""What `Scope.describe` writes."""
+ONE_PERSON = "person"
+"""The scope of a copy that a person asked for."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,26 @@ class Scope:
         people = f"{len(self.subjects)} people" if self.subjects else "all people"
         shown = "addresses shown" if self.reveal else "pseudonymous"
         return f"{begin}/{end}, controller {self.controller or 'all'}, {people}, {shown}"
+
+
+def said(description: str, language: str) -> str:
+    """Say in German what `describe` names, also that of an older entry; in English it stands as it is."""
+    found = DESCRIBED.fullmatch(description)
+    if language != "de":
+        return description
+    if found is None:
+        return "eine Person" if description == ONE_PERSON else description
+    begin, end, controller, people, shown = found.groups()
+    parts = [f"{word} {text[:10]} {text[11:19]} UTC" for word, text in (("ab", begin), ("bis", end)) if "T" in text]
+    whose = {"all": "alle Personen", "1": "1 Person"}.get(people, f"{people} Personen")
+    return ", ".join(
+        [
+            " ".join(parts) or "gesamter Zeitraum",
+            "alle Verantwortlichen" if controller == "all" else f"Verantwortlicher {controller}",
+            whose,
+            "Adressen gezeigt" if shown == "addresses shown" else "pseudonym",
+        ]
+    )
 
 
 def period(text: str, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:

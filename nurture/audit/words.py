@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nurture.leads.rights import words as rights
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -11,6 +13,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "de": {
         "title_consent": "Nachweis einer Einwilligung",
         "title_mail": "Nachweis einer versandten E-Mail",
+        "issued": "Ausgestellt",
         "consent": "Einwilligung",
         "controller": "Verantwortlicher",
         "subject": "Person",
@@ -62,6 +65,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         ),
         "check": "Nachprüfen, ohne uns",
         "entry": "Eintrag {seq} ({type}) mit Einschlussnachweis",
+        "one_of": (
+            "Der Eintrag gibt {count} E-Mails frei. Gezeigt ist nur die Freigabe dieser E-Mail, die anderen betreffen "
+            "andere Personen. Blatt-Hash des ganzen Eintrags: {leaf_hash}. Der ganze Eintrag steht in der JSON-Fassung "
+            "dieses Nachweises."
+        ),
         "checkpoint": "Unterschriebener Prüfpunkt",
         "how_to": (
             "Blatt-Hash = SHA-256(0x00 und die Bytes des Eintrags). Mit den Hashes des Einschlussnachweises nach "
@@ -73,6 +81,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title_consent": "Proof of a consent",
         "title_mail": "Proof of a mail that was sent",
+        "issued": "Issued",
         "consent": "Consent",
         "controller": "Controller",
         "subject": "Person",
@@ -124,6 +133,10 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         ),
         "check": "Check it, without us",
         "entry": "Entry {seq} ({type}) with its proof of inclusion",
+        "one_of": (
+            "The entry permits {count} mails. Only the permit of this mail is shown, others are about other people. "
+            "Leaf hash of the whole entry: {leaf_hash}. The whole entry stands in the JSON form of this proof."
+        ),
         "checkpoint": "Signed checkpoint",
         "how_to": (
             "Leaf hash = SHA-256(0x00 and the bytes of the entry). With the hashes of the proof of inclusion compute, "
@@ -147,11 +160,87 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "caller_user_agent": ("aufrufendes System", "calling system"),
     "address": ("E-Mail-Adresse", "e-mail address"),
     "confirmed_at": ("bestätigt im anderen System", "confirmed in the other system"),
+    "opted_in_at": ("angemeldet im anderen System", "signed up in the other system"),
+    "from": ("anderes System", "other system"),
+    "file_sha256": ("SHA-256 der eingelesenen Datei", "SHA-256 of the file read"),
+    "export_optin_time": ("Anmeldezeit laut Export", "time of sign-up in the export"),
+    "export_optin_ip": ("IP-Adresse der Anmeldung laut Export", "IP address of the sign-up in the export"),
+    "export_optin_source": ("Quelle laut Export", "source in the export"),
+    "export_confirm_time": ("Bestätigungszeit laut Export", "time of confirmation in the export"),
+    "export_confirm_ip": ("IP-Adresse der Bestätigung laut Export", "IP address of the confirmation in the export"),
+    "wording_stated": ("Wortlaut mitgeschickt", "wording sent along"),
+    "event": ("Veranstaltung", "event"),
+    "captured_by": ("aufgenommen durch", "captured by"),
+    "captured_at": ("aufgenommen", "captured"),
+    "signed_wording": ("SHA-256 des unterschriebenen Wortlauts", "SHA-256 of the wording signed"),
+    "scan_sha256": ("SHA-256 des Scans", "SHA-256 of the scan"),
+    "scan": ("Scan (Base64)", "scan (base64)"),
+    "asked": ("Bitte um Erneuerung", "asked for renewal"),
+    "sale": ("Verkauf", "sale"),
+    "sale.id": ("Verkauf, Nummer", "sale, number"),
+    "sale.date": ("Verkauf, Datum", "sale, date"),
+    "similar_goods": ("ähnliche Waren", "similar goods"),
+    "similar_goods.sold": ("verkaufte Ware", "goods sold"),
+    "similar_goods.advertised": ("beworbene Ware", "goods advertised"),
+    "notice": ("Hinweis", "notice"),
+    "notice.place": ("Hinweis, Stelle", "notice, place"),
+    "notice.date": ("Hinweis, Datum", "notice, date"),
+    "objection": ("Prüfung auf Widerspruch", "check for objections"),
+    "objection.checked": ("auf Widerspruch geprüft", "checked for objections"),
+    "objection.by": ("geprüft durch", "checked by"),
 }
 """Evidence by its name, in German and English; other evidence is printed under its own name."""
+GERMAN: Mapping[str, str] = rights.GERMAN | {
+    "unticked": "nicht angekreuzt",
+    "ticked": "angekreuzt",
+    "button": "Knopf",
+    "yes": "ja",
+    "no": "nein",
+    "page": "auf der Seite",
+    "one_click": "Ein-Klick-Abmeldung im Mailprogramm",
+    "mailto": "E-Mail an das Abmeldepostfach",
+    "operator": "durch den Betreiber eingetragen",
+    "provider": "durch den Versender gemeldet",
+    "api": "über die Schnittstelle",
+    "crm": "aus dem CRM",
+    "import": "mit einem Import",
+    "merge": "mit einer Zusammenführung",
+    "objection": "Widerspruch",
+    "erasure": "mit der Löschung",
+    "double_opt_in": "Double-Opt-In",
+    "imported": "übernommen",
+    "renewed": "erneuert",
+    "merged": "zusammengeführt",
+    "suppressed": "gesperrt, nicht gesendet",
+    "no_consent": "keine Einwilligung",
+    "not_covered": "vom Wortlaut nicht gedeckt",
+    "restricted": "Verarbeitung eingeschränkt",
+    "request": "auf Verlangen",
+    "retention": "Frist abgelaufen",
+    "hold_over": "Aufbewahrung abgelaufen",
+    "unsubscribed": "abgemeldet",
+    "hard_bounce": "unzustellbar",
+    "complaint": "Beschwerde",
+    "blocked": "vom Betreiber gesperrt",
+    "audit": "Audit-Export",
+    "proof": "Nachweis",
+    "consent.lapsed": "Verfall",
+    "consent.declined": "Ablehnung",
+    "subject.erased": "Löschung",
+    "key.rotated": "Schlüsselwechsel",
+    "clock.anomaly": "Rücksprung der Uhr",
+}
+"""Words for the codes of the ledger and the tables; one without a word stands as it is."""
 
 
 def field_name(name: str, language: str) -> str:
     """Say what a piece of evidence is."""
     german, english = FIELDS.get(name, (name, name))
     return german if language == "de" else english
+
+
+def word(code: str, language: str) -> str:
+    """Say a code as people read it."""
+    if code not in GERMAN:
+        return code
+    return GERMAN[code] if language == "de" else code.replace("_", " ")

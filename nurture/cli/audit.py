@@ -89,10 +89,13 @@ def _judgement(sends: object) -> str:
 
 
 def checkpoint(json: Json = False) -> None:
-    """Sign what the ledger is now and deliver it to every target (checkpoint_targets). Exit 1 when one failed.
+    """Recompute the ledger, sign it and deliver the checkpoint to every target (checkpoint_targets).
+
+    Exit 1 when the ledger does not hold (then nothing is signed) or a target failed.
 
     Example: nurture audit checkpoint.
     """
+    from consent import ledger
     from nurture.audit import anchoring
     from nurture.audit.targets import open_targets
     from nurture.store.workspace import open_workspace
@@ -100,6 +103,10 @@ def checkpoint(json: Json = False) -> None:
     at = moment(None)
     with open_workspace() as workspace:
         targets = open_targets(workspace)
+        with workspace.store.read() as connection:
+            tree = ledger.verify(connection)
+        if not tree.ok:
+            fail(f"nothing was signed: {tree.problem}; stop sending (nurture stop) and keep a copy of the database")
         anchor = anchoring.sign(workspace, at=at)
         done = anchoring.deliver_all(workspace, targets, anchor, at=at)
     failed = [one for one in done if not one.taken]

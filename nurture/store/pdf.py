@@ -43,12 +43,13 @@ PART = ParagraphStyle("part", parent=STRONG, fontSize=9.5, leading=13, spaceBefo
 HEADINGS = {1: SECTION, 2: PART}
 LINE = colors.HexColor(0xC8C8C8)
 SHADE = colors.HexColor(0xF0F0F0)
+PADDING = 3
 GRID = TableStyle(
     [
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LINEBELOW", (0, 0), (-1, -1), 0.4, LINE),
-        ("LEFTPADDING", (0, 0), (-1, -1), 3),
-        ("RIGHTPADDING", (0, 0), (-1, -1), 3),
+        ("LEFTPADDING", (0, 0), (-1, -1), PADDING),
+        ("RIGHTPADDING", (0, 0), (-1, -1), PADDING),
         ("TOPPADDING", (0, 0), (-1, -1), 2),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
     ]
@@ -164,7 +165,32 @@ def _flow(block: Block, width: float) -> list[Any]:
         case Rows(columns, rows, widths):
             head = [Paragraph(_inline(name), STRONG) for name in columns]
             cells = [head, *([Paragraph(_inline(value), BODY) for value in row] for row in rows)]
-            return _table(cells, widths or [1 / len(columns)] * len(columns), HEADED, heads=1, width=width)
+            shares = _no_broken_head(columns, widths or [1.0] * len(columns), width)
+            return _table(cells, shares, HEADED, heads=1, width=width)
+
+
+def _no_broken_head(columns: Sequence[str], shares: Sequence[float], width: float) -> Sequence[float]:
+    """Widen columns whose head has a word that would not fit on a line, and take it from the others.
+
+    Where all together are too wide the shares stay, and words break.
+    """
+    needs = [max((_width(word) for word in legible(name).split()), default=0) + 2 * PADDING for name in columns]
+    fixed: set[int] = set()
+    while True:
+        rest = width - sum(needs[place] for place in fixed)
+        free = [place for place in range(len(columns)) if place not in fixed]
+        if not free or rest <= 0:
+            return shares
+        unit = rest / sum(shares[place] for place in free)
+        tight = {place for place in free if shares[place] * unit < needs[place]}
+        if not tight:
+            return [needs[place] if place in fixed else shares[place] * unit for place in range(len(columns))]
+        fixed |= tight
+
+
+def _width(word: str) -> float:
+    # A hair more: the layout adds up the same widths in another order.
+    return float(pdfmetrics.stringWidth(word, STRONG.fontName, STRONG.fontSize)) + 0.1
 
 
 def _table(

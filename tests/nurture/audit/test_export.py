@@ -21,7 +21,7 @@ import pypdf
 import pytest
 from sqlalchemy import select, update
 
-from consent import canonical, checkpoints, export, identity, ledger, vault
+from consent import canonical, checkpoints, export, identity, ledger, suppression, vault
 from consent.export import ExportError
 from consent.schema import ledger_entry
 from consent.states import TRACKING
@@ -250,6 +250,46 @@ def test_json_csv_and_paper_agree(
         if name in made.figures and name not in {"suppressions_added", "suppressions_now"}:
             assert made.figures[name] == len(listed)
     assert made.figures["people"] == len((made.folder / "people.jsonl").read_bytes().splitlines())
+
+
+def report(folder: Path) -> str:
+    """The report's text, with one space for each white space; a word broken over lines has one in it."""
+    pages = pypdf.PdfReader(folder / "report.pdf").pages
+    return " ".join(" ".join(page.extract_text() for page in pages).split())
+
+
+def test_the_german_report_says_codes_in_words(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:
+    """The selection, the parts of figures, and what stands in lists; English names stay in CSV and JSON."""
+    folder = make(workspace, outside / "export", order).folder
+    text = report(folder)
+    for told in ("gesamter Zeitraum, alle Verantwortlichen, alle Personen, pseudonym", "davon widerrufen",
+                 "davon Bestätigung (consent.confirmed)", "Double-Opt-In", "alle gelöscht 1"):  # fmt: skip
+        assert told in text
+    for code in ("begin/end", "all people", "davon withdrawn", "double_opt_in", " given "):
+        assert code not in text
+    assert {row["basis"] for row in read_csv(folder, "consents")} == {"double_opt_in"}
+
+
+def test_no_head_of_a_column_breaks_within_a_word(
+    workspace: Workspace, busy: People, outside: Path, order: Order
+) -> None:
+    text = report(make(workspace, outside / "export", order).folder)
+    for head in ("Grundlage", "Anmeldungen", "Fassung", "bestätigt", "verweigert", "Verantwortlicher"):
+        assert re.search(rf"{head}\b", text), head
+    assert not re.search(r"Grundlag e|Anmeldung en|bestäti gt", text)
+
+
+def test_a_list_that_is_whole_does_not_say_that_rows_are_left(
+    workspace: Workspace, busy: People, outside: Path, order: Order
+) -> None:
+    """A row of the suppression list counts several addresses."""
+    with busy.store.write() as conn:
+        suppression.add(
+            conn, {bytes([number]) * 32: "complained" for number in range(5)}, controller="*", at=busy.at, index_key=1
+        )
+    made = make(workspace, outside / "export", order)
+    assert made.figures["suppressions_now"] == 6
+    assert "Hier stehen die ersten" not in report(made.folder)
 
 
 def test_figures_are_what_happened(workspace: Workspace, busy: People, outside: Path, order: Order) -> None:

@@ -8,6 +8,7 @@ import hmac
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -190,8 +191,6 @@ def test_an_existing_customer_s_notice_is_shown_from_the_evidence(
 
 
 def test_english_for_whoever_asks(workspace: Workspace, people: People, order: Order) -> None:
-    from dataclasses import replace  # noqa: PLC0415  this test alone
-
     people.confirmed()
     page = proof.of_consent(workspace, 1, Scope(), replace(order, language="en"))
     assert page.title == "Proof of a consent"
@@ -223,8 +222,66 @@ def test_a_mail_is_proven_with_the_consent_it_rests_on(workspace: Workspace, at:
         digest.update(len(part.encode()).to_bytes(8, "big") + part.encode())
     assert page.data["content_sha256"] == digest.hexdigest()
     assert page.data["outcome"] == "accepted"
+    assert re.search(r"^Zustellung +angenommen$", shown(page), re.MULTILINE)
     assert batch
     assert page.data["content_sha256"] in shown(page)
+
+
+def test_a_mail_s_page_shows_no_permit_of_anybody_else(workspace: Workspace, at: datetime, order: Order) -> None:
+    """The entry permits them all: its hash stands there in its place, and the whole of it in the JSON."""
+    world = World(workspace, at)
+    subjects = [world.person() for _ in range(3)]
+    world.plan(*subjects)
+    provider = Scripted()
+    sending.send_next(workspace, world.library, provider, kind="marketing", owner="test", at=at)
+    page = proof.of_mail(workspace, provider.mails[1].public_id, Scope(), order)
+    own = page.data["consent"]["subject"]
+    text = shown(page)
+    assert not any(subject in text for subject in subjects if subject != own)
+    assert f'["{provider.mails[1].public_id}","{own}"' in text
+    assert "Der Eintrag gibt 3 E-Mails frei." in text
+    leaf = page.data["entry"]["leaf"]
+    assert all(subject in leaf for subject in subjects)
+    assert merkle.leaf_hash(leaf.encode()).hex() in text
+
+
+@pytest.mark.parametrize(
+    ("language", "issued"),
+    [("de", "23.11.2026 09:00:00 CET (08:00:00 UTC)"), ("en", "23 November 2026 09:00:00 CET (08:00:00 UTC)")],
+)
+def test_a_proof_says_when_it_was_issued(
+    workspace: Workspace, people: People, order: Order, language: str, issued: str
+) -> None:
+    people.confirmed()
+    page = proof.of_consent(workspace, 1, Scope(), replace(order, language=language))
+    assert re.search(rf"^(Ausgestellt|Issued) +{re.escape(issued)}$", shown(page), re.MULTILINE)
+    assert page.data["issued_at"] == "2026-11-23T08:00:00.000000Z"
+
+
+def test_a_german_proof_speaks_german(workspace: Workspace, people: People, order: Order, at: datetime) -> None:
+    """Codes and our own times in words; what the other system wrote stays as it was."""
+    from consent import identity  # noqa: PLC0415  this test alone
+    from consent.addresses import Address  # noqa: PLC0415  as above
+
+    evidence = {
+        "from": "mailchimp",
+        "confirmed_at": "2026-05-04T23:30:00+00:00",
+        "export_confirm_ip": "192.0.2.9",
+        "export_confirm_time": "04.05.2026 23:30",
+        "box_default": "unticked",
+    }
+    with workspace.store.write() as conn:
+        subject = identity.ensure(conn, workspace.keyring, Address.of("old@firma.example"), at=at)
+        one = imported.ImportedConsent(subject, NEWSLETTER, "default", "Ja, gern.", at - timedelta(days=9), evidence)
+        imported.record(conn, workspace.keyring, [one], at=at)
+    people.leave(subject, at=at)
+    text = shown(proof.of_consent(workspace, 0, REVEAL, order))
+    table = dict(re.findall(r"^(\S.*?) {2,}(.+)$", text, re.MULTILINE))
+    assert table["bestätigt im anderen System"] == "05.05.2026 01:30:00 CEST (04.05.2026 23:30:00 UTC)"
+    assert table["Bestätigungszeit laut Export"] == "04.05.2026 23:30"
+    assert table["Kästchen anfangs"] == "nicht angekreuzt"
+    assert table["Stand"].endswith("Eintrag 1, auf der Seite")
+    assert not re.search(r"export_confirm_ip|unticked|^.* {2,}.*\d{4}-\d\d-\d\dT", text, re.MULTILINE)
 
 
 def test_a_mail_that_nobody_authorised_has_no_proof(workspace: Workspace, people: People, order: Order) -> None:

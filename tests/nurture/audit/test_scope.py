@@ -8,7 +8,7 @@ import pytest
 
 from consent import canonical
 from nurture.audit import AuditError
-from nurture.audit.scope import Reveal, Scope, period
+from nurture.audit.scope import Reveal, Scope, period, said
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -65,3 +65,19 @@ def test_the_description_names_no_person_and_no_reason() -> None:
     said = scope.describe() + repr(scope)
     assert "Erika" not in said
     assert scope.describe() == "begin/end, controller all, 1 people, addresses shown"
+
+
+@pytest.mark.parametrize(
+    ("description", "german"),
+    [
+        (Scope().describe(), "gesamter Zeitraum, alle Verantwortlichen, alle Personen, pseudonym"),
+        (
+            Scope(*period("2026", ZoneInfo("UTC")), "a", ("a",), Reveal("vera", "kim", "x")).describe(),
+            "ab 2026-01-01 00:00:00 UTC bis 2027-01-01 00:00:00 UTC, Verantwortlicher a, 1 Person, Adressen gezeigt",
+        ),
+        ("person", "eine Person"),
+        ("of an older version", "of an older version"),
+    ],
+)
+def test_what_an_entry_says_of_a_copy_is_told_in_german(description: str, german: str) -> None:
+    assert (said(description, "de"), said(description, "en")) == (german, description)

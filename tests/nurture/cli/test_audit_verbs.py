@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING
 import pypdf
 import pytest
 import typer
+from sqlalchemy import select, update
 from typer.testing import CliRunner
 
-from consent import ledger, verify
+from consent import checkpoints, ledger, verify
+from consent.schema import ledger_entry
 from nurture import clock
 from nurture.audit import AuditError
 from nurture.cli import audit
 from nurture.leads import register
 from nurture.leads.register import NewLead
 from tests.consent.people import NEWSLETTER, TRACKING, People
+from tests.nurture.audit.sabotage import guards_off
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlalchemy import Connection
     from typer.testing import Result
 
     from nurture.store.workspace import Workspace
@@ -69,6 +73,24 @@ def test_without_targets_the_note_is_for_keeping(person: str) -> None:
     assert done.exit_code == 0
     assert done.stdout.startswith("127.0.0.1:8321/default\n3\n")
     assert "No target is configured" in done.stderr
+
+
+def test_a_changed_entry_is_not_signed(person: str, workspace: Workspace) -> None:
+    """Its hash and the tree are as they were, so that only recomputing finds it."""
+    with workspace.store.write() as conn:
+        guards_off(conn)
+        changed = update(ledger_entry).where(ledger_entry.c.seq == 1)
+        conn.execute(changed.values(leaf=ledger_entry_leaf(conn).replace(b'"email"', b'"phone"')))
+    done = run("checkpoint")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "nothing was signed: entry 1:" in done.stderr
+    with workspace.store.read() as conn:
+        assert checkpoints.latest(conn) is None
+
+
+def ledger_entry_leaf(conn: Connection) -> bytes:
+    """The leaf of the confirmation."""
+    return bytes(conn.execute(select(ledger_entry.c.leaf).where(ledger_entry.c.seq == 1)).scalar_one())
 
 
 def test_status_tells_what_is_exposed(person: str, tmp_path: Path) -> None:

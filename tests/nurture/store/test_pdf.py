@@ -47,6 +47,17 @@ def test_mark_up_is_only_text() -> None:
     assert flat(nasty) in flat(pages(pdf.write(nasty, [pdf.Rows([nasty], [[nasty]])], footer=nasty))[0])
 
 
+def test_a_head_is_not_broken_within_a_word() -> None:
+    """Its column takes what it needs from the others; together too wide, they break and nothing is lost."""
+    heads = ["Anmeldungen", "Verantwortlicher", *"abcdefg"]
+    [made] = pages(pdf.write("t", [pdf.Rows(heads, [["1"] * 9], [0.2, 0.2, *[1.0] * 7])]))
+
+    assert "Anmeldungen\n" in made
+    assert "Verantwortlicher\n" in made
+    many = [f"Verantwortlichkeiten{number}" for number in range(9)]
+    assert flat(many[8]) in flat(pages(pdf.write("t", [pdf.Rows(many, [["1"] * 9])]))[0])
+
+
 def test_same_blocks_give_same_bytes() -> None:
     """Two runs can be compared."""
     blocks: list[pdf.Block] = [
