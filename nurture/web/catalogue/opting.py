@@ -75,9 +75,10 @@ WORDS: dict[str, dict[str, str]] = {
     # --- confirmation ---
     "confirm.title": {"de": "Anmeldung bestätigen", "en": "Confirm your sign-up"},
     "confirm.lead": {
-        "de": "Mit dem Knopf bestätigen Sie, dass Sie selbst sich angemeldet haben, und erteilen {company} diese "
-        "Einwilligung:",
-        "en": "By pressing the button you confirm that it was you who signed up, and give {company} this consent:",
+        "de": "Mit dem Knopf bestätigen Sie, dass Sie selbst sich angemeldet haben, und willigen gegenüber "
+        "{company} in Folgendes ein:",
+        "en": "By pressing the button you confirm that it was you who signed up, and consent, towards {company}, "
+        "to the following:",
     },
     "confirm.button": {"de": "Anmeldung bestätigen", "en": "Confirm sign-up"},
     "confirm.expires": {"de": "Der Link gilt bis {moment}.", "en": "The link is valid until {moment}."},
