@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import typer
+from typer.testing import CliRunner
+
+from nurture.cli import serve
 from nurture.settings import PROJECT
 from nurture.web.enquiries import FORMS
 from nurture.web.sign_up import SOURCES
@@ -17,3 +21,12 @@ def test_the_guide_names_every_form_by_its_path() -> None:
 def test_the_guide_names_every_source() -> None:
     """The newsletter is what stands for all others."""
     assert [source for source in sorted(SOURCES - {"newsletter"}) if source not in GUIDE] == []
+
+
+def test_guide_and_help_say_what_sends_the_mail() -> None:
+    """The pages alone do not, and somebody who signs up there would wait for ever."""
+    app = typer.Typer()
+    serve.register(app)
+    told = " ".join(CliRunner().invoke(app, ["--help"]).stdout.split())
+    assert "'nurture up' or a Prefect worker does" in told
+    assert "Mail leaves only while `nurture up` or a Prefect worker runs" in " ".join(GUIDE.split())
