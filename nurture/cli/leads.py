@@ -152,7 +152,9 @@ def show(
     if json:
         print_json(shown)
         return
-    facts = [(name, value) for name, value in shown.items() if not isinstance(value, list | dict)]
+    # What tells against using the data comes first, and only where it holds.
+    unset = {name for name in ("erased_at", "restricted_since") if shown[name] is None}
+    facts = [(name, shown[name]) for name in shown if name not in unset and not isinstance(shown[name], list | dict)]
     table("", ["fact", "value"], facts + list(shown["person"].items() if reveal and person else []))
     moments = [
         (one["at"].astimezone(zone).strftime("%d.%m.%Y %H:%M"), one["stage"], one["cause"]) for one in shown["stages"]
@@ -169,10 +171,12 @@ def _facts(conn: Connection, lead_id: int) -> dict[str, Any]:
     """Give what is known without naming anybody."""
     from sqlalchemy import select
 
-    from consent.schema import consent_state
+    from consent.schema import consent_state, identity
     from nurture.store.tables import lead, stage_change
 
-    row = conn.execute(select(lead).where(lead.c.id == lead_id)).mappings().one_or_none()
+    query = select(identity.c.erased_at, identity.c.restricted_at.label("restricted_since"), lead)
+    found = conn.execute(query.join(lead).where(lead.c.id == lead_id)).mappings()
+    row = found.one_or_none()
     if row is None:
         fail(f"there is no lead {lead_id}; numbers stand in 'nurture handover list' and in reports")
     history = select(stage_change.c.at, stage_change.c.stage, stage_change.c.cause).where(
@@ -185,8 +189,10 @@ def _facts(conn: Connection, lead_id: int) -> dict[str, Any]:
         consent_state.c.since,
         consent_state.c.seq,
     ).where(consent_state.c.subject == row["subject"])
+    gone = dict.fromkeys(("stage", "stage_since", "owner")) if row["erased_at"] else {}
     return {
         **row,
+        **gone,
         "stages": [dict(one) for one in conn.execute(history.order_by(stage_change.c.id)).mappings()],
         "consents": [dict(one) for one in conn.execute(states.order_by(consent_state.c.purpose)).mappings()],
     }

@@ -15,7 +15,10 @@ def register(app: typer.Typer) -> None:
 def serve(
     port: Annotated[int | None, typer.Option(help="Port instead of the setting web_port.", min=0, max=65535)] = None,
 ) -> None:
-    """Serve the public pages: sign-up, confirmation, unsubscribe, links, webhooks."""
+    """Serve the public pages: sign-up, confirmation, unsubscribe, links, webhooks.
+
+    Alone it sends no mail, confirmations neither: 'nurture up' or a Prefect worker does.
+    """
     from nurture.cli.output import note
     from nurture.settings import Settings
     from nurture.web.server import serve as run

@@ -14,7 +14,7 @@ from sqlalchemy import Row, not_, select
 from consent import basis, gate, identity, opt_in
 from consent.schema import consent_text, opt_in_purpose, opt_in_request
 from consent.sealing import SealError
-from nurture.delivery import addressing
+from nurture.delivery import addressing, origins
 from nurture.delivery.content.library import MailKey, Urls
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.headers import list_unsubscribe
@@ -201,6 +201,7 @@ class ConfirmationWriter:
         request = self.requests[row.request_id]
         if request is None:
             raise CannotWriteError(UNREADABLE)
+        mail = _mail(self.library, row)
         url = f"{self.ws.settings.public_url}/confirm/{request.token}"
         context = {
             "sender": _sender(self.ws),
@@ -208,11 +209,11 @@ class ConfirmationWriter:
             # The page behind it holds both buttons; nothing happens before one is pressed.
             "decline_url": f"{url}#decline",
             "requested_at": request.requested_at,
-            "source": request.source,
+            "source": origins.told(request.source, mail.language),
             "texts": request.texts,
             "privacy_url": self.ws.settings.privacy_link,
         }
-        return _outgoing(self, row, person, _mail(self.library, row), context, Urls(link=lambda _, raw: raw), {})
+        return _outgoing(self, row, person, mail, context, Urls(link=lambda _, raw: raw), {})
 
 
 def _outgoing(

@@ -81,7 +81,7 @@ def explain(conn: Connection, lead_id: int, *, step: str | None = None, at: date
     Raises SequenceError for an unknown lead or a step that is not written as sequence/step.
     """
     row = conn.execute(
-        select(lead, identity.c.address_index, identity.c.erased_at)
+        select(lead, identity.c.address_index, identity.c.erased_at, identity.c.restricted_at)
         .join(identity, identity.c.subject == lead.c.subject)
         .where(lead.c.id == lead_id)
     ).first()
@@ -106,15 +106,19 @@ def _now(conn: Connection, row: Row[Any]) -> dict[str, Any]:
     score = conn.execute(select(lead_score).where(lead_score.c.lead_id == row.id)).first()
     choice = preferences.of(conn, [row.subject]).get(row.subject, preferences.NONE)
     running = select(enrolment).where(enrolment.c.lead_id == row.id, enrolment.c.state.in_(["active", "paused"]))
+    gone = row.erased_at is not None
+    # Rows that name nobody outlive the person; where they stood then is nowhere anybody stands now.
     return {
-        "stage": row.stage,
-        "stage_since": row.stage_since,
-        "owner": row.owner,
-        "temperature": "cold" if score is None else score.temperature,
-        "score": None if score is None else round(score.score, 1),
+        "restricted_since": row.restricted_at,
+        "erased_at": row.erased_at,
+        "stage": None if gone else row.stage,
+        "stage_since": None if gone else row.stage_since,
+        "owner": None if gone else row.owner,
+        "temperature": None if gone else "cold" if score is None else score.temperature,
+        "score": None if gone or score is None else round(score.score, 1),
         "language": row.language,
         "zone": row.zone,
-        "erased": row.erased_at is not None,
+        "erased": gone,
         "paused_until": choice.paused_until,
         "mails_wanted": None if choice.pace is None else dict(zip(("most", "weeks"), choice.pace, strict=True)),
         "enrolments": [

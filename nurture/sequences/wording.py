@@ -110,6 +110,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "lead": ("Lead", "Lead"),
     "now": ("Now", "Jetzt"),
     "score": ("score", "Score"),
+    "erased_now": ("Erased on {erased_at}: nothing says any more who it was.",
+                   "Gelöscht am {erased_at}: Nichts sagt mehr, wer es war."),
+    "restricted_now": ("Restricted since {restricted_since}: the data is kept and used for nothing (Art. 18 GDPR).",
+                       "Eingeschränkt seit {restricted_since}: aufbewahrt und für nichts genutzt (Art. 18 DSGVO)."),
     "none": ("Nothing has happened yet.", "Bisher ist nichts geschehen."),
     "none_step": ("This step never came due for this lead.", "Dieser Schritt wurde für diesen Lead nie fällig."),
     "running": ("in {sequence}, next step {step}, due {due_at}",
@@ -223,11 +227,15 @@ class _Teller:
     def head(self, told: Explanation) -> list[str]:
         """Say how the lead stands."""
         now = told.now
+        lines = [f"{self.word('lead')} {told.lead_id}" + (f", {told.step}" if told.step else "")]
+        if now["erased_at"] is not None:
+            return [*lines, self.word("erased_now", now), ""]
+        if now["restricted_since"] is not None:
+            lines.append(self.word("restricted_now", now))
         score = "" if now["score"] is None else f", {self.word('score')} {now['score']:g}"
-        lines = [
-            f"{self.word('lead')} {told.lead_id}" + (f", {told.step}" if told.step else ""),
-            f"{self.word('now')}: {now['stage']}, {self.code(now['owner'])}, {self.code(now['temperature'])}{score}",
-        ]
+        lines.append(
+            f"{self.word('now')}: {now['stage']}, {self.code(now['owner'])}, {self.code(now['temperature'])}{score}"
+        )
         lines += [
             "  " + self.word("running" if running["state"] == "active" else "resting", running)
             for running in now["enrolments"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from nurture.web.lookups import Recipient
+    from nurture.web.lookups import Recipient, Standing
 
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
 
@@ -83,11 +83,14 @@ async def withdraw(
         here.wake.hint(wake.CONSENT_WITHDRAWN)
 
 
+async def _standings(here: edge.Edge, recipient: Recipient) -> list[Standing]:
+    at = here.now()
+    return await here.read(lambda conn: lookups.standings(conn, recipient.subject, here.controller, at=at))
+
+
 async def _given(here: edge.Edge, recipient: Recipient) -> list[str]:
     """Which purposes does this person agree to now?"""
-    at = here.now()
-    standings = await here.read(lambda conn: lookups.standings(conn, recipient.subject, here.controller, at=at))
-    return [standing.purpose for standing in standings if standing.given]
+    return [standing.purpose for standing in await _standings(here, recipient) if standing.given]
 
 
 async def _mails_given(here: edge.Edge, recipient: Recipient) -> list[str]:
@@ -100,7 +103,8 @@ def _preferences_path(here: edge.Edge, request: Request) -> str:
 
 
 async def _leave_page(request: Request, here: edge.Edge, recipient: Recipient, *, status: int = 200) -> Response:
-    given = await _given(here, recipient)
+    standings = await _standings(here, recipient)
+    given = [standing.purpose for standing in standings if standing.given]
     # Measuring mails ends with the mails: it is no consent of its own to leave standing.
     others = [purpose for purpose in given if purpose not in {recipient.purpose, lookups.TRACKING}]
     word = next((standing for standing in standings if standing.purpose == recipient.purpose), None)

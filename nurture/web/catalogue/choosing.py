@@ -33,9 +33,11 @@ WORDS: dict[str, dict[str, str]] = {
     "preferences.how_on": {
         "de": "Einschalten und erneuern können Sie nur mit einer neuen Anmeldung: Wir schicken eine E-Mail an die "
         "Adresse, die wir von Ihnen haben, und Sie bestätigen dort. So kann niemand mit einer weitergeleiteten E-Mail "
-        "in Ihrem Namen einwilligen.",
+        "in Ihrem Namen einwilligen. Falls in den letzten 24 Stunden schon eine solche E-Mail kam, schicken wir keine "
+        "zweite; versuchen Sie es dann morgen noch einmal.",
         "en": "Switching on and renewing take a new sign-up: we send an e-mail to the address we have of yours, "
-        "and you confirm there. That way nobody holding a forwarded message can consent in your name.",
+        "and you confirm there. That way nobody holding a forwarded message can consent in your name. If such an "
+        "e-mail came within the last 24 hours, we send no second one; please try again tomorrow.",
     },
     "preferences.ask_on": {"de": "Bestätigung per E-Mail anfordern", "en": "Ask for the e-mail to confirm"},
     "preferences.pace": {"de": "Wie oft?", "en": "How often?"},

@@ -60,9 +60,11 @@ WORDS: dict[str, dict[str, str]] = {
     "error.message": {"de": "Bitte kürzen Sie Ihre Nachricht.", "en": "Please shorten your message."},
     "sent.title": {"de": "Bitte schauen Sie in Ihr Postfach", "en": "Please check your mail"},
     "sent.lead": {
-        "de": "Wenn die Adresse stimmt, ist gleich eine E-Mail von {brand} bei Ihnen. Öffnen Sie den Link darin und "
-        "drücken Sie den Knopf „Anmeldung bestätigen“ – erst dann sind Sie angemeldet.",
-        "en": "If the address is right, an e-mail from {brand} is on its way. Open the link in it and press "
+        "de": "Wenn die Adresse stimmt und in den letzten 24 Stunden noch keine solche E-Mail kam, ist gleich eine "
+        "von {brand} bei Ihnen. Öffnen Sie den Link darin und drücken Sie den Knopf "
+        "„Anmeldung bestätigen“ – erst dann sind Sie angemeldet.",
+        "en": "If the address is right and no such e-mail came within the last 24 hours, one from {brand} is on its "
+        "way. Open the link in it and press "
         "“Confirm sign-up” – only then are you signed up.",
     },
     "sent.nothing": {"de": "Keine E-Mail angekommen?", "en": "No e-mail?"},
@@ -75,15 +77,18 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "Check that the address was spelled correctly.",
     },
     "sent.nothing_3": {
-        "de": "Zum Schutz vor Missbrauch schicken wir an dieselbe Adresse höchstens eine solche E-Mail am Tag.",
-        "en": "To prevent abuse we send at most one such e-mail per day to the same address.",
+        "de": "Zum Schutz vor Missbrauch schicken wir an dieselbe Adresse höchstens eine solche E-Mail am Tag. Falls "
+        "in den letzten 24 Stunden schon eine kam, benutzen Sie deren Link, oder versuchen Sie es morgen noch einmal.",
+        "en": "To prevent abuse we send at most one such e-mail per day to the same address. If one came within the "
+        "last 24 hours, its link is the one to use, or try again tomorrow.",
     },
     # --- confirmation ---
     "confirm.title": {"de": "Anmeldung bestätigen", "en": "Confirm your sign-up"},
     "confirm.lead": {
-        "de": "Mit dem Knopf bestätigen Sie, dass Sie selbst sich angemeldet haben, und erteilen {company} diese "
-        "Einwilligung:",
-        "en": "By pressing the button you confirm that it was you who signed up, and give {company} this consent:",
+        "de": "Mit dem Knopf bestätigen Sie, dass Sie selbst sich angemeldet haben, und willigen gegenüber "
+        "{company} in Folgendes ein:",
+        "en": "By pressing the button you confirm that it was you who signed up, and consent, towards {company}, "
+        "to the following:",
     },
     "confirm.button": {"de": "Anmeldung bestätigen", "en": "Confirm sign-up"},
     "confirm.expires": {"de": "Der Link gilt bis {moment}.", "en": "The link is valid until {moment}."},

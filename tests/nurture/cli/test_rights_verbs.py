@@ -133,6 +133,22 @@ def test_restrict_and_unrestrict_say_what_is_new(life: Life) -> None:
     ]  # fmt: skip
 
 
+def test_show_says_first_what_tells_against_using_the_data(life: Life) -> None:
+    """Nothing of it on a usual lead; an erased one stands in no stage."""
+    number = str(life.joins())
+    usual = run("show", number)
+    run("restrict", number)
+    restricted, told = run("show", number), json.loads(run("show", number, "--json").stdout)
+    run("erase", number, "--yes")
+    erased, left = run("show", number), json.loads(run("show", number, "--json").stdout)
+
+    assert not {"restricted_since", "erased_at"} & set(usual.stdout.split())
+    assert restricted.stdout.split().index("restricted_since") < restricted.stdout.split().index("stage")
+    assert told["restricted_since"] is not None
+    assert erased.stdout.split().index("erased_at") < erased.stdout.split().index("stage")
+    assert (left["erased_at"] is not None, left["stage"], left["owner"]) == (True, None, None)
+
+
 def test_merge_tells_what_it_did(life: Life) -> None:
     """Numbers and entries."""
     goes, stays = life.joins(), life.joins("tom@zweite.example")

@@ -12,12 +12,15 @@ from sqlalchemy import func, select, update
 
 from consent import opt_in, rights, suppression, texts
 from consent.schema import opt_in_request
+from nurture.delivery import origins
 from nurture.delivery.confirmations import queue_confirmations
 from nurture.delivery.content.library import Library
 from nurture.delivery.provider import Outcome, Refused, Rejected, Unknown
 from nurture.delivery.sending import send_next
 from nurture.settings import PROJECT
 from nurture.store.tables import authorisation, decision, message
+from nurture.web import preferences
+from nurture.web.sign_up import SOURCES
 from tests.nurture.delivery.world import Scripted
 
 if TYPE_CHECKING:
@@ -88,6 +91,25 @@ def test_t03_the_confirmation_mail_is_neutral_and_says_all(world: World) -> None
     with world.ws.store.read() as conn:
         wording = texts.current(conn, controller="default", purpose="newsletter.product", language="de")
     assert " ".join(wording.body.split()) in text
+
+
+def test_it_tells_where_the_sign_up_came_from_in_words(world: World) -> None:
+    """A code says nothing to its reader."""
+    provider = Scripted()
+    world.sign_up(source="web.newsletter")
+    queue(world)
+    send(world, provider)
+    assert "Anmeldeformular auf unserer Website" in provider.mails[0].text
+    assert "web.newsletter" not in provider.mails[0].text + provider.mails[0].html
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_every_source_has_words(language: str) -> None:
+    """A card names its event, and what is unknown is told as it is."""
+    codes = {f"web.{one}" for one in SOURCES} | {preferences.SOURCE, "api.opt-in", "operator.renewal"}
+    assert {code for code in codes if origins.told(code, language) == code} == set()
+    assert origins.told("offline.hm26", language).endswith(" (hm26)")
+    assert origins.told("somewhere", language) == "somewhere"
 
 
 @pytest.mark.parametrize("privacy_url", ["/datenschutz", "https://firma.example/datenschutz"])

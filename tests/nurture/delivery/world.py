@@ -177,7 +177,7 @@ class World:
         }
         return int(conn.execute(insert(enrolment).returning(enrolment.c.id), row).scalar_one())
 
-    def sign_up(self, local: str = "neu") -> int:
+    def sign_up(self, local: str = "neu", source: str = "form") -> int:
         """Ask for the newsletter, unconfirmed; give the request's id."""
         with self.ws.store.write() as conn:
             texts.publish(conn, wording.standard("default", "Musterwerk GmbH"), at=self.at)
@@ -188,7 +188,7 @@ class World:
                 purposes=[PURPOSE],
                 controller="default",
                 language="de",
-                source="form",
+                source=source,
                 evidence={},
                 at=self.at,
             )

@@ -12,12 +12,13 @@ import typer
 from sqlalchemy import insert, select
 from typer.testing import CliRunner
 
-from consent import suppression
+from consent import identity, rights, suppression
 from nurture.cli import sequence as cli
 from nurture.delivery import withheld
 from nurture.delivery.claiming import recover
 from nurture.delivery.content.library import Library
 from nurture.delivery.provider import Unknown
+from nurture.leads import register
 from nurture.sequences import explain as explaining
 from nurture.sequences.decide import Reason
 from nurture.sequences.definition import SequenceError
@@ -298,6 +299,32 @@ def test_explain_speaks_json_too(world: World, at: datetime, call: Any) -> None:
     [lead_id] = world.people(1, at)
     world.tick(at)
     assert json.loads(call("explain", str(lead_id), "--json").stdout)["lead"] == lead_id
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Restricted since"), ("de", "Eingeschränkt seit")])
+def test_explain_says_up_front_that_a_person_is_restricted(
+    world: World, at: datetime, call: Any, language: str, words: str
+) -> None:
+    """Before anything else: it is why nothing else counts."""
+    [lead_id] = world.people(1, at)
+    before = call("explain", str(lead_id), "--language", language).stdout
+    with world.ws.store.write() as conn:
+        subject = register.subjects_of(conn, [lead_id])[lead_id]
+        rights.restrict(conn, subject, reason="request", actor="operator:x", at=at)
+    after = call("explain", str(lead_id), "--language", language).stdout
+    assert (words in before, after.splitlines()[1].startswith(words)) == (False, True)
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Erased on"), ("de", "Gelöscht am")])
+def test_explain_puts_an_erased_lead_in_no_stage(
+    world: World, at: datetime, call: Any, language: str, words: str
+) -> None:
+    """Its rows outlive the person, where they stood does not."""
+    [lead_id] = world.people(1, at)
+    with world.ws.store.write() as conn:
+        identity.erase(conn, register.subjects_of(conn, [lead_id])[lead_id], at=at)
+    lines = call("explain", str(lead_id), "--language", language).stdout.splitlines()
+    assert (lines[1].startswith(words), lines[2]) == (True, "")
 
 
 def test_the_shipped_definitions_have_no_findings(call: Any) -> None:

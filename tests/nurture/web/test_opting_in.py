@@ -37,6 +37,21 @@ def test_the_page_shows_the_wording_and_one_button(visitor: Visitor, token: str)
     assert "Fachwissen, Produktneuheiten, Veranstaltungen und Angebote" in page.text
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("de", "willigen gegenüber Musterwerk GmbH in Folgendes ein:"),
+     ("en", "consent, towards Musterwerk GmbH, to the following:")],
+)  # fmt: skip
+def test_the_lead_in_fits_one_consent_and_several(visitor: Visitor, token: str, language: str, words: str) -> None:
+    assert words in visitor.get(f"/confirm/{token}?lang={language}").text
+
+
+def test_the_link_to_refuse_leads_to_its_button(visitor: Visitor, token: str) -> None:
+    """The mail's second link ends with #decline."""
+    page = visitor.get(f"/confirm/{token}").text
+    assert page.index('id="decline"') < page.index(f'action="/decline/{token}"')
+
+
 def test_the_page_reveals_no_address(visitor: Visitor, token: str) -> None:
     assert "anna" not in visitor.get(f"/confirm/{token}").text.lower()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -105,6 +106,22 @@ def test_switching_on_shows_the_wording_and_asks_by_mail(
     assert (row.subject, row.source, row.state) == (confirmed, "web.preferences", "requested")
     visitor.post(f"/confirm/{secret}")
     assert states(confirmed) == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("language", "condition"), [("de", "in den letzten 24 Stunden"), ("en", "within the last 24 hours")]
+)
+def test_no_page_promises_a_mail_that_the_cap_withholds(
+    visitor: Visitor, path: str, language: str, condition: str, ledger: Ledger
+) -> None:
+    """Off and on again within a day of the sign-up: no second mail goes out, and both pages name the condition."""
+    page = visitor.post(f"{path}?lang={language}", {"off": "email.tracking", "lang": language})
+    before = ledger()
+    answer = visitor.post(path, asking(page, "email.tracking").fields)
+    assert ledger() == before
+    assert [condition in one.text for one in (page, answer)] == [True, True]
+    [lead] = re.findall('<p class="lead">(.*?)</p>', answer.text)
+    assert condition in lead
 
 
 @pytest.mark.parametrize("given", [{"on": "email.tracking", "wording": "old"}, {"on": "email.tracking"}])

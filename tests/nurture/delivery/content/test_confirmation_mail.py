@@ -46,6 +46,13 @@ def test_it_has_no_countable_links(mail: Mail) -> None:
     assert mail.links == ()
 
 
+def test_its_lead_in_fits_one_consent_and_several(mail: Mail) -> None:
+    """Two wordings below "this consent:" would leave open which of them is meant."""
+    text = " ".join(sample.render(mail).text.split())
+    said = {"de": "willigen Sie in Folgendes ein:", "en": "you consent to the following:"}[mail.language]
+    assert f"{said} {sample.WORDING[mail.language]}" in text
+
+
 def test_it_names_no_product(mail: Mail) -> None:
     assert "Monitor" not in sample.render(mail).html
 

@@ -420,6 +420,7 @@ def test_everything_else_still_works(life: Life) -> None:
         project.rescore(conn, scoring_policy.load(policies), due, at=life.later)
 
     assert told["now"]["erased"] is True
+    assert {told["now"][name] for name in ("stage", "owner", "temperature", "score")} == {None}
     assert {one["type"] for one in told["timeline"] if one["kind"] == "consent"} >= {"subject.erased"}
     assert [row.score for row in life.rows(select(lead_score))] in ([], [0.0])
 
