@@ -233,7 +233,7 @@ def test_retention_runs_by_hand(life: Life) -> None:
     "words",
     [("request", "1", "access", "--received", "2100-01-01"), ("retention", "--at", "2100-01-01"),
      *((verb, "1", "--at", "2100-01-01") for verb in ("export", "restrict", "unrestrict", "object")),
-     ("erase", "1", "--yes", "--at", "2100-01-01"), ("merge", "1", "2", "--at", "2100-01-01")],
+     ("erase", "1", "--yes", "--at", "2100-01-01"), ("merge", "1", "2", "--yes", "--at", "2100-01-01")],
     ids=lambda words: words[0],
 )  # fmt: skip
 def test_nothing_is_done_at_a_time_to_come(life: Life, words: tuple[str, ...]) -> None:
