@@ -170,7 +170,7 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "Soon: address, details and history are erased.",
     },
     "erase.stays": {
-        "de": "Es bleibt: ein Sperrvermerk ohne Ihre Adresse, damit Sie auch künftig nichts erhalten, und was das "
+        "de": "Es bleibt: eine Sperre ohne Ihre Adresse, damit Sie auch künftig nichts erhalten, und was das "
         "Gesetz aufzubewahren verlangt.",
         "en": "What stays: a block that does not hold your address, so that nothing reaches you in future, and what "
         "the law demands to keep.",
