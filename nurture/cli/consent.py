@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nurture.cli import consent_keys, consent_taking
+from nurture.cli import consent_keys, consent_taking, naming
 from nurture.cli.output import Exit, fail, happened, moment, note, print_json, table
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LeadId = Annotated[int | None, typer.Argument(metavar="[LEAD]", help="Number of the lead.")]
 Subject = Annotated[str, typer.Option("--subject", help="Random id of the person, in place of the lead's number.")]
 At = Annotated[str | None, typer.Option(help="Time it happened, ISO 8601; default is now.")]
-By = Annotated[str, typer.Option("--by", help="Who does it; default is your login name. No e-mail address.")]
+By = Annotated[str, typer.Option("--by", help="Who does it: a short name or role; default is your login name.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -93,7 +92,7 @@ def withdraw(
     told: dict[str, Any] = {
         "purposes": purpose,
         "route": route,
-        "actor": f"operator:{by or os.environ.get('USER', 'unknown')}",
+        "actor": naming.operator(by),
     }
     address, unknown = _typed_address() if by_address else None, False
     with open_workspace() as workspace, workspace.store.write() as connection:
