@@ -79,10 +79,12 @@ def withdraw(
 ) -> None:
     """End a person's consent at once, tracking included. Example: nurture consent withdraw 42.
 
-    With --address, and nobody known by it, the address is suppressed: no later import brings it in. A
+    It ends for every lead that was merged with this one, too. With --address, and nobody known by it, the
+    address is suppressed: no later import brings it in. A
     --purpose that has no wording, and that the person never gave, is refused with the names of those there are.
     """
-    from consent import identity, ledger, lookup, withdrawal
+    from consent import identity, ledger, lookup
+    from nurture.leads.rights import ending
     from nurture.store.workspace import open_workspace
 
     if route not in {"operator", "mailto", "api", "crm", "objection"}:
@@ -103,12 +105,12 @@ def withdraw(
             lookup.adopt(connection, workspace.keyring, [address])
             holder = identity.find(connection, workspace.keyring, address)
             _refuse_unknown(connection, purpose, holder, controller)
-            done = withdrawal.withdraw_address(connection, workspace.keyring, address, **told)
+            done = ending.withdraw_address(connection, workspace.keyring, address, **told)
             unknown = identity.find(connection, workspace.keyring, address) is None
         else:
             person = _subject(connection, lead, subject)
             _refuse_unknown(connection, purpose, person, controller)
-            done = withdrawal.withdraw(connection, subject=person, **told)
+            done = ending.withdraw(connection, subject=person, **told)
     if done:
         print(f"withdrawn, ledger entry {done[0]}")
     elif unknown and not purpose:
