@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import bindparam, delete, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from consent import ConsentError, ledger, lookup, sealing, suppression, tokens
+from consent import ConsentError, ledger, lookup, naming, sealing, suppression, tokens
 from consent.bulk import write_many
 from consent.schema import consent_state, identity, metadata, opt_in_request, proof_vault
 
@@ -199,7 +199,8 @@ def erase(
 
     Removes key, address, person, look-up key, evidence and pending confirmations, ends every consent,
     and appends subject.erased. With `keep_suppression` (a reason) the address stays on the suppression
-    list, by its keyed HMAC alone. What other tables sealed with `seal_for` becomes unreadable.
+    list, by its keyed HMAC alone. What other tables sealed with `seal_for` becomes unreadable. Raises LedgerError for
+    a reason of more than one word.
     """
     return bool(erase_many(conn, [subject], at=at, reason=reason, keep_suppression=keep_suppression))
 
@@ -208,6 +209,7 @@ def erase_many(
     conn: Connection, subjects: Iterable[str], *, at: datetime, reason: str, keep_suppression: str | None = None
 ) -> int:
     """Do what `erase` does for many subjects; give how many were erased now."""
+    why = naming.reason(reason)
     ledger.lock(conn)
     done = 0
     for chunk in chunks(subjects):
@@ -222,7 +224,7 @@ def erase_many(
         _forget(conn, present, at)
         ledger.append(
             conn,
-            [ledger.Entry(ledger.EntryType.ERASED, {"reason": reason}, at, subject) for subject in sorted(present)],
+            [ledger.Entry(ledger.EntryType.ERASED, {"reason": why}, at, subject) for subject in sorted(present)],
         )
         done += len(present)
     return done

@@ -1,6 +1,7 @@
 """What do a person's rights change here? Restriction, hold, merge, and who took a copy out: each with its entry.
 
 Erasure stands in identity.py. Callers decide who may ask; here it is done, in the caller's transaction.
+`actor` and `reason` are an id or role and one word, else LedgerError (naming.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 
-from consent import ledger, suppression, withdrawal
+from consent import ledger, naming, suppression, withdrawal
 from consent.identity import SubjectError, chunks
 from consent.schema import identity, opt_in_request
 from consent.schema import suppression as suppression_table
@@ -54,7 +55,7 @@ def exported(
     commit: str | None = None,
 ) -> int:
     """Record that a copy was taken out; give the entry's number. `scope` and `actor` are ids or roles, never people."""
-    body = {"kind": str(kind), "scope": scope, "count": count, "actor": actor, "commit": commit}
+    body = {"kind": str(kind), "scope": scope, "count": count, "actor": naming.actor(actor), "commit": commit}
     [seq] = ledger.append(conn, [ledger.Entry(ledger.EntryType.EXPORTED, body, at, subject)])
     return seq
 
@@ -205,5 +206,7 @@ def _present(conn: Connection, subject: str) -> Any:  # noqa: ANN401  a row of t
 
 
 def _entry(conn: Connection, kind: str, subject: str, body: dict[str, str], at: datetime) -> int:
+    naming.actor(body["actor"])
+    naming.reason(body["reason"])
     [seq] = ledger.append(conn, [ledger.Entry(kind, body, at, subject)])
     return seq

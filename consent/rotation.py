@@ -23,6 +23,7 @@ from consent.keys import Keyring, KeyringError
 from consent.schema import identity, suppression
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
 
@@ -96,19 +97,31 @@ def behind(conn: Connection, keyring: Keyring) -> Behind:
     )
 
 
-def forget(conn: Connection, path: Path, key: Key, version: int) -> Keyring:
+def forget(conn: Connection, path: Path, key: Key, version: int, *, inbox: Iterable[tuple[bytes, bytes]]) -> Keyring:
     """Destroy a former version for good: backups that rest on it become unreadable, which may be the point.
 
-    Raises KeyringError while anything in the database still needs it, and for the newest.
+    `inbox` is what that key sealed and is still wanted, each with its additional data. Raises KeyringError while
+    anything in the database still needs the version, and for the newest.
     """
     held = Keyring.load_or_create(path)
     left = behind(conn, held)
+    made = held.without(key, version)
     needed = {Key.MASTER: left.master, Key.INDEX: left.index + left.suppressed}.get(key, 0)
+    if key is Key.INBOX:
+        needed = sum(_opens(held, *one) and not _opens(made, *one) for one in inbox)
     if needed:
         raise KeyringError(f"{needed} rows still rest on a former version of {key}; nothing was destroyed")
-    made = held.without(key, version)
     made.replace(path)
     return made
+
+
+def _opens(keyring: Keyring, sealed: bytes, aad: bytes) -> bool:
+    """Does this keyring open what came in?"""
+    try:
+        keyring.open(sealed, aad=aad)
+    except sealing.SealError:
+        return False
+    return True
 
 
 KEY_ROTATED = ledger.EntryType.KEY_ROTATED

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from consent import ledger
+from consent import ledger, naming
 from consent.schema import identity, suppression
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def add(
     cannot be lifted. Appends one suppression.added per reason.
     """
     ledger.lock(conn)
+    for reason in set(reasons.values()):
+        naming.reason(reason)
     listed = list(reasons)
     new: dict[str, int] = {}
     for start in range(0, len(listed), CHUNK):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import select, update
 
-from consent import canonical, ledger, lookup, suppression
+from consent import canonical, ledger, lookup, naming, suppression
 from consent.identity import SubjectError, chunks, find
 from consent.schema import identity, ledger_entry, opt_in_purpose, opt_in_request
 from consent.states import ACTIVE, CONSENT, EMAIL, EVERYTHING, TRACKING, Standing, State, put, standings
@@ -46,7 +46,7 @@ def withdraw(
     `purposes` None ends all of them, tracking included, and bars imports from bringing any back.
     Repeating it appends nothing and gives []; so does an erased subject, of whom nothing is left to end.
     Takes effect for every authorisation after this transaction. `actor` says who, as an id or a role.
-    Raises SubjectError for an unknown subject.
+    Raises SubjectError for an unknown subject, LedgerError for an actor that is more than that (naming.py).
     """
     ledger.lock(conn)
     if not _present(conn, subject):
@@ -63,7 +63,7 @@ def withdraw(
         "channel": EMAIL,
         "purposes": [EVERYTHING] if purposes is None else sorted(named),
         "route": route,
-        "actor": actor,
+        "actor": naming.actor(actor),
         "ends": sorted({held[purpose].seq for purpose in new if purpose in held}),
         "voids": sorted(voided),
     }

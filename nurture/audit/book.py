@@ -188,5 +188,12 @@ def read_reason(conn: Connection, ws: Workspace, seq: int) -> dict[str, str] | N
     return opened
 
 
-def _place(seq: int) -> bytes:
+def kept_reasons(conn: Connection) -> Iterator[tuple[bytes, bytes]]:
+    """Give every reason that lies here sealed, with its additional data."""
+    query = select(setting.c.name, setting.c.value).where(setting.c.name.startswith(REASON))
+    for row in conn.execute(query):
+        yield bytes.fromhex(row.value), _place(row.name.removeprefix(REASON))
+
+
+def _place(seq: int | str) -> bytes:
     return f"setting|{REASON}{seq}".encode()

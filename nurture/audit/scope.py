@@ -13,7 +13,7 @@ from nurture.audit import AuditError
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-NAME = re.compile(r"[\w.-]{1,32}")
+NAME = re.compile(r"[a-z0-9_.-]{1,32}")
 LONGEST_REASON = 500
 DESCRIBED = re.compile(r"(\S+)/(\S+), controller (.+), (all|\d+) people, (addresses shown|pseudonymous)")
 """What `Scope.describe` writes."""
@@ -32,7 +32,7 @@ class Reveal:
     def __post_init__(self) -> None:
         """Refuse one person under two names' places, and a reason that says nothing."""
         if not (NAME.fullmatch(self.by) and NAME.fullmatch(self.second)):
-            raise AuditError("--by and --second are short names or roles, such as vera and dpo; no e-mail addresses")
+            raise AuditError("--by and --second are short names or roles in lower case, such as vera; no addresses")
         if self.by.casefold() == self.second.casefold():
             raise AuditError("--second must be somebody else: addresses are shown when two stand for it")
         if not self.reason.strip() or len(self.reason) > LONGEST_REASON:

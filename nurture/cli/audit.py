@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nurture.cli import naming
 from nurture.cli.output import Exit, fail, happened, moment, note, print_json
 
 if TYPE_CHECKING:
@@ -292,15 +293,11 @@ def _revealed(reveal: bool, by: str, second: str, reason: str) -> Reveal | None:
 
 def _order(by: str, at: str | None, language: str, separator: str) -> Order:
     from nurture.audit.export import Order
-    from nurture.audit.scope import NAME
     from nurture.cli.version import VERSION
 
     if language not in {"de", "en"}:
         fail("--lang is de or en", Exit.USAGE)
-    name = by or os.environ.get("USER", "unknown")
-    if not NAME.fullmatch(name):
-        fail("--by is a short name or role, such as vera; no e-mail address", Exit.USAGE)
-    return Order(name, happened(at), VERSION, language, separator, _progress)
+    return Order(naming.short(by), happened(at), VERSION, language, separator, _progress)
 
 
 def _progress(what: str, done: int, of: int) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nurture.cli import consent_keys, consent_taking
+from nurture.cli import consent_keys, consent_taking, naming
 from nurture.cli.output import Exit, fail, happened, moment, note, print_json, table
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LeadId = Annotated[int | None, typer.Argument(metavar="[LEAD]", help="Number of the lead.")]
 Subject = Annotated[str, typer.Option("--subject", help="Random id of the person, in place of the lead's number.")]
 At = Annotated[str | None, typer.Option(help="Time it happened, ISO 8601; default is now.")]
-By = Annotated[str, typer.Option("--by", help="Who does it; default is your login name. No e-mail address.")]
+By = Annotated[str, typer.Option("--by", help="Who does it: a short name or role; default is your login name.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -80,10 +79,12 @@ def withdraw(
 ) -> None:
     """End a person's consent at once, tracking included. Example: nurture consent withdraw 42.
 
-    With --address, and nobody known by it, the address is suppressed: no later import brings it in. A
+    It ends for every lead that was merged with this one, too. With --address, and nobody known by it, the
+    address is suppressed: no later import brings it in. A
     --purpose that has no wording, and that the person never gave, is refused with the names of those there are.
     """
-    from consent import identity, ledger, lookup, withdrawal
+    from consent import identity, ledger, lookup
+    from nurture.leads.rights import ending
     from nurture.store.workspace import open_workspace
 
     if route not in {"operator", "mailto", "api", "crm", "objection"}:
@@ -93,7 +94,7 @@ def withdraw(
     told: dict[str, Any] = {
         "purposes": purpose,
         "route": route,
-        "actor": f"operator:{by or os.environ.get('USER', 'unknown')}",
+        "actor": naming.operator(by),
     }
     address, unknown = _typed_address() if by_address else None, False
     with open_workspace() as workspace, workspace.store.write() as connection:
@@ -104,12 +105,12 @@ def withdraw(
             lookup.adopt(connection, workspace.keyring, [address])
             holder = identity.find(connection, workspace.keyring, address)
             _refuse_unknown(connection, purpose, holder, controller)
-            done = withdrawal.withdraw_address(connection, workspace.keyring, address, **told)
+            done = ending.withdraw_address(connection, workspace.keyring, address, **told)
             unknown = identity.find(connection, workspace.keyring, address) is None
         else:
             person = _subject(connection, lead, subject)
             _refuse_unknown(connection, purpose, person, controller)
-            done = withdrawal.withdraw(connection, subject=person, **told)
+            done = ending.withdraw(connection, subject=person, **told)
     if done:
         print(f"withdrawn, ledger entry {done[0]}")
     elif unknown and not purpose:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -122,20 +123,24 @@ def forget(
 ) -> None:
     """Destroy a former version for good. Example: nurture consent keys forget --which master --version 1 --yes.
 
-    Refused while the database needs it. Older backups that rest on it become unreadable; links in mails
+    Refused while the database needs it, or `nurture up` runs here. Of `inbox` it needs what came in and waits, and why
+    addresses were shown in exports. Older backups that rest on it become unreadable; links in mails
     from before a rotation of `link` stop working, also those for unsubscribing: keep that one for years.
     """
     from consent import rotation
     from consent.keys import KeyringError
+    from nurture.audit import book
     from nurture.store.workspace import open_workspace
+    from nurture.tracking import intake
 
     if which not in set(rotation.Key):
         fail("--which is one of master, index, link, inbox", Exit.USAGE)
     if not yes:
         fail("this cannot be undone; say --yes", Exit.USAGE)
-    with open_workspace() as workspace, workspace.store.read() as conn:
+    with open_workspace() as workspace, _alone(workspace.home), workspace.store.read() as conn:
+        wanted = chain(intake.kept(conn), book.kept_reasons(conn))
         try:
-            rotation.forget(conn, workspace.home / FILE, rotation.Key(which), version)
+            rotation.forget(conn, workspace.home / FILE, rotation.Key(which), version, inbox=wanted)
         except KeyringError as error:
             fail(str(error))
     print(f"version {version} of {which} is gone")

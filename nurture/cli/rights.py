@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path  # noqa: TC003  Typer reads it when it runs
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nurture.cli import naming
 from nurture.cli.output import Exit, fail, happened, moment, note, print_json, table
 
 if TYPE_CHECKING:
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LeadNumber = Annotated[int, typer.Argument(metavar="LEAD", help="Its number.")]
 At = Annotated[str | None, typer.Option(help="Time it happened, ISO 8601; default is now.")]
-By = Annotated[str, typer.Option("--by", help="Who does it; default is your login name. No e-mail address.")]
+By = Annotated[str, typer.Option("--by", help="Who does it: a short name or role; default is your login name.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-LONGEST_ACTOR = 64
 
 
 def add_verbs(verbs: typer.Typer) -> None:
@@ -48,7 +47,7 @@ def export(
     with open_workspace() as workspace:
         with workspace.store.write() as connection:
             subject = group.subject_of(connection, lead)
-            record = exporting.access(connection, workspace, subject, route="cli", actor=actor(by), at=when)
+            record = exporting.access(connection, workspace, subject, route="cli", actor=naming.operator(by), at=when)
         files = exporting.write(record, out or workspace.home / exporting.FOLDER, f"lead-{lead}-{when:%Y%m%d-%H%M%S}")
     if json:
         print_json({"lead": lead, "json": files.json, "pdf": files.pdf})
@@ -152,9 +151,9 @@ def erase(
                 workspace,
                 group.subject_of(connection, lead),
                 route="cli",
-                actor=actor(by),
+                actor=naming.operator(by),
                 at=when,
-                reason=reason,
+                reason=naming.reason(reason),
                 keep_suppression=keep_suppression,
                 hold=hold,
             )
@@ -196,7 +195,7 @@ def _change(lead: int, what: Callable[..., bool], by: str, at: str | None, words
     with open_workspace() as workspace, workspace.store.write() as connection:
         subject = group.subject_of(connection, lead)
         zone = workspace.settings.tz
-        new = what(connection, subject, route="cli", actor=actor(by), zone=zone, at=happened(at))
+        new = what(connection, subject, route="cli", actor=naming.operator(by), zone=zone, at=happened(at))
     print(f"lead {lead} {words[not new]}")
 
 
@@ -213,7 +212,7 @@ def object_(lead: LeadNumber, by: By = "", at: At = None) -> None:
             connection,
             group.subject_of(connection, lead),
             controller=workspace.settings.controller,
-            actor=actor(by),
+            actor=naming.operator(by),
             at=happened(at),
         )
     print(f"lead {lead}: {'every consent ended, address barred, no score' if new else 'had objected before'}")
@@ -238,7 +237,8 @@ def merge(
 
     _sure(f"Merge lead {goes} into lead {stays}? Nothing parts them again.", yes)
     with open_workspace() as workspace, workspace.store.write() as connection:
-        done = merging.merge(connection, workspace, goes, stays, reason=reason, actor=actor(by), at=happened(at))
+        told = {"reason": naming.reason(reason), "actor": naming.operator(by)}
+        done = merging.merge(connection, workspace, goes, stays, **told, at=happened(at))
     if json:
         print_json({"goes": goes, "stays": stays, **vars(done)})
         return
@@ -270,7 +270,7 @@ def request(
             group.subject_of(connection, lead),
             Kind(kind),
             route=route[:16],
-            actor=actor(by),
+            actor=naming.operator(by),
             zone=zone,
             at=happened(received),
         )
@@ -323,8 +323,3 @@ def _sure(question: str, yes: bool) -> None:
         fail("nobody is there to answer; add --yes where that is meant", Exit.USAGE)
     if not answer:
         raise typer.Abort
-
-
-def actor(by: str) -> str:
-    """Name who acts, as the ledger may hold it."""
-    return f"operator:{by or os.environ.get('USER', 'unknown')}"[:LONGEST_ACTOR]

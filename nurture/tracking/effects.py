@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from consent import opt_in, suppression, withdrawal
+from consent import opt_in, suppression
+from nurture.leads.rights import ending
 from nurture.store.inserting import chunks, insert_earliest, insert_new
 from nurture.store.tables import delivery_fact, event, kill_switch, message, signal
 from nurture.tracking.vocabulary import FACTS, EventKind, Verdict
@@ -127,7 +128,7 @@ def _withdraw(conn: Connection, controller: str, items: Sequence[Item], done: Ef
                 held.add(purpose)
     for subject, purposes in sorted(ends.items(), key=lambda each: each[0]):
         listed = None if purposes is None else sorted(purposes)
-        if withdrawal.withdraw(
+        if ending.withdraw(
             conn, subject=subject, controller=controller, purposes=listed, route="provider", actor="provider", at=at
         ):
             done.withdrawn.add(subject)

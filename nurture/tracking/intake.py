@@ -12,6 +12,7 @@ from nurture.store.inserting import insert_new
 from nurture.store.tables import raw_event
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -41,12 +42,23 @@ def fingerprint(body: bytes) -> str:
 
 def seal(keyring: Keyring, body: bytes, sha256: str) -> bytes:
     """Seal a body for the inbox, bound to its fingerprint."""
-    return keyring.seal(body, aad=f"raw_event:{sha256}".encode())
+    return keyring.seal(body, aad=_place(sha256))
 
 
 def unseal(keyring: Keyring, sealed: bytes, sha256: str) -> bytes:
     """Open what `seal` closed."""
-    return keyring.open(sealed, aad=f"raw_event:{sha256}".encode())
+    return keyring.open(sealed, aad=_place(sha256))
+
+
+def kept(conn: Connection) -> Iterator[tuple[bytes, bytes]]:
+    """Give every body that lies here sealed, with its additional data: waiting, or in quarantine."""
+    query = select(raw_event.c.sealed_body, raw_event.c.body_sha256).where(raw_event.c.sealed_body.is_not(None))
+    for row in conn.execute(query):
+        yield row.sealed_body, _place(row.body_sha256)
+
+
+def _place(sha256: str) -> bytes:
+    return f"raw_event:{sha256}".encode()
 
 
 def store_raw(conn: Connection, keyring: Keyring, *, source: str, body: bytes, at: datetime) -> bool:

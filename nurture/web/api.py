@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
-from consent import texts, withdrawal
+from consent import texts
 from consent.addresses import Address
 from nurture.leads import hygiene
+from nurture.leads.rights import ending
 from nurture.web import bodies, edge, openapi, wake
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _read(asked: object, known: set[str]) -> Wish | str:
 
 def _end(here: edge.Edge, conn: Connection, wish: Wish) -> bool:
     """Record the withdrawal; False when there was nothing to end. An address nobody knows is kept out of imports."""
-    ended = withdrawal.withdraw_address(
+    ended = ending.withdraw_address(
         conn,
         here.workspace.keyring,
         wish.address,

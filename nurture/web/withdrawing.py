@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
-from consent import tokens, withdrawal
+from consent import tokens
+from nurture.leads.rights import ending
 from nurture.web import bodies, edge, lookups, wake
 
 if TYPE_CHECKING:
@@ -63,13 +64,13 @@ async def recipient_of(request: Request, purpose: str) -> Recipient:
 async def withdraw(
     here: edge.Edge, recipient: Recipient, purposes: Sequence[str] | None, route: Literal["page", "one_click"]
 ) -> None:
-    """End consents of a recipient, all of them with `purposes` None."""
+    """End consents of a recipient, all of them with `purposes` None, and of the leads that were merged with them."""
     subject, at = recipient.subject, here.now()
     if subject is None:
         return
 
     def act(conn: Connection) -> list[int]:
-        return withdrawal.withdraw(
+        return ending.withdraw(
             conn,
             subject=subject,
             controller=here.controller,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
-from sqlalchemy import event, select
+from sqlalchemy import delete, event, insert, select
 from typer.testing import CliRunner
 
 from consent import gate, identity, ledger, lookup, opt_in, rotation, sealing, suppression, tokens, vault, withdrawal
@@ -20,8 +20,11 @@ from consent.addresses import Address
 from consent.keys import Keyring, KeyringError
 from consent.schema import identity as identities
 from consent.schema import suppression as barred
+from nurture.audit.book import keep_reason
 from nurture.cli import consent
 from nurture.cli.launcher.lock import only_one
+from nurture.store.tables import raw_event, setting
+from nurture.tracking.intake import store_raw
 from tests.consent.people import NEWSLETTER, People
 
 if TYPE_CHECKING:
@@ -309,15 +312,30 @@ def test_forgetting_a_version_waits_until_nothing_needs_it(people: People, path:
     rotation.begin(path, rotation.Key.MASTER)
     with people.store.read() as conn:
         with pytest.raises(KeyringError, match="still rest"):
-            rotation.forget(conn, path, rotation.Key.MASTER, 1)
+            rotation.forget(conn, path, rotation.Key.MASTER, 1, inbox=())
         with pytest.raises(KeyringError, match="successor first"):
-            rotation.forget(conn, path, rotation.Key.LINK, 1)
+            rotation.forget(conn, path, rotation.Key.LINK, 1, inbox=())
     finish(people.store, Keyring.load_or_create(path), people.at)
     with people.store.read() as conn:
-        kept = rotation.forget(conn, path, rotation.Key.MASTER, 1)
+        kept = rotation.forget(conn, path, rotation.Key.MASTER, 1, inbox=())
 
     assert sorted(kept.keys["master"]) == [2]
     assert len(names(People(people.store, kept, people.at))) == 4
+
+
+def test_forgetting_the_inbox_key_waits_for_what_came_in(people: People, path: Path) -> None:
+    """A body that waits may be somebody's no; what no version opens is lost already, and holds nothing up."""
+    first = Keyring.load_or_create(path)
+    waiting = (first.seal(b"unsubscribe", aad=b"1"), b"1")
+    lost = (Keyring().seal(b"x", aad=b"2"), b"2")
+    newer = (rotation.begin(path, rotation.Key.INBOX).seal(b"y", aad=b"3"), b"3")
+    with people.store.read() as conn:
+        with pytest.raises(KeyringError, match="1 rows still rest"):
+            rotation.forget(conn, path, rotation.Key.INBOX, 1, inbox=[waiting, lost, newer])
+        assert Keyring.load_or_create(path).open(*waiting[:1], aad=b"1") == b"unsubscribe"
+        kept = rotation.forget(conn, path, rotation.Key.INBOX, 1, inbox=[lost, newer])
+
+    assert sorted(kept.keys["inbox"]) == [2]
 
 
 # --- the command ------------------------------------------------------------------------------
@@ -354,6 +372,39 @@ def test_the_command_rotates_and_tells(people: People, workspace: Workspace, mon
     ] == [64, 64]
     with people.store.read() as conn:
         assert len(list(ledger.read(conn, types=["key.rotated"]))) == 4
+
+
+@pytest.mark.parametrize("kept", ["body", "reason"])
+def test_the_inbox_key_is_not_forgotten_while_something_needs_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, at: datetime, kept: str
+) -> None:
+    """A webhook's body that waits, and why addresses were shown to an auditor."""
+    with workspace.store.write() as conn:
+        if kept == "body":
+            store_raw(conn, workspace.keyring, source="sendgrid", body=b"[]", at=at)
+        else:
+            conn.execute(insert(setting).values(keep_reason(workspace, 7, {"reason": "authority"}, b"salt")))
+    forget = ("forget", "--which", "inbox", "--version", "1", "--yes")
+    typed(workspace, monkeypatch, "rotate", "--which", "inbox")
+    refused = typed(workspace, monkeypatch, *forget)
+    versions = sorted(Keyring.load_or_create(workspace.home / "keys.json").keys["inbox"])
+    with workspace.store.write() as conn:
+        conn.execute(delete(raw_event))
+        conn.execute(delete(setting).where(setting.c.name.startswith("record.")))
+
+    assert (refused.exit_code, "1 rows still rest" in refused.stderr, versions) == (1, True, [1, 2])
+    assert typed(workspace, monkeypatch, *forget).exit_code == 0
+
+
+def test_no_key_is_forgotten_while_nurture_up_runs(
+    people: People, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold what it has yet to write, under the key it started with."""
+    typed(workspace, monkeypatch, "rotate", "--which", "link")
+    with only_one(workspace.home):
+        done = typed(workspace, monkeypatch, "forget", "--which", "link", "--version", "1", "--yes")
+
+    assert (done.exit_code, "stop it first" in done.stderr) == (1, True)
 
 
 def test_the_command_waits_for_nurture_up_to_be_stopped(

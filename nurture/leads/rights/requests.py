@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, insert, select, update
 
+from consent import naming
 from consent.schema import rights_request
 from nurture.leads.rights.dates import month_later
 from nurture.store.tables import lead
@@ -76,7 +77,13 @@ def take_down(
     at: datetime,
     reason: str | None = None,
 ) -> Pending:
-    """Note a request as open since `at`; where one of the kind is open already, give that one."""
+    """Note a request as open since `at`; where one of the kind is open already, give that one.
+
+    `actor` and `reason` enter the ledger when it is answered: LedgerError for more than an id and a word.
+    """
+    naming.actor(actor)
+    if reason is not None:
+        naming.reason(reason)
     known = conn.execute(
         select(rights_request.c.id, rights_request.c.due_at).where(_open(subject, kind)).order_by(rights_request.c.id)
     ).first()

@@ -244,3 +244,33 @@ def test_nothing_is_done_at_a_time_to_come(life: Life, words: tuple[str, ...]) -
 
     assert (done.exit_code, len(life.entries()), life.requests()) == (64, before, [])
     assert "lies ahead" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["erase", "1", "--yes", "--reason", "Kim Weber rief an"],
+        ["erase", "1", "--yes", "--by", "Kim Weber"],
+        ["merge", "1", "2", "--yes", "--reason", "Tel. 0151 2345678"],
+        ["restrict", "1", "--by", "kim@firma.example"],
+        ["object", "1", "--by", "Kim Weber"],
+    ],
+)
+def test_free_text_is_wrong_usage(life: Life, words: list[str]) -> None:
+    """What enters the ledger stays there: a short name and one word, else nothing happens."""
+    life.joins()
+    before = len(life.entries())
+    done = run(*words)
+
+    assert (done.exit_code, len(life.entries())) == (64, before)
+    assert "Weber" not in done.stderr
+
+
+def test_a_login_name_becomes_an_actor(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is, without what may not enter the ledger."""
+    monkeypatch.setenv("USER", "FIRMA\\Jörg.W")
+    life.joins()
+    run("restrict", "1")
+    [entry] = life.entries("subject.restricted")
+
+    assert b'"actor":"operator:firma_j_rg.w"' in entry.leaf

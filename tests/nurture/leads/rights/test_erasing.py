@@ -442,3 +442,15 @@ def test_many_are_erased_together(life: Life, monkeypatch: pytest.MonkeyPatch) -
     assert disk.hits(life.ws.home / "logs", disk.clear(["viele.example"])) == []
     assert (life.ws.home / "logs" / "other.log").read_text().startswith("tom@zweite.example")
     assert len(life.entries("subject.erased")) == 4
+
+
+@pytest.mark.parametrize(
+    ("reason", "actor"), [("Kim Weber rief an, Tel. 0151 2345678", "operator:vera"), ("request", "operator:Kim Weber")]
+)
+def test_what_somebody_told_us_begins_no_erasure(life: Life, reason: str, actor: str) -> None:
+    """It is refused with the request, not at a later step, and would else stand in the ledger for ever."""
+    lead_id = life.joins()
+    with life.ws.store.write() as conn, pytest.raises(ledger.LedgerError):
+        rights.request_erasure(
+            conn, life.ws, life.subject(lead_id), route="cli", actor=actor, at=life.later, reason=reason
+        )
