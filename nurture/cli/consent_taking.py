@@ -162,7 +162,7 @@ def intake(
 ) -> None:
     """Read mails to the unsubscribe mailbox: each ends a consent at once. Example: nurture consent intake Maildir.
 
-    Nothing is answered. What names neither a token of ours nor one plain sender is set aside for a person.
+    Nothing is answered. What names neither a token of ours nor one sender whom we know is set aside for a person.
     """
     from nurture.store.workspace import open_workspace
     from nurture.tracking import mailbox

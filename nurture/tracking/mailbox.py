@@ -2,7 +2,7 @@
 
 A mail program that follows the mailto part of List-Unsubscribe sends the token of the message in the
 subject (or in the address behind a plus sign): that ends the purpose of that message. A mail without
-one ends everything for the address in From. What names neither stays for a person to read.
+one ends everything for the address in From. What names nobody whom we know stays for a person to read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from consent import tokens, withdrawal
+from consent.identity import find
 from nurture.store.tables import message
 from nurture.tracking.people import checked
 
@@ -50,7 +51,7 @@ class Read(StrEnum):
     REPEATED = "repeated"
     """It said what had been said before; nothing changed."""
     UNCLEAR = "unclear"
-    """Sent by a machine, or neither a token of ours nor one plain sender: a person must read it."""
+    """Sent by a machine, or neither a token of ours nor one plain sender whom we know: a person must read it."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,10 @@ def _act(conn: Connection, ws: Workspace, wish: Wish, *, at: datetime) -> Read:
     if wish.machine or wish.sender is None:
         return Read.UNCLEAR
     ended = withdrawal.withdraw_address(conn, ws.keyring, wish.sender, purposes=None, actor="mail:sender", **ours)
-    return Read.SENDER if ended else Read.REPEATED
+    if ended:
+        return Read.SENDER
+    # Whom we do not know is barred now. But people write from other mailboxes than the one that gets our mails.
+    return Read.UNCLEAR if find(conn, ws.keyring, wish.sender) is None else Read.REPEATED
 
 
 def _set_aside(path: Path, done: Read) -> None:

@@ -111,15 +111,19 @@ def test_what_names_nobody_is_set_aside(
     assert (tmp_path / "in" / "unclear" / "a.eml").exists()
 
 
-def test_an_unknown_sender_is_kept_out_of_later_imports(people: People, workspace: Workspace, tmp_path: Path) -> None:
-    """Nobody to end anything for: the address is suppressed, until its owner confirms a new request."""
-    path = post(tmp_path / "in", "a.eml", sender="new@firma.example")
-    assert mailbox.take(workspace, path, at=people.at) is mailbox.Read.REPEATED
+def test_an_unknown_sender_is_barred_and_read_by_a_person(people: People, workspace: Workspace, tmp_path: Path) -> None:
+    """Kept out of imports until its owner confirms; but somebody may mean another mailbox that we write to."""
+    subject = people.confirmed("kim@firma.example")
+    path = post(tmp_path / "in", "a.eml", sender="kim@home.example", subject="Abmelden kim@firma.example")
+    again = post(tmp_path / "in", "b.eml", sender="kim@home.example")
 
+    assert [mailbox.take(workspace, one, at=people.at) for one in (path, again)] == ["unclear", "unclear"]
+    assert (tmp_path / "in" / "unclear" / "a.eml").exists()
+    assert people.reason(subject) is None
     with people.store.read() as conn:
         from consent import suppression  # noqa: PLC0415  only here
 
-        index = people.keyring.address_index("new@firma.example")
+        index = people.keyring.address_index("kim@home.example")
         assert suppression.suppressed(conn, [index], controller="default") == {index}
 
 
