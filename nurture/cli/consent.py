@@ -80,9 +80,10 @@ def withdraw(
 ) -> None:
     """End a person's consent at once, tracking included. Example: nurture consent withdraw 42.
 
-    With --address, and nobody known by it, the address is suppressed: no later import brings it in.
+    With --address, and nobody known by it, the address is suppressed: no later import brings it in. A
+    --purpose that has no wording, and that the person never gave, is refused with the names of those there are.
     """
-    from consent import identity, withdrawal
+    from consent import identity, ledger, lookup, withdrawal
     from nurture.store.workspace import open_workspace
 
     if route not in {"operator", "mailto", "api", "crm", "objection"}:
@@ -96,12 +97,18 @@ def withdraw(
     }
     address, unknown = _typed_address() if by_address else None, False
     with open_workspace() as workspace, workspace.store.write() as connection:
-        told |= {"controller": workspace.settings.controller, "at": happened(at)}
+        controller = workspace.settings.controller
+        told |= {"controller": controller, "at": happened(at)}
         if address is not None:
+            ledger.lock(connection)
+            lookup.adopt(connection, workspace.keyring, [address])
+            holder = identity.find(connection, workspace.keyring, address)
+            unknown = holder is None
+            _refuse_unknown(connection, purpose, holder, controller)
             done = withdrawal.withdraw_address(connection, workspace.keyring, address, **told)
-            unknown = identity.find(connection, workspace.keyring, address) is None
         else:
             person = _subject(connection, lead, subject)
+            _refuse_unknown(connection, purpose, person, controller)
             done = withdrawal.withdraw(connection, subject=person, **told)
     if done:
         print(f"withdrawn, ledger entry {done[0]}")
@@ -197,6 +204,19 @@ def _subject(connection: Connection, lead_id: int | None, subject: str) -> str:
     if person is None:
         fail("there is no such lead; imports, handovers and explain name them by number")
     return person
+
+
+def _refuse_unknown(connection: Connection, purposes: list[str] | None, person: str | None, controller: str) -> None:
+    """Stop at a purpose that is neither published nor held: a slip of the pen must not pass for a withdrawal."""
+    from consent import states, texts
+
+    known = {str(row["purpose"]) for row in texts.overview(connection) if row["controller"] == controller}
+    if person is not None:
+        known |= {one.purpose for one in states.standings(connection, person, controller=controller)}
+    if set(purposes or ()) - known:
+        # What was typed is not repeated: it may be anything, an address too.
+        there = ", ".join(sorted(known)) or "none"
+        fail(f"nothing was withdrawn: there is no such --purpose; there are: {there}", Exit.USAGE)
 
 
 def _short(moment: object) -> str:

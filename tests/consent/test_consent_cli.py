@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ import typer
 from sqlalchemy import text, update
 from typer.testing import CliRunner
 
-from consent import ledger
+from consent import imported, ledger
 from consent.schema import ledger_entry
 from nurture.cli import audit, consent
 from nurture.store.tables import lead
@@ -110,6 +111,32 @@ def test_consent_withdraw_ends_it_once(person: str, people: People) -> None:
     assert "ledger entry 5" in run("consent", "withdraw", "1", *now).stdout
     assert people.reason(person) == "withdrawn"
     assert "nothing to withdraw" in run("consent", "withdraw", "1").stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"), [("", ["1"]), ("kim@firma.example\n", ["--address"]), ("new@firma.example\n", ["--address"])]
+)
+def test_a_slip_in_the_purpose_is_no_withdrawal(person: str, people: People, typed: str, words: list[str]) -> None:
+    """Nothing is recorded, not even for the purpose that was spelled right; those there are get named."""
+    done = invoke(typed, "consent", "withdraw", *words, "--purpose", TRACKING, "--purpose", "newsletter.prodct")
+
+    assert done.exit_code == 64
+    assert "no such --purpose; there are: email.tracking, newsletter.events, newsletter.product" in done.stderr
+    with people.store.read() as conn:
+        assert [entry.type for entry in ledger.read(conn, types=["consent.withdrawn"])] == []
+    assert people.reason(person) is None
+
+
+def test_a_purpose_without_wording_ends_for_who_gave_it(person: str, people: People) -> None:
+    """Imported proof names purposes that we ask nobody for."""
+    given = imported.ImportedConsent(person, "newsletter.old", "default", "Ja.", people.at - timedelta(days=1), {})
+    with people.store.write() as conn:
+        imported.record(conn, people.keyring, [given], at=people.at)
+
+    done = run("consent", "withdraw", "1", "--purpose", "newsletter.old", "--at", people.at.isoformat())
+
+    assert done.stdout.startswith("withdrawn, ledger entry")
+    assert people.reason(person, "newsletter.old") == "withdrawn"
 
 
 def test_consent_wants_one_known_person(person: str) -> None:
