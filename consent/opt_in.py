@@ -40,6 +40,7 @@ from consent.answers import (
     RequestView,
     Unknown,
 )
+from consent.schema import identity as identity_table
 from consent.schema import opt_in_purpose, opt_in_request
 from consent.states import EMAIL, Standing, State, put, standings
 
@@ -195,16 +196,18 @@ def renew(  # noqa: PLR0913  as for `request`
 
 
 def due(conn: Connection, *, at: datetime, limit: int) -> list[DueConfirmation]:
-    """Give requests whose confirmation mail is not queued yet, oldest first.
+    """Give requests whose confirmation mail is not queued yet, oldest first; none of who is restricted (Art. 18).
 
     Call `mark_queued` in the same transaction that queues the mails; else the same ones come again.
     """
     rows = conn.execute(
         select(opt_in_request)
+        .join(identity_table, identity_table.c.subject == opt_in_request.c.subject)
         .where(
             opt_in_request.c.state == RequestState.REQUESTED,
             opt_in_request.c.expires_at > at,
             opt_in_request.c.queued_at.is_(None),
+            identity_table.c.restricted_at.is_(None),
         )
         .order_by(opt_in_request.c.id)
         .limit(limit)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, select
 
 from consent import opt_in
-from consent.schema import opt_in_request
+from consent.schema import identity, opt_in_request
 from nurture.delivery.content.library import MailKey
 from nurture.delivery.queue import environment, insert_batches, remember_mails
 from nurture.delivery.states import Kind, State
@@ -108,6 +108,7 @@ def _mails_of_doubtful_requests(at: datetime) -> Select[Any]:
     source = (
         message.join(send_batch, send_batch.c.id == message.c.batch_id)
         .join(opt_in_request, opt_in_request.c.id == message.c.request_id)
+        .join(identity, identity.c.subject == opt_in_request.c.subject)
         .outerjoin(delivery_attempt, attempt)
         .outerjoin(message_exception, message_exception.c.message_id == message.c.id)
     )
@@ -127,6 +128,7 @@ def _mails_of_doubtful_requests(at: datetime) -> Select[Any]:
             message.c.request_id.in_(doubtful),
             opt_in_request.c.state == "requested",
             opt_in_request.c.expires_at > at,
+            identity.c.restricted_at.is_(None),
         )
         .order_by(message.c.request_id, message.c.occurrence)
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select, update
 
 from consent import basis, gate, ledger, suppression
-from consent.gate import Ask, Permit, Refusal
+from consent.gate import Ask, Permit, Refusal, RefusalReason
 from consent.schema import identity, opt_in_request
 from nurture.delivery import circuit, frequency, switch
 from nurture.delivery.claiming import SUBMIT_LEASE, finish
@@ -279,10 +279,11 @@ def _confirmations(
 ) -> tuple[list[Ready], list[Withheld]]:
     """Only open requests that a confirmation could carry through get their mail.
 
-    A suppression that the confirmation would lift is no bar: else nobody could come back.
+    A suppression that the confirmation would lift is no bar: else nobody could come back. Who is restricted
+    (Art. 18) gets none.
     """
     query = (
-        select(opt_in_request.c.id, opt_in_request.c.requested_at, identity.c.address_index)
+        select(opt_in_request.c.id, opt_in_request.c.requested_at, identity.c.address_index, identity.c.restricted_at)
         .join(identity, identity.c.subject == opt_in_request.c.subject)
         .where(
             opt_in_request.c.id.in_([letter.request_id for letter in letters]),
@@ -291,7 +292,9 @@ def _confirmations(
         )
         .with_for_update()
     )
-    asked = {row.id: (row.address_index, row.requested_at) for row in conn.execute(query)}
+    rows = conn.execute(query).all()
+    asked = {row.id: (row.address_index, row.requested_at) for row in rows}
+    restricted = {row.id for row in rows if row.restricted_at is not None}
     known = [one for one in asked.values() if one[0] is not None]
     barred = suppression.lasting(conn, known, controller=ws.settings.controller)
     ready: list[Ready] = []
@@ -299,6 +302,8 @@ def _confirmations(
     for letter in letters:
         found = asked.get(letter.request_id or 0)
         reason = "request_settled" if found is None else "suppressed" if found in barred else ""
+        if letter.request_id in restricted:
+            reason = RefusalReason.RESTRICTED.value
         if reason or letter.outgoing is None:
             gates = (*PASSED, Gate("request", passed=False, detail=reason))
             withheld.append(Withheld(letter.message_id, State.SUPPRESSED, reason, gates))

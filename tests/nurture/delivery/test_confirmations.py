@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select, update
 
-from consent import opt_in, suppression, texts
+from consent import opt_in, rights, suppression, texts
 from consent.schema import opt_in_request
 from nurture.delivery.confirmations import queue_confirmations
 from nurture.delivery.content.library import Library
@@ -156,6 +156,38 @@ def test_a_suppressed_address_gets_no_mail(world: World) -> None:
     assert send(world, Scripted()).withheld == {"suppressed": 1}  # type: ignore[union-attr]
     with world.ws.store.read() as conn:
         assert conn.execute(select(func.count()).select_from(decision)).scalar_one() == 0
+
+
+def restrict(world: World, request_id: int, *, restricted: bool = True) -> None:
+    """Restrict who signed up, or end it."""
+    change = rights.restrict if restricted else rights.unrestrict
+    with world.ws.store.write() as conn:
+        query = select(opt_in_request.c.subject).where(opt_in_request.c.id == request_id)
+        change(conn, conn.execute(query).scalar_one(), reason="request", actor="operator:test", at=world.at)
+
+
+def test_who_is_restricted_is_not_asked(world: World) -> None:
+    """Art. 18: the request waits, and its mail comes when the restriction has ended in time."""
+    request_id = world.sign_up()
+    restrict(world, request_id)
+    assert queue(world) == 0
+    restrict(world, request_id, restricted=False)
+    assert queue(world) == 1
+
+
+def test_a_restriction_stops_a_mail_that_is_planned(world: World) -> None:
+    request_id = world.sign_up()
+    queue(world)
+    restrict(world, request_id)
+    assert send(world, Scripted()).withheld == {"restricted": 1}  # type: ignore[union-attr]
+
+
+def test_a_restriction_stops_the_mail_after_a_doubt(world: World) -> None:
+    request_id = world.sign_up()
+    queue(world)
+    send(world, Scripted([Unknown("timeout")]))
+    restrict(world, request_id)
+    assert queue(world.later(minutes=15)) == 0
 
 
 def test_who_left_long_ago_can_come_back(world: World) -> None:
