@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -45,6 +46,13 @@ class VirtualClock:
 def now() -> datetime:
     """Give the present, UTC, by the machine's clock."""
     return SystemClock().now()
+
+
+def stopwatch() -> float:
+    """Give seconds since some moment, also those in which the machine was suspended: Linux's `time.monotonic` stops."""
+    if not hasattr(time, "clock_gettime"):
+        return time.monotonic()
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

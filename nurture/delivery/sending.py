@@ -12,10 +12,11 @@ A crash before the intent's commit costs nothing but the lease; one after it lea
 
 from __future__ import annotations
 
-import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from consent.gate import LEASE
+from nurture.clock import stopwatch
 from nurture.delivery.claiming import Claim, claim, recover
 from nurture.delivery.composing import Composed, compose
 from nurture.delivery.errors import DeliveryError
@@ -55,17 +56,17 @@ def send_next(
 
     Call it until it gives None. `at` must be the present of the caller's clock: leases count from it.
     """
+    began = stopwatch()
     with ws.store.write() as conn:
         held = claim(conn, owner=owner, kind=kind, at=at, provider=provider.name, batch_limit=provider.batch_limit)
     if held is None:
         return None
     composed = compose(ws, library, held, at=at)
-    asked = time.monotonic()
     with ws.store.write() as conn:
         submission = intend(conn, ws, composed, at=at)
     if not submission.ready:
         return submission.counts
-    outcome = _submit(provider, submission, asked)
+    outcome = _submit(provider, submission, at=at, began=began)
     with ws.store.write() as conn:
         return submission.counts + settle(conn, submission, outcome, at=at)
 
@@ -81,12 +82,14 @@ def refuse_ahead(provider: Provider, *, at: datetime, now: datetime) -> None:
         )
 
 
-def _submit(provider: Provider, submission: Submission, asked: float) -> Outcome:
+def _submit(provider: Provider, submission: Submission, *, at: datetime, began: float) -> Outcome:
     """Hand over; a provider that raises has broken its promise, and then nobody knows what it did before.
 
-    After a pause longer than a permit lives (a suspended machine) nothing is handed over: ask again.
+    `at` was the present when the stopwatch stood at `began`. After a pause longer than a permit lives (a
+    suspended machine) nothing is handed over: ask again.
     """
-    if time.monotonic() - asked > LEASE.total_seconds():
+    present = at + timedelta(seconds=stopwatch() - began)
+    if any(present > (one.permit.lease_until if one.permit else at + LEASE) for one in submission.ready):
         return Refused("permit over")
     try:
         return provider.submit(submission.outgoing)

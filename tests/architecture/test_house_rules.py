@@ -22,7 +22,7 @@ def calls(path: Path) -> list[tuple[int, str, ast.Call]]:
 
 
 def test_only_the_clock_asks_the_time() -> None:
-    """Time is an argument; what measures a span uses time.monotonic."""
+    """Time is an argument; what measures a span uses time.monotonic, or the stopwatch of the clock."""
     asking = re.compile(r"(^|\.)(utcnow|today|now)$|^time\.time$")
     found = [
         f"{path.relative_to(ROOT)}:{line}"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import event, func, insert, select, update
 
 from consent import identity, suppression, withdrawal
+from consent.gate import LEASE
 from consent.schema import identity as identities
 from nurture.delivery import circuit, switch
+from nurture.delivery.confirmations import queue_confirmations
 from nurture.delivery.content.library import Library
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.outbox import Outbox
@@ -351,6 +354,34 @@ def test_a_provider_that_raises_leaves_a_doubt(world: World) -> None:
 
     world.plan(world.person())
     assert send(world, Scripted(before=explode)).in_doubt == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux tells how long it was suspended")
+@pytest.mark.parametrize("kind", ["marketing", "confirmation"])
+@pytest.mark.parametrize("after", [1, 2], ids=["claim", "intent"])
+def test_a_machine_that_slept_hands_nothing_over(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str, after: int
+) -> None:
+    """Suspended after the commit of the claim or of the intent, for longer than a permit lives: asked again."""
+    if kind == "marketing":
+        world.plan(world.person())
+    else:
+        world.sign_up()
+        with world.ws.store.write() as conn:
+            queue_confirmations(conn, world.ws, world.library, at=world.at, limit=1)
+    commits: list[object] = []
+    tell = time.clock_gettime
+
+    def since_boot(which: int) -> float:
+        slept = which == time.CLOCK_BOOTTIME and len(commits) >= after
+        return tell(which) + (LEASE.total_seconds() + 1 if slept else 0)
+
+    monkeypatch.setattr(time, "clock_gettime", since_boot)
+    event.listen(world.ws.store.engine, "commit", commits.append)
+    provider = Scripted()
+
+    assert send(world, provider, kind).refused == 1  # type: ignore[union-attr]
+    assert (provider.mails, world.states()) == ([], {"planned": 1})
 
 
 def test_what_is_too_late_expires_unsent(world: World) -> None:
