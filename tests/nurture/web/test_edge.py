@@ -176,6 +176,18 @@ def test_odd_forms_are_turned_away(visitor: Visitor, body: bytes, kind: str, sta
     assert visitor.call("POST", "/subscribe", content=body, headers={"content-type": kind}).status_code == status
 
 
+@pytest.mark.parametrize(("charset", "status"), [
+    ("unicode_escape", 400), ("utf-7", 400), ("utf-16", 400), ("none-such", 400), ("", 400),
+    ("utf-8", 422), ('"UTF-8"', 422),
+])  # fmt: skip
+def test_a_form_is_read_in_utf_8_alone(visitor: Visitor, charset: str, status: int) -> None:
+    """Half a character, which some encodings give, can be written into no answer."""
+    body = b'--x\r\nContent-Disposition: form-data; name="address"\r\n\r\n\\ud800\r\n--x--\r\n'
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    answer = visitor.call("POST", "/request/demo_request", content=body, headers={"content-type": kind})
+    assert answer.status_code == status
+
+
 def test_an_error_leaks_nothing(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
