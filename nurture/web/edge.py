@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from nurture.web.evidence import Network
     from nurture.web.pages import Pages
     from nurture.web.wake import Wake
+
+trouble = logging.getLogger("nurture.web.trouble")
 
 T = TypeVar("T")
 THREADS = 8
@@ -64,6 +67,14 @@ class Edge:
                 return question(conn)
 
         return await self._off_loop(ask)
+
+    async def read_beside(self, question: Callable[[Connection], T], otherwise: T) -> T:
+        """Ask for what stands beside an answer whose change is committed: no failure may make it look undone."""
+        try:
+            return await self.read(question)
+        except Exception as error:  # noqa: BLE001  whatever it is, what the reader asked for is done
+            trouble.error("%s beside an answer", type(error).__name__)
+            return otherwise
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         """Change the database; returns after the commit, which it may share with others that came meanwhile."""

@@ -47,7 +47,8 @@ async def leave(request: Request) -> Response:
     purposes = None if fields.get("everything") == "yes" else [recipient.purpose]
     await withdraw(here, recipient, purposes, "page")
     language = here.pages.language(request, fields.get("lang") or recipient.language)
-    stays = await _mails_given(here, recipient)
+    # Without a look at what goes on, it promises nothing beyond the topic.
+    stays = await here.read_beside(lambda conn: _mails_given(here, conn, recipient), None)
     return here.pages.answer("left", language, stays=stays, preferences_path=_preferences_path(here, request))
 
 
@@ -83,16 +84,15 @@ async def withdraw(
         here.wake.hint(wake.CONSENT_WITHDRAWN)
 
 
-async def _given(here: edge.Edge, recipient: Recipient) -> list[str]:
+def _given(here: edge.Edge, conn: Connection, recipient: Recipient) -> list[str]:
     """Which purposes does this person agree to now?"""
-    at = here.now()
-    standings = await here.read(lambda conn: lookups.standings(conn, recipient.subject, here.controller, at=at))
+    standings = lookups.standings(conn, recipient.subject, here.controller, at=here.now())
     return [standing.purpose for standing in standings if standing.given]
 
 
-async def _mails_given(here: edge.Edge, recipient: Recipient) -> list[str]:
+def _mails_given(here: edge.Edge, conn: Connection, recipient: Recipient) -> list[str] | None:
     """Which of them bring mail? Measuring brings none."""
-    return [purpose for purpose in await _given(here, recipient) if purpose != lookups.TRACKING]
+    return [purpose for purpose in _given(here, conn, recipient) if purpose != lookups.TRACKING]
 
 
 def _preferences_path(here: edge.Edge, request: Request) -> str:
@@ -100,7 +100,7 @@ def _preferences_path(here: edge.Edge, request: Request) -> str:
 
 
 async def _leave_page(request: Request, here: edge.Edge, recipient: Recipient, *, status: int = 200) -> Response:
-    given = await _given(here, recipient)
+    given = await here.read(lambda conn: _given(here, conn, recipient))
     # Measuring mails ends with the mails: it is no consent of its own to leave standing.
     others = [purpose for purpose in given if purpose not in {recipient.purpose, lookups.TRACKING}]
     return here.pages.answer(

@@ -73,10 +73,17 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "Please use the form on our page.",
     },
     "wrong.text.500": {
-        "de": "Es wurde nichts gespeichert. Bitte versuchen Sie es in einigen Minuten noch einmal.",
-        "en": "Nothing was stored. Please try again in a few minutes.",
+        "de": "Haben Sie etwas abgesendet? Vielleicht ist es schon bei uns, vielleicht nicht. Bitte versuchen Sie es "
+        "in einigen Minuten noch einmal; zweimal schadet nicht.",
+        "en": "Did you send something? It may have reached us already, or not. Please try again in a few minutes; "
+        "twice does no harm.",
     },
-    "wrong.text.503": {"de": "Bitte versuchen Sie es gleich noch einmal.", "en": "Please try again in a moment."},
+    "wrong.text.503": {
+        "de": "Haben Sie etwas abgesendet? Vielleicht ist es schon bei uns, vielleicht nicht. Bitte versuchen Sie es "
+        "gleich noch einmal; zweimal schadet nicht.",
+        "en": "Did you send something? It may have reached us already, or not. Please try again in a moment; twice "
+        "does no harm.",
+    },
     # --- purposes, by their id ---
     "purpose.newsletter.product": {"de": "Produkt-Newsletter", "en": "Product newsletter"},
     "purpose.newsletter.product.what": {

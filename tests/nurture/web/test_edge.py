@@ -18,6 +18,7 @@ from nurture.web import hooks
 from nurture.web.app import create_app
 from nurture.web.catalogue import WORDS, asking, choosing, common, opting
 from nurture.web.guard import CSP
+from nurture.web.pages import Pages
 from nurture.web.routes import PUBLIC
 from nurture.web.words import LANGUAGES, Words, choose
 from tests.nurture.web.visitor import Visitor, parse
@@ -316,3 +317,10 @@ def test_the_hook_names_are_the_providers() -> None:
         "x-twilio-email-event-webhook-signature",
         "x-twilio-email-event-webhook-timestamp",
     )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_error_of_ours_claims_nothing_about_what_was_stored(ready: Workspace, language: str, status: int) -> None:
+    page = bytes(Pages(ready.settings).wrong(language, status).body).decode()
+    assert {"de": "vielleicht nicht", "en": "or not"}[language] in page

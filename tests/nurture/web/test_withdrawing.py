@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consent import identity
+from nurture.web import lookups
 from tests.nurture.web.visitor import Visitor, forms
 
 if TYPE_CHECKING:
@@ -146,3 +147,15 @@ def test_whoever_was_erased_gets_the_usual_answers(
         answer = visitor.post(f"/u/{token}", {"List-Unsubscribe": "One-Click"})
         assert (answer.status_code, answer.text) == (200, "unsubscribed\n")
     assert ledger() == before
+
+
+def test_a_failure_after_leaving_does_not_deny_it(
+    visitor: Visitor, mailed: Mailed, link: Link, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(lookups, "standings", fail)
+    answer = visitor.post(f"/u/{link('unsubscribe', mailed())}", {"action": "leave"})
+    assert (answer.status_code, "danach kommt keine mehr" in answer.text) == (200, False)
+    assert ledger().count("consent.withdrawn") == 1
