@@ -94,6 +94,16 @@ class Edge:
             raise HTTPException(503) from None
 
 
+def refuse_foreign_pages(request: Request) -> None:
+    """Raise HTTPException 403 where a browser says that a page of somebody else sent this form.
+
+    Such a page could sign up, or ask in the name of, everybody who opens it, with their own network and
+    browser as the evidence. Who sends no such header is no browser of today; what has a token needs none of this.
+    """
+    if request.headers.get("sec-fetch-site", "").strip().lower() == "cross-site":
+        raise HTTPException(403)
+
+
 def of(request: Request) -> Edge:
     """Give what the application of this request shares."""
     edge: Edge = request.app.state.edge

@@ -11,17 +11,18 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select
 
-from consent import opt_in, texts, vault
+from consent import opt_in, texts, tokens, vault
 from nurture.leads.wordings import Purpose
 from nurture.store.tables import metadata
 from nurture.web import hooks
 from nurture.web.app import create_app
 from nurture.web.catalogue import WORDS, asking, choosing, common, opting
+from nurture.web.enquiries import FORMS
 from nurture.web.guard import CSP
 from nurture.web.pages import Pages
 from nurture.web.routes import PUBLIC
 from nurture.web.words import LANGUAGES, Words, choose
-from tests.nurture.web.visitor import Visitor, parse
+from tests.nurture.web.visitor import Visitor, forms, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -324,3 +325,24 @@ def test_the_hook_names_are_the_providers() -> None:
 def test_an_error_of_ours_claims_nothing_about_what_was_stored(ready: Workspace, language: str, status: int) -> None:
     page = bytes(Pages(ready.settings).wrong(language, status).body).decode()
     assert {"de": "vielleicht nicht", "en": "or not"}[language] in page
+
+
+@pytest.mark.parametrize("path", ["/subscribe", *(f"/request/{form}" for form in FORMS)])
+def test_a_form_on_a_strangers_page_is_turned_away(
+    visitor: Visitor, ledger: Callable[[], list[str]], raw_count: Callable[[], int], path: str
+) -> None:
+    [form] = forms(visitor.get(path).text)
+    visitor.wait(5)
+    filled = form.fields | {"address": "anna@firma.example", "box:newsletter.product": "yes"}
+    foreign = visitor.post(path, filled, headers={"sec-fetch-site": "cross-site"})
+    assert (foreign.status_code, "fremden Seite" in foreign.text) == (403, True)
+    assert (ledger(), raw_count()) == ([], 0)
+    assert visitor.post(path, filled, headers={"sec-fetch-site": "same-origin"}).status_code == 200
+
+
+def test_one_click_works_from_a_mail_programs_page(
+    visitor: Visitor, mailed: Callable[..., str], ready: Workspace
+) -> None:
+    path = f"/u/{tokens.issue(ready.keyring, 'unsubscribe', mailed())}"
+    answer = visitor.post(path, {"List-Unsubscribe": "One-Click"}, headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 200
