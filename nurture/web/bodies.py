@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -73,6 +74,11 @@ def _urlencoded(body: bytes) -> list[tuple[str, str]]:
 
 
 async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
+    charset = parse_options_header(request.headers.get("content-type"))[1].get(b"charset", b"utf-8")
+    if charset.strip().lower() not in {b"utf-8", b"utf8"}:
+        # Python knows encodings that give half characters, which no page and no database can write.
+        raise HTTPException(400)
+
     async def once() -> AsyncGenerator[bytes, None]:
         yield body
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from nurture.web.evidence import Network
     from nurture.web.pages import Pages
     from nurture.web.wake import Wake
+
+trouble = logging.getLogger("nurture.web.trouble")
 
 T = TypeVar("T")
 THREADS = 8
@@ -65,6 +68,14 @@ class Edge:
 
         return await self._off_loop(ask)
 
+    async def read_beside(self, question: Callable[[Connection], T], otherwise: T) -> T:
+        """Ask for what stands beside an answer whose change is committed: no failure may make it look undone."""
+        try:
+            return await self.read(question)
+        except Exception as error:  # noqa: BLE001  whatever it is, what the reader asked for is done
+            trouble.error("%s beside an answer", type(error).__name__)
+            return otherwise
+
     async def write(self, change: Callable[[Connection], T]) -> T:
         """Change the database; returns after the commit, which it may share with others that came meanwhile."""
         try:
@@ -81,6 +92,16 @@ class Edge:
                 return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
         except TimeoutError:
             raise HTTPException(503) from None
+
+
+def refuse_foreign_pages(request: Request) -> None:
+    """Raise HTTPException 403 where a browser says that a page of somebody else sent this form.
+
+    Such a page could sign up, or ask in the name of, everybody who opens it, with their own network and
+    browser as the evidence. Who sends no such header is no browser of today; what has a token needs none of this.
+    """
+    if request.headers.get("sec-fetch-site", "").strip().lower() == "cross-site":
+        raise HTTPException(403)
 
 
 def of(request: Request) -> Edge:

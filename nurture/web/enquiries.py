@@ -52,6 +52,7 @@ async def show(request: Request) -> Response:
 
 async def submit(request: Request) -> Response:
     """Take the form: stored when the answer leaves, or shown again with what is missing or keeps us from it."""
+    edge.refuse_foreign_pages(request)
     here = edge.of(request)
     form, at = _form(request), here.now()
     fields = await bodies.form(request)

@@ -65,7 +65,7 @@ async def confirm(request: Request) -> Response:
 
 async def _welcome(here: edge.Edge, language: str, subject: str) -> Response:
     """Say thanks; one question may follow, which nobody has to answer."""
-    question = await here.read(lambda conn: profile.offer(here, conn, subject))
+    question = await here.read_beside(lambda conn: profile.offer(here, conn, subject), None)
     return here.pages.answer(
         "confirmed",
         language,

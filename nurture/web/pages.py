@@ -107,4 +107,4 @@ class Pages:
         )
 
 
-_KNOWN = frozenset(f"wrong.{status}" for status in (400, 404, 405, 408, 413, 415, 500, 503))
+_KNOWN = frozenset(f"wrong.{status}" for status in (400, 403, 404, 405, 408, 413, 415, 500, 503))

@@ -82,6 +82,7 @@ async def show(request: Request) -> Response:
 
 async def submit(request: Request) -> Response:
     """Take the form; show it again with what is missing, else "check your mail"."""
+    edge.refuse_foreign_pages(request)
     here = edge.of(request)
     started, at = time.monotonic(), here.now()
     fields = await bodies.form(request)

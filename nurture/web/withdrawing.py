@@ -48,7 +48,8 @@ async def leave(request: Request) -> Response:
     purposes = None if fields.get("everything") == "yes" else [recipient.purpose]
     await withdraw(here, recipient, purposes, "page")
     language = here.pages.language(request, fields.get("lang") or recipient.language)
-    stays = await _mails_given(here, recipient)
+    # Without a look at what goes on, it promises nothing beyond the topic.
+    stays = await here.read_beside(lambda conn: _mails_given(here, conn, recipient), None)
     return here.pages.answer("left", language, stays=stays, preferences_path=_preferences_path(here, request))
 
 
@@ -84,19 +85,14 @@ async def withdraw(
         here.wake.hint(wake.CONSENT_WITHDRAWN)
 
 
-async def _standings(here: edge.Edge, recipient: Recipient) -> list[Standing]:
-    at = here.now()
-    return await here.read(lambda conn: lookups.standings(conn, recipient.subject, here.controller, at=at))
+def _standings(here: edge.Edge, conn: Connection, recipient: Recipient) -> list[Standing]:
+    return lookups.standings(conn, recipient.subject, here.controller, at=here.now())
 
 
-async def _given(here: edge.Edge, recipient: Recipient) -> list[str]:
-    """Which purposes does this person agree to now?"""
-    return [standing.purpose for standing in await _standings(here, recipient) if standing.given]
-
-
-async def _mails_given(here: edge.Edge, recipient: Recipient) -> list[str]:
-    """Which of them bring mail? Measuring brings none."""
-    return [purpose for purpose in await _given(here, recipient) if purpose != lookups.TRACKING]
+def _mails_given(here: edge.Edge, conn: Connection, recipient: Recipient) -> list[str] | None:
+    """Which purposes that bring mail does this person agree to now? Measuring brings none."""
+    standings = _standings(here, conn, recipient)
+    return [one.purpose for one in standings if one.given and one.purpose != lookups.TRACKING]
 
 
 def _preferences_path(here: edge.Edge, request: Request) -> str:
@@ -104,7 +100,7 @@ def _preferences_path(here: edge.Edge, request: Request) -> str:
 
 
 async def _leave_page(request: Request, here: edge.Edge, recipient: Recipient, *, status: int = 200) -> Response:
-    standings = await _standings(here, recipient)
+    standings = await here.read(lambda conn: _standings(here, conn, recipient))
     given = [standing.purpose for standing in standings if standing.given]
     # Measuring mails ends with the mails: it is no consent of its own to leave standing.
     others = [purpose for purpose in given if purpose not in {recipient.purpose, lookups.TRACKING}]

@@ -47,6 +47,7 @@ WORDS: dict[str, dict[str, str]] = {
     },
     # --- errors ---
     "wrong.400": {"de": "Das haben wir nicht verstanden", "en": "We did not understand that"},
+    "wrong.403": {"de": "Das kam von einer fremden Seite", "en": "That came from somebody else's page"},
     "wrong.404": {"de": "Diese Seite gibt es nicht", "en": "There is no such page"},
     "wrong.405": {"de": "So lässt sich diese Seite nicht aufrufen", "en": "This page cannot be used that way"},
     "wrong.408": {"de": "Das hat zu lange gedauert", "en": "That took too long"},
@@ -57,6 +58,10 @@ WORDS: dict[str, dict[str, str]] = {
     "wrong.text.400": {
         "de": "Bitte gehen Sie zurück und senden Sie das Formular noch einmal ab.",
         "en": "Please go back and send the form again.",
+    },
+    "wrong.text.403": {
+        "de": "Wir haben nichts davon angenommen. Bitte benutzen Sie das Formular auf unserer eigenen Seite.",
+        "en": "We have taken none of it. Please use the form on our own page.",
     },
     "wrong.text.404": {
         "de": "Vielleicht fehlt am Ende des Links ein Stück: Manche E-Mail-Programme brechen lange Links um. Öffnen "
@@ -75,10 +80,17 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "Please use the form on our page.",
     },
     "wrong.text.500": {
-        "de": "Es wurde nichts gespeichert. Bitte versuchen Sie es in einigen Minuten noch einmal.",
-        "en": "Nothing was stored. Please try again in a few minutes.",
+        "de": "Haben Sie etwas abgesendet? Vielleicht ist es schon bei uns, vielleicht nicht. Bitte versuchen Sie es "
+        "in einigen Minuten noch einmal; zweimal schadet nicht.",
+        "en": "Did you send something? It may have reached us already, or not. Please try again in a few minutes; "
+        "twice does no harm.",
     },
-    "wrong.text.503": {"de": "Bitte versuchen Sie es gleich noch einmal.", "en": "Please try again in a moment."},
+    "wrong.text.503": {
+        "de": "Haben Sie etwas abgesendet? Vielleicht ist es schon bei uns, vielleicht nicht. Bitte versuchen Sie es "
+        "gleich noch einmal; zweimal schadet nicht.",
+        "en": "Did you send something? It may have reached us already, or not. Please try again in a moment; twice "
+        "does no harm.",
+    },
     # --- purposes, by their id ---
     "purpose.newsletter.product": {"de": "Produkt-Newsletter", "en": "Product newsletter"},
     "purpose.newsletter.product.what": {

@@ -11,18 +11,20 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import delete, func, select
 
-from consent import ledger, opt_in, texts, vault, withdrawal
+from consent import ledger, opt_in, texts, tokens, vault, withdrawal
 from nurture.leads import preferences
 from nurture.leads.wordings import Purpose
 from nurture.store.tables import mail_preference, metadata
 from nurture.web import hooks
 from nurture.web.app import create_app
 from nurture.web.catalogue import WORDS, asking, choosing, common, opting
+from nurture.web.enquiries import FORMS
 from nurture.web.guard import CSP
+from nurture.web.pages import Pages
 from nurture.web.routes import PUBLIC
 from nurture.web.words import LANGUAGES, Words, choose
 from tests.nurture.meeting import PATIENCE, until_it_waits
-from tests.nurture.web.visitor import Visitor, parse
+from tests.nurture.web.visitor import Visitor, forms, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,6 +184,18 @@ def test_odd_forms_are_turned_away(visitor: Visitor, body: bytes, kind: str, sta
     assert visitor.call("POST", "/subscribe", content=body, headers={"content-type": kind}).status_code == status
 
 
+@pytest.mark.parametrize(("charset", "status"), [
+    ("unicode_escape", 400), ("utf-7", 400), ("utf-16", 400), ("none-such", 400), ("", 400),
+    ("utf-8", 422), ('"UTF-8"', 422),
+])  # fmt: skip
+def test_a_form_is_read_in_utf_8_alone(visitor: Visitor, charset: str, status: int) -> None:
+    """Half a character, which some encodings give, can be written into no answer."""
+    body = b'--x\r\nContent-Disposition: form-data; name="address"\r\n\r\n\\ud800\r\n--x--\r\n'
+    kind = f"multipart/form-data; boundary=x; charset={charset}"
+    answer = visitor.call("POST", "/request/demo_request", content=body, headers={"content-type": kind})
+    assert answer.status_code == status
+
+
 def test_an_error_leaks_nothing(
     visitor: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -334,3 +348,31 @@ def test_changes_wait_for_an_erasure(app: Starlette, ready: Workspace, confirmed
         conn.execute(delete(mail_preference).where(mail_preference.c.subject == confirmed))
 
     assert len(future.result(PATIENCE)) == 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_error_of_ours_claims_nothing_about_what_was_stored(ready: Workspace, language: str, status: int) -> None:
+    page = bytes(Pages(ready.settings).wrong(language, status).body).decode()
+    assert {"de": "vielleicht nicht", "en": "or not"}[language] in page
+
+
+@pytest.mark.parametrize("path", ["/subscribe", *(f"/request/{form}" for form in FORMS)])
+def test_a_form_on_a_strangers_page_is_turned_away(
+    visitor: Visitor, ledger: Callable[[], list[str]], raw_count: Callable[[], int], path: str
+) -> None:
+    [form] = forms(visitor.get(path).text)
+    visitor.wait(5)
+    filled = form.fields | {"address": "anna@firma.example", "box:newsletter.product": "yes"}
+    foreign = visitor.post(path, filled, headers={"sec-fetch-site": "cross-site"})
+    assert (foreign.status_code, "fremden Seite" in foreign.text) == (403, True)
+    assert (ledger(), raw_count()) == ([], 0)
+    assert visitor.post(path, filled, headers={"sec-fetch-site": "same-origin"}).status_code == 200
+
+
+def test_one_click_works_from_a_mail_programs_page(
+    visitor: Visitor, mailed: Callable[..., str], ready: Workspace
+) -> None:
+    path = f"/u/{tokens.issue(ready.keyring, 'unsubscribe', mailed())}"
+    answer = visitor.post(path, {"List-Unsubscribe": "One-Click"}, headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 200

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from consent import opt_in, vault, withdrawal
 from consent.schema import identity
+from nurture.leads import profiling
 from nurture.store.tables import lead
 from tests.nurture.web.visitor import Visitor, forms
 
@@ -166,3 +167,15 @@ def test_the_proof_holds_what_the_edge_saw(visitor: Visitor, token: str, workspa
     assert (asked["form"], asked["box_default"], asked["ip"]) == ("subscribe", "unticked", "203.0.113.7")
     assert (pressed["method"], pressed["ip"], pressed["user_agent"]) == ("POST", "203.0.113.7", "Leserin/1.0")
     assert token not in f"{asked}{pressed}"
+
+
+def test_a_failure_after_the_confirmation_does_not_deny_it(
+    visitor: Visitor, token: str, ledger: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(profiling, "ask", fail)
+    answer = visitor.post(f"/confirm/{token}")
+    assert (answer.status_code, "Sie sind angemeldet" in answer.text) == (200, True)
+    assert ledger().count("consent.confirmed") == 1

@@ -11,6 +11,7 @@ from consent import identity
 from consent.schema import consent_state
 from nurture.leads.register import NewLead, register
 from nurture.leads.rights import merging
+from nurture.web import lookups
 from tests.nurture.web.visitor import Visitor, forms
 
 if TYPE_CHECKING:
@@ -209,3 +210,15 @@ def test_a_link_ends_the_consents_of_the_merged_lead_too(
     visitor.post(f"/u/{link('unsubscribe', mailed())}", fields)
 
     assert (states(confirmed), states(merged)) == (NOTHING, NOTHING)
+
+
+def test_a_failure_after_leaving_does_not_deny_it(
+    visitor: Visitor, mailed: Mailed, link: Link, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(lookups, "standings", fail)
+    answer = visitor.post(f"/u/{link('unsubscribe', mailed())}", {"action": "leave"})
+    assert (answer.status_code, "danach kommt keine mehr" in answer.text) == (200, False)
+    assert ledger().count("consent.withdrawn") == 1
