@@ -138,6 +138,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "mail": ("mail {template}: {state}", "E-Mail {template}: {state}"),
     "permit": ("permitted by ledger entry {authorisation}, resting on consent entry {consent}",
                "freigegeben mit Eintrag {authorisation} aufgrund der Einwilligung in Eintrag {consent}"),
+    "number": ("mail number {mail} ('nurture audit proof --message')",
+               "Nummer der E-Mail: {mail} ('nurture audit proof --message')"),
     "delivery": ("delivery of {sequence}/{step}: {fact}", "Zustellung von {sequence}/{step}: {fact}"),
     "handover": ("handover {state} ({reason})", "Übergabe {state} ({reason})"),
 }  # fmt: skip
@@ -259,7 +261,7 @@ class _Teller:
         if entry.kind in {"mail", "left", "suppressed"} and facts["reason"]:
             lines[0] += f": {_pick(REASONS, str(facts['reason']), self.language)}"
         if entry.kind == "mail" and facts["authorisation"] is not None:
-            lines.append(self.word("permit", facts))
+            lines += [self.word("permit", facts), self.word("number", facts)]
         if entry.kind == "event" and facts["step"]:
             lines[0] += f": {facts['sequence']}/{facts['step']}"
         return lines

@@ -15,7 +15,8 @@ import pytest
 
 from consent import identity, imported
 from consent.addresses import Address
-from consent.verify import Outcome
+from consent.verify import USAGE, Outcome, main
+from nurture.audit import anchoring
 from nurture.audit import export as exporting
 from nurture.audit.scope import Reveal, Scope
 from tests.consent.people import NEWSLETTER, TRACKING, People
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
     from nurture.store.workspace import Workspace
 
-GUIDE = (Path(__file__).resolve().parent.parent.parent / "consent" / "AUDIT.md").read_text("utf-8")
+ROOT = Path(__file__).resolve().parent.parent.parent
+GUIDE = (ROOT / "consent" / "AUDIT.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 [PROGRAM] = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 
 
@@ -106,4 +109,24 @@ def test_every_file_of_an_export_is_explained(folder: Path) -> None:
 
 
 def test_the_exit_codes_are_the_verifier_s() -> None:
-    assert [int(code) for code in re.findall(r"^\| (\d) \|", GUIDE, re.MULTILINE)] == [int(one) for one in Outcome]
+    codes = [int(code) for code in re.findall(r"^\| (\d+) \|", GUIDE, re.MULTILINE)]
+    assert codes == [*(int(one) for one in Outcome), USAGE]
+
+
+def test_a_checkpoint_newer_than_the_export_is_explained(
+    folder: Path, workspace: Workspace, tmp_path: Path, at: datetime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The verifier cannot tell it from entries that were cut off; the guide says so in its words."""
+    People(workspace.store, workspace.keyring, at).confirmed("later@firma.example")
+    newer = tmp_path / "newer.txt"
+    newer.write_text(anchoring.sign(workspace, at=at).note, "utf-8")
+    assert main([str(folder), "--checkpoint", str(newer)]) == Outcome.TAMPERED
+    said = "".join(capsys.readouterr())
+    meant = re.sub(r"\d+", "_", re.findall(r"entry \d+: it is missing; your checkpoint counts \d+ entries", said)[0])
+    assert meant in re.sub(r"\b[NM]\b", "_", GUIDE)
+    assert "is newer than this export" in " ".join(GUIDE.split())
+
+
+def test_the_readme_leads_compliance_to_the_guides() -> None:
+    [row] = re.findall(r"^\| in compliance \|.*$", README, re.MULTILINE)
+    assert {"consent/AUDIT.md", "docs/how-to/rights.md"} <= set(re.findall(r"\]\(([^)]+)\)", row))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +19,11 @@ from tests.nurture.audit.sabotage import forge_head
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from nurture.store.workspace import Workspace
     from tests.consent.people import People
+
+GUIDE = Path(__file__).resolve().parent.parent.parent.parent / "docs" / "how-to" / "audit.md"
 
 
 @pytest.fixture
@@ -34,6 +37,20 @@ def disk(tmp_path: Path) -> Folder:
 def away(tmp_path: Path) -> Folder:
     """A disk that is not."""
     return Folder(tmp_path / "away")
+
+
+def test_the_first_checkpoint_names_the_ledger_for_good(workspace: Workspace, people: People, at: datetime) -> None:
+    """As docs/how-to/audit.md warns: after the public_url of then."""
+    people.confirmed()
+    first = anchoring.sign(workspace, at=at)
+    moved = replace(workspace, settings=workspace.settings.model_copy(update={"public_url": "https://other.example"}))
+    people.confirmed("lee@firma.example")
+    second = anchoring.sign(moved, at=at)
+    assert first.note.startswith("127.0.0.1:8321/default\n")
+    assert (second.origin, second.public_key) == (first.origin, first.public_key)
+    guide = GUIDE.read_text("utf-8")
+    assert f"`{first.origin}`" in guide
+    assert "Set `public_url` and `controller` before the first checkpoint." in guide
 
 
 def test_what_is_delivered_is_signed_by_the_key_beside_it(

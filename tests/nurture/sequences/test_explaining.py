@@ -206,6 +206,16 @@ def test_a_doubt_about_a_mail_is_told(world: World, at: datetime) -> None:
     assert (mail.facts["state"], mail.facts["authorisation"] is not None) == ("in_doubt", True)
 
 
+def test_the_number_of_a_mail_is_told_for_its_proof(world: World, at: datetime) -> None:
+    """It is what 'nurture audit proof --message' takes."""
+    [lead_id] = world.people(1, at)
+    library = Library.load(world.ws.settings.templates, zone=world.ws.settings.zone)
+    Tick(world.ws, world.definitions, library, Silent(), sequence=None, at=at).run()
+    [number] = [row.public_id for row in world.rows(message)]
+    for language, said in (("en", f"mail number {number} "), ("de", f"Nummer der E-Mail: {number} ")):
+        assert said in text(told(world, lead_id), language=language, zone=BERLIN)
+
+
 def test_the_fate_of_a_message_goes_before_its_batch(world: World, at: datetime) -> None:
     """The fate of a message goes before its batch."""
     [lead_id] = world.people(1, at)

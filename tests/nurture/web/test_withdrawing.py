@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import update
 
 from consent import identity
+from consent import ledger as consent_ledger
 from consent.schema import consent_state
 from nurture.leads.register import NewLead, register
 from nurture.leads.rights import merging
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     Ledger = Callable[[], list[str]]
     Mailed = Callable[..., str]
 
+README = (Path(__file__).resolve().parent.parent.parent.parent / "consent" / "README.md").read_text("utf-8")
 NOTHING = {"newsletter.product": "withdrawn", "email.tracking": "withdrawn"}
 
 
@@ -60,6 +64,20 @@ def test_t16_one_click_withdraws_without_redirect(
     assert not {"cookie", "referer", "origin"} & set(answer.request.headers)
     assert (answer.status_code, states(confirmed)) == (200, NOTHING)
     assert not {"location", "set-cookie"} & set(answer.headers)
+
+
+def test_the_example_in_the_guide_for_auditors_is_what_one_click_writes(
+    visitor: Visitor, mailed: Mailed, link: Link, workspace: Workspace
+) -> None:
+    """Who acted, by which way, and for which purpose; measuring, which the example's person never allowed, apart."""
+    visitor.post(f"/u/{link('unsubscribe', mailed())}", {"List-Unsubscribe": "One-Click"})
+    with workspace.store.read() as conn:
+        [entry] = consent_ledger.read(conn, types=["consent.withdrawn"])
+    leaves = [json.loads(line) for line in README.splitlines() if line.startswith('{"at":')]
+    shown = leaves[-1]["body"]
+    named = ("actor", "channel", "controller", "route", "voids")
+    assert {name: entry.body[name] for name in named} == {name: shown[name] for name in named}
+    assert set(entry.body["purposes"]) - {"email.tracking"} == set(shown["purposes"])
 
 
 def test_one_click_twice_is_one_entry(visitor: Visitor, mailed: Mailed, link: Link, ledger: Ledger) -> None:
