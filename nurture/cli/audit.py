@@ -285,6 +285,10 @@ def _revealed(reveal: bool, by: str, second: str, reason: str) -> Reveal | None:
     from nurture.audit.scope import Reveal
 
     if reveal:
+        asked = {"--by": by, "--second": second, "--reason": reason}
+        missing = [name for name, said in asked.items() if not said.strip()]
+        if missing:
+            fail(f"--reveal needs {', '.join(missing)} as well: two people stand for it, and a reason", Exit.USAGE)
         return Reveal(by, second, reason)
     if second or reason:
         fail("--second and --reason belong to --reveal", Exit.USAGE)

@@ -124,7 +124,10 @@ def search(
         str, typer.Argument(metavar="[ADDRESS]", help="Default: read from stdin, as no list of processes shows it.")
     ] = "-",
 ) -> None:
-    """Find a lead by address; prints the number only. Example: nurture consent search < address.txt."""
+    """Find a lead by address; prints its number, never the address. Example: nurture consent search < address.txt.
+
+    For somebody who is no lead yet, such as before the confirmation, it prints the random id that --subject takes.
+    """
     from sqlalchemy import select
 
     from consent import identity
@@ -137,7 +140,9 @@ def search(
         number = connection.execute(select(lead.c.id).where(lead.c.subject == subject)).scalar_one_or_none()
     if subject is None:
         fail("nobody is known by this address")
-    print(number if number is not None else f"no lead yet; subject {subject}")
+    if number is None:
+        note("no lead yet; this is the random id that --subject takes")
+    print(subject if number is None else number)
 
 
 def aging(json: Json = False, at: At = None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer._click.exceptions import NoArgsIsHelpError
 from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
@@ -137,7 +138,7 @@ def _root(
 
 def _need_workspace(words: list[str]) -> None:
     """Refuse a reading verb where there is no workspace: a mistyped home must not look like an empty one."""
-    if not words or words[0] not in READING or {"--help", "schema", "check"} & set(words):
+    if len(words) <= 1 or words[0] not in READING or {"--help", "schema", "check"} & set(words):
         return
     home = Path(os.environ.get("NURTURE_HOME", ".nurture")).resolve()
     if not (home / "keys.json").exists():
@@ -156,6 +157,10 @@ def run() -> None:
     except (NurtureError, ConsentError) as error:
         note(f"nurture: {error}")
         sys.exit(Exit.ERROR)
+    except NoArgsIsHelpError as error:
+        # Its message is the whole help, which stands for itself.
+        note(error.format_message())
+        sys.exit(Exit.USAGE)
     except TyperException as error:
         # Typer ends wrong usage with 2, which `plan` needs for "found changes".
         note(f"nurture: {error.format_message().rstrip('.')}. Try 'nurture {' '.join(sys.argv[1:2])} --help'.")
@@ -172,7 +177,17 @@ def run() -> None:
             raise
         note(f"nurture: {trouble}")
         sys.exit(Exit.ERROR)
+    _flush()
     sys.exit(code if isinstance(code, int) else Exit.FINE)
+
+
+def _flush() -> None:
+    """Hand over what was printed; a reader who has seen enough, as `head` has, is no mistake of the verb."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it ends; that goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _settings_trouble(error: Exception) -> str | None:

@@ -11,7 +11,8 @@ import typer
 from sqlalchemy import text, update
 from typer.testing import CliRunner
 
-from consent import imported, ledger
+from consent import identity, imported, ledger
+from consent.addresses import Address
 from consent.schema import ledger_entry
 from nurture.cli import audit, consent
 from nurture.leads.register import NewLead, register
@@ -182,6 +183,19 @@ def test_search_prints_a_number_and_no_address(person: str) -> None:
     assert run("consent", "search", "kim@firma.example").stdout == "1\n"
     assert run("consent", "search", "other@firma.example").exit_code == 1
     assert run("consent", "search", "nobody").exit_code == 64
+
+
+def test_search_gives_the_random_id_of_whoever_is_no_lead_yet(person: str, people: People) -> None:
+    """On stdout nothing else, so that `--subject` can take it; the help says so, too."""
+    people.sign_up("later@firma.example")
+    with people.store.read() as conn:
+        waiting = identity.find(conn, people.keyring, Address.of("later@firma.example"))
+    found = invoke("later@firma.example\n", "consent", "search")
+
+    assert (found.exit_code, found.stdout) == (0, f"{waiting}\n")
+    assert "--subject" in found.stderr
+    assert "--subject" in run("consent", "search", "--help").stdout
+    assert found.stdout.strip() in run("consent", "show", "--subject", found.stdout.strip()).stdout
 
 
 def test_withdraw_by_address_from_stdin(person: str, people: People) -> None:

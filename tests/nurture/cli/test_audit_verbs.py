@@ -113,7 +113,7 @@ def test_an_export_holds_and_says_how_to_check_it(person: str, tmp_path: Path) -
 
 def test_addresses_take_two_people_and_a_reason(person: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("outside")
-    refused = run("export", str(outside / "out"), "--reveal", "--by", "vera")
+    refused = run("export", str(outside / "out"), "--reveal", "--by", "vera", "--second", "VERA", "--reason", "x")
     assert isinstance(refused.exception, AuditError)
     assert not (outside / "out").exists()
     half = run("export", str(outside / "out"), "--reason", "curious")
@@ -121,6 +121,19 @@ def test_addresses_take_two_people_and_a_reason(person: str, tmp_path_factory: p
     done = run("export", str(outside / "out"), "--reveal", "--by", "vera", "--second", "kim", "--reason", "authority")
     assert done.exit_code == 0
     assert "kim@firma.example" in (outside / "out" / "csv" / "consents.csv").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ([], "needs --by, --second, --reason as well"),
+        (["--by", "vera", "--reason", "authority"], "needs --second as well"),
+        (["--by", "vera", "--second", "kim"], "needs --reason as well"),
+    ],
+)
+def test_what_lacks_for_showing_addresses_is_named(person: str, given: list[str], missing: str) -> None:
+    done = run("proof", "2", "--reveal", *given)
+    assert (done.exit_code, missing in done.stderr) == (64, True)
 
 
 def test_one_lead_by_number_or_by_id(person: str, tmp_path: Path) -> None:
