@@ -260,6 +260,9 @@ def proof(  # noqa: PLR0913, PLR0917  one argument per option
         return
     handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as file:
+        if os.name == "posix":
+            # A file that was there keeps its mode, and others may have been let in.
+            os.fchmod(handle, 0o600)
         file.write(_rendered(page, out.suffix))
     note(f"written: {out}")
 

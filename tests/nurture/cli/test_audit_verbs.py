@@ -171,6 +171,16 @@ def test_a_proof_is_written_for_its_owner_alone(person: str, tmp_path: Path, end
         assert "Musterwerk GmbH darf mir per E-Mail" in out.read_text("utf-8")
 
 
+def test_a_proof_shuts_the_file_it_is_written_over(person: str, tmp_path: Path) -> None:
+    """One that others could read before does not stay open with addresses in it."""
+    out = tmp_path / "proof.txt"
+    out.write_text("old", "utf-8")
+    out.chmod(0o644)
+    run("proof", "1", "-o", str(out))
+
+    assert (out.stat().st_mode & 0o777, "old" in out.read_text("utf-8")) == (0o600, False)
+
+
 def test_a_proof_for_a_missing_folder_is_not_recorded(person: str, tmp_path: Path, workspace: Workspace) -> None:
     done = run("proof", "1", "-o", str(tmp_path / "away" / "proof.pdf"))
     with workspace.store.read() as conn:
