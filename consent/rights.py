@@ -147,13 +147,14 @@ def merge(
 
     Nothing is given to an address that its owner did not give to it: a consent of the one never permits
     mail to the other. A suppression that is about the person bars both addresses, one about a dead mailbox
-    its own. A restriction holds for both. Raises SubjectError for an unknown or erased one, or for one twice.
+    its own. A restriction holds for both. Raises SubjectError for an unknown or erased one, one whose proof alone is
+    held, or for one twice.
     """
     if goes == stays:
         raise SubjectError("a person cannot be merged with themselves")
     ledger.lock(conn)
-    _present(conn, goes)
-    _present(conn, stays)
+    if any(_present(conn, one).address_index is None for one in (goes, stays)):
+        raise SubjectError("one of the two was erased but for the proof, which is held; nobody can be joined to that")
     entry = _entry(conn, ledger.EntryType.MERGED, goes, {"into": stays, "reason": reason, "actor": actor}, at)
     withdrawn: list[int] = []
     for controller in controllers:

@@ -54,7 +54,8 @@ def merge(
 ) -> Joined:
     """Join lead `goes` into lead `stays`; of two words on one purpose the more restrictive wins, on both.
 
-    Raises RightsError for an unknown or erased lead, one that was merged before, or one and the same.
+    Raises RightsError for an unknown lead, one that was merged before, or one and the same, SubjectError for one that
+    was erased, also where its proof is held: a later erasure would find the person erased already, and spare the other.
     """
     old, new = _standing(conn, goes), _standing(conn, stays)
     if goes == stays:

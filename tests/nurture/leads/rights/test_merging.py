@@ -11,13 +11,15 @@ from sqlalchemy import insert, select
 
 from consent import gate, suppression, withdrawal
 from consent.addresses import Address
+from consent.identity import SubjectError
 from consent.schema import consent_state
+from consent.schema import identity as identities
 from consent.schema import suppression as suppression_table
 from nurture.handover import answers
 from nurture.handover import policy as handover_policy
 from nurture.handover.qualify import qualify
 from nurture.leads import rights
-from nurture.leads.rights import ending, merging
+from nurture.leads.rights import ending, erasing, merging
 from nurture.leads.stages import move
 from nurture.scoring import policy as scoring_policy
 from nurture.scoring import project
@@ -125,6 +127,25 @@ def test_suppression_of_the_person_bars_both(life: Life, reason: str, *, both: b
 
     assert (done.suppressed, may(life, stays), may(life, goes)) == (both, not both, False)
     assert len(life.rows(select(suppression_table))) == 1 + both
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_held_proof_is_joined_to_nobody(life: Life, *, turned: bool) -> None:
+    """The other's erasure would find a request of theirs running, do nothing, and say that it was done."""
+    held, other = life.joins(), life.joins(PRIVATE)
+    with life.ws.store.write() as conn:
+        told: dict[str, Any] = {"route": "page", "actor": "subject"}
+        rights.request_erasure(conn, life.ws, life.subject(held), at=life.at, hold=True, **told)
+    erasing.erase_open(life.ws, at=life.at)
+    with pytest.raises(SubjectError, match="erased but for the proof"):
+        merge(life, *((other, held) if turned else (held, other)))
+    with life.ws.store.write() as conn:
+        asked = rights.request_erasure(conn, life.ws, life.subject(other), at=life.later, **told)
+    erasing.erase_open(life.ws, at=life.later)
+
+    assert not asked.repeated
+    erased = select(identities.c.subject).where(identities.c.erased_at.is_not(None))
+    assert life.rows(erased) == [(life.subject(other),)]
 
 
 @pytest.mark.parametrize("named", ["goes", "stays"])
