@@ -69,11 +69,16 @@ def of(conn: Connection, subjects: Iterable[str]) -> dict[str, Choice]:
 
 
 def slow_down(conn: Connection, subject: str, per_week: int | None, *, at: datetime) -> None:
-    """Keep how often somebody wants mail; raises ValueError for a pace that the page does not offer."""
+    """Keep how often somebody wants mail; with None, as planned, what was put off for a slower pace is due again.
+
+    Raises ValueError for a pace that the page does not offer.
+    """
     if per_week not in PACES:
         message = "that pace is not offered"
         raise ValueError(message)
     _put(conn, subject, {"per_week": per_week}, at)
+    if per_week is None:
+        _release(conn, subject, SLOWED, at)
 
 
 def pause(conn: Connection, subject: str, days: int, *, at: datetime) -> datetime:
@@ -89,11 +94,16 @@ def pause(conn: Connection, subject: str, days: int, *, at: datetime) -> datetim
 def resume(conn: Connection, subject: str, *, at: datetime) -> None:
     """End a pause now: what was put off because of it is due again."""
     _put(conn, subject, {"paused_until": None}, at)
+    _release(conn, subject, PAUSED, at)
+
+
+def _release(conn: Connection, subject: str, reason: str, at: datetime) -> None:
+    """Make due now what waits because of a choice, and nothing that waits for another reason."""
     # ix_decision_lead carries it: the decisions of one lead are few.
     put_off = exists().where(
         decision.c.lead_id == enrolment.c.lead_id,
         decision.c.enrolment_id == enrolment.c.id,
-        decision.c.reason == PAUSED,
+        decision.c.reason == reason,
         decision.c.next_at == enrolment.c.due_at,
     )
     mine = select(lead.c.id).where(lead.c.subject == subject)

@@ -44,8 +44,8 @@ WORDS: dict[str, dict[str, str]] = {
     "preferences.pace.planned": {"de": "Wie vorgesehen", "en": "As planned"},
     "preferences.pace.weekly": {"de": "Höchstens eine E-Mail pro Woche", "en": "At most one e-mail a week"},
     "preferences.pace.rarely": {
-        "de": "Höchstens eine E-Mail in vier Wochen",
-        "en": "At most one e-mail in four weeks",
+        "de": "Höchstens eine E-Mail in vier Kalenderwochen",
+        "en": "At most one e-mail in four calendar weeks",
     },
     "preferences.save": {"de": "Speichern", "en": "Save"},
     "preferences.pause": {"de": "Pause einlegen", "en": "Take a break"},

@@ -76,6 +76,19 @@ def test_one_a_week_is_one_a_week(world: World, at: datetime) -> None:
     assert world.plan(waiting.due_at).planned == 1
 
 
+@pytest.mark.parametrize(("pace", "planned"), [(None, 1), (preferences.RARELY, 0)])
+def test_going_back_to_as_planned_brings_forward_what_was_slowed(
+    world: World, at: datetime, pace: int | None, planned: int
+) -> None:
+    [lead_id] = world.people(1, at)
+    choose(world, lead_id, preferences.slow_down, 1, at=at)
+    world.tick(at)
+    second = at + timedelta(days=3)
+    assert dict(world.plan(second).deferred) == {"frequency_by_lead": 1}
+    choose(world, lead_id, preferences.slow_down, pace, at=second)
+    assert world.plan(second).planned == planned
+
+
 def test_one_in_four_weeks_is_one_in_four_weeks(world: World, at: datetime) -> None:
     [lead_id] = world.people(1, at)
     choose(world, lead_id, preferences.slow_down, preferences.RARELY, at=at)
