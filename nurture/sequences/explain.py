@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from consent import ledger
-from consent.schema import identity, suppression
+from consent.schema import consent_state, identity, opt_in_request, suppression
+from consent.states import ACTIVE, TRACKING, State
 from nurture.leads import preferences
 from nurture.sequences.definition import SequenceError
 from nurture.sequences.wording import afterwards, because, remedy
@@ -119,6 +120,7 @@ def _now(conn: Connection, row: Row[Any]) -> dict[str, Any]:
         "language": row.language,
         "zone": row.zone,
         "erased": gone,
+        "no_mail": None if gone else _no_mail(conn, row),
         "paused_until": choice.paused_until,
         "mails_wanted": None if choice.pace is None else dict(zip(("most", "weeks"), choice.pace, strict=True)),
         "enrolments": [
@@ -126,6 +128,27 @@ def _now(conn: Connection, row: Row[Any]) -> dict[str, Any]:
             for e in conn.execute(running.order_by(enrolment.c.id))
         ],
     }
+
+
+def _no_mail(conn: Connection, row: Row[Any]) -> str | None:
+    """Say why no marketing mail could rest on a consent; None where one was given for some purpose.
+
+    Who never came due for a step has no decision that would tell it.
+    """
+    said = select(consent_state.c.state).where(
+        consent_state.c.subject == row.subject, consent_state.c.purpose != TRACKING
+    )
+    states = set(conn.execute(said).scalars())
+    if states & {str(state) for state in ACTIVE}:
+        return None
+    asked = select(opt_in_request.c.id).where(
+        opt_in_request.c.subject == row.subject, opt_in_request.c.state == "requested"
+    )
+    if conn.execute(asked.limit(1)).first() is not None:
+        return "unconfirmed"
+    if State.WITHDRAWN in states:
+        return "withdrawn"
+    return "no_proof" if row.source == "import" else "no_consent"
 
 
 def _life(conn: Connection, row: Row[Any]) -> Iterator[Entry]:

@@ -97,6 +97,18 @@ AFTERWARDS: Mapping[str, tuple[str, str]] = {
 """What follows when a mail that was planned does not leave. Its enrolment has moved on already, and the mail of a
 step is made once, so that nobody gets it twice: a planned mail is never put off, only left out."""
 
+NO_MAIL: Mapping[str, tuple[str, str]] = {
+    "no_proof": ("gets no mail: imported without proof of a consent; a confirmed double opt-in would change it",
+                 "erhält keine E-Mails: importiert ohne Nachweis; ein bestätigtes Double-Opt-In würde es ändern"),
+    "no_consent": ("gets no mail: never agreed to any; a confirmed double opt-in would change it",
+                   "erhält keine E-Mails: hat nie eingewilligt; ein bestätigtes Double-Opt-In würde es ändern"),
+    "unconfirmed": ("gets no mail yet: signed up, and has not pressed the button that confirms it",
+                    "erhält noch keine E-Mails: angemeldet, aber der Knopf zur Bestätigung wurde nicht gedrückt"),
+    "withdrawn": ("gets no mail: the consent was withdrawn; only a new double opt-in by the person would change it",
+                  "erhält keine E-Mails: Einwilligung widerrufen; nur ein neues Double-Opt-In würde es ändern"),
+}  # fmt: skip
+"""Why nobody may write to a lead at present, with what would change it."""
+
 OUTCOMES: Mapping[str, tuple[str, str]] = {
     "planned": ("mail planned", "E-Mail eingeplant"),
     "withheld": ("not sent", "nicht gesendet"),
@@ -244,6 +256,8 @@ class _Teller:
         ]
         if not now["enrolments"]:
             lines.append("  " + self.word("no_sequence"))
+        if now["no_mail"] is not None:
+            lines.append("  " + _pick(NO_MAIL, now["no_mail"], self.language))
         if now["paused_until"] is not None:
             lines.append("  " + self.word("pausing", now))
         if now["mails_wanted"] is not None:

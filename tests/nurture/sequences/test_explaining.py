@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import typer
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from typer.testing import CliRunner
 
-from consent import identity, rights, suppression
+from consent import identity, rights, suppression, withdrawal
 from nurture.cli import sequence as cli
 from nurture.delivery import withheld
 from nurture.delivery.claiming import recover
@@ -23,8 +23,9 @@ from nurture.sequences import explain as explaining
 from nurture.sequences.decide import Reason
 from nurture.sequences.definition import SequenceError
 from nurture.sequences.tick import Tick
-from nurture.sequences.wording import AFTERWARDS, LANGUAGES, OUTCOMES, REASONS, REMEDIES, WORDS, text
-from nurture.store.tables import enrolment, handover, message, message_exception, points, send_batch
+from nurture.sequences.wording import AFTERWARDS, LANGUAGES, NO_MAIL, OUTCOMES, REASONS, REMEDIES, WORDS, text
+from nurture.store.tables import enrolment, handover, lead, message, message_exception, points, send_batch
+from tests.consent.people import People
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +62,35 @@ def test_a_lead_without_a_past_is_told_so(world: World, at: datetime) -> None:
     [lead_id] = world.known(1, at)
     shown = text(told(world, lead_id, at=at - timedelta(days=1)), language="en", zone=BERLIN)
     assert ("Nothing has happened yet." in shown, "in no sequence" in shown) == (True, True)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_why_nobody_may_write_to_a_lead_is_told(world: World, at: datetime, language: str) -> None:
+    """Imported without proof, never asked, not confirmed yet, withdrawn; and nothing of it for who agreed."""
+    unproven, asked, left, agreed = world.known(4, at)
+    with world.ws.store.write() as conn:
+        conn.execute(update(lead).where(lead.c.id == asked).values(source="form"))
+    assert reasons(world, unproven, asked) == ["no_proof", "no_consent"]
+    world.consenting([left, agreed], at)
+    with world.ws.store.write() as conn:
+        subjects = dict(conn.execute(select(lead.c.id, lead.c.subject)).tuples().all())
+        withdrawal.withdraw(
+            conn, subject=subjects[left], controller="default", purposes=None, route="page", actor="subject", at=at
+        )
+    people = People(world.ws.store, world.ws.keyring, at)
+    people.publish()
+    people.sign_up("person1@example.org")
+    assert reasons(world, unproven, asked, left, agreed) == ["no_proof", "unconfirmed", "withdrawn", None]
+    place = LANGUAGES.index(language)
+    assert f"\n  {NO_MAIL['no_proof'][place]}\n" in text(told(world, unproven), language=language, zone=BERLIN)
+    assert ("gets no mail", "erhält keine E-Mails")[place] not in text(
+        told(world, agreed), language=language, zone=BERLIN
+    )
+
+
+def reasons(world: World, *ids: int) -> list[str | None]:
+    """Why each of these gets no mail."""
+    return [told(world, lead_id).now["no_mail"] for lead_id in ids]
 
 
 def test_an_unknown_lead_is_an_error(world: World) -> None:
