@@ -24,6 +24,7 @@ from nurture.sequences.decide import Reason
 from nurture.sequences.definition import SequenceError
 from nurture.sequences.tick import Tick
 from nurture.sequences.wording import AFTERWARDS, LANGUAGES, NO_MAIL, OUTCOMES, REASONS, REMEDIES, WORDS, text
+from nurture.settings import SENDER
 from nurture.store.tables import enrolment, handover, lead, message, message_exception, points, send_batch
 from tests.consent.people import People
 
@@ -384,6 +385,8 @@ def test_check_reminds_of_the_privacy_notice(
     monkeypatch.setenv("NURTURE_PROVIDER", provider)
     monkeypatch.setenv("NURTURE_SMTP_HOST", "mail.firma.example")
     monkeypatch.setenv("NURTURE_PRIVACY_URL", privacy_url)
+    for name in SENDER:
+        monkeypatch.setenv(f"NURTURE_{name.upper()}", "post@firma.example")
     result = call("check")
     assert (result.exit_code, "privacy_url" in result.stderr) == (0, reminded)
 
