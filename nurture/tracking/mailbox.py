@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from consent import tokens, withdrawal
+from consent import tokens
 from consent.identity import find
+from nurture.leads.rights import ending
 from nurture.store.tables import message
 from nurture.tracking.people import checked
 
@@ -123,11 +124,11 @@ def _act(conn: Connection, ws: Workspace, wish: Wish, *, at: datetime) -> Read:
         row = conn.execute(query).one_or_none()
         if row is not None:
             purposes = [row.purpose] if row.purpose else None
-            ended = withdrawal.withdraw(conn, subject=row.subject, purposes=purposes, actor="mail:token", **ours)
+            ended = ending.withdraw(conn, subject=row.subject, purposes=purposes, actor="mail:token", **ours)
             return Read.TOKEN if ended else Read.REPEATED
     if wish.machine or wish.sender is None:
         return Read.UNCLEAR
-    ended = withdrawal.withdraw_address(conn, ws.keyring, wish.sender, purposes=None, actor="mail:sender", **ours)
+    ended = ending.withdraw_address(conn, ws.keyring, wish.sender, purposes=None, actor="mail:sender", **ours)
     if ended:
         return Read.SENDER
     # Whom we do not know is barred now. But people write from other mailboxes than the one that gets our mails.
