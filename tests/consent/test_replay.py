@@ -159,6 +159,17 @@ def test_only_a_person_brings_a_withdrawn_consent_back(people: People, purposes:
     assert faults(people) == [replay.Fault.NO_CONSENT]
 
 
+def test_a_lapse_that_names_a_given_purpose_ends_it(people: People) -> None:
+    """Ours never does; a ledger that says so is taken at its word, to the safe side."""
+    subject = people.confirmed()
+    about = {"controller": "default", "channel": "email", "purposes": [NEWSLETTER], "request": 0, "reason": "lapsed"}
+    with people.store.write() as conn:
+        ledger.append(conn, [ledger.Entry("consent.lapsed", about, people.at, subject)])
+    forge(people, subject, 1)
+
+    assert faults(people) == [replay.Fault.NO_CONSENT]
+
+
 def test_an_import_after_a_lapse_carries(people: People) -> None:
     """Nobody said no: a request that was never confirmed bars no proven consent from elsewhere."""
     people.sign_up()

@@ -181,6 +181,9 @@ def test_merge_refuses_wrong_pairs(people: People) -> None:
         merge(people, subject, subject)
     with pytest.raises(identity.SubjectError, match="unknown or erased"):
         merge(people, subject, "nobody")
+    hold(people, subject)
+    with pytest.raises(identity.SubjectError, match="erased but for the proof"):
+        merge(people, subject, people.confirmed("pat@firma.example"))
     assert entries(people, "subject.merged") == []
 
 

@@ -358,6 +358,38 @@ def test_the_book_is_signed_too(exporter: Exporter) -> None:
     assert outcome(folder)[0] is Outcome.KEY_UNKNOWN
 
 
+@pytest.mark.parametrize("about", [{"size": 5}, {"root": "00" * 32}, {"origin": "else.example/consent"}])
+def test_a_manifest_speaks_of_its_own_ledger(exporter: Exporter, about: dict[str, Any]) -> None:
+    """Also one that was signed must say the size, root and name that the entries give."""
+    exporter.sign()
+    folder = exporter.export()
+    data = json.dumps(json.loads((folder / "manifest.json").read_text()) | about).encode()
+    (folder / "manifest.json").write_bytes(data)
+    note = notes.sign(verify.manifest_text(ORIGIN, data), ORIGIN, exporter.signer.private)
+    (folder / "manifest.note").write_text(note, "utf-8")
+
+    assert outcome(folder) == (Outcome.TAMPERED, None)
+
+
+def test_what_this_run_compiled_is_swept(
+    exporter: Exporter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python compiles the package's first file before the verifier can forbid it; what is older stays and is told."""
+    exporter.sign()
+    folder = exporter.export()
+    cache = folder / "consent" / "__pycache__"
+    monkeypatch.setattr(verify, "__file__", str(folder / "consent" / "verify.py"))
+    cache.mkdir(parents=True)
+    (cache / "__init__.cpython-311.pyc").write_bytes(b"x")
+    assert verify.main([str(folder)]) == 0
+    assert not cache.exists()
+    cache.mkdir()
+    (cache / "__init__.cpython-311.pyc").write_bytes(b"x")
+    monkeypatch.setattr(verify, "JUST_SECONDS", -60.0)
+    assert verify.main([str(folder)]) == 1
+    assert "__init__.cpython-311.pyc" in capsys.readouterr().out
+
+
 def test_a_checkpoint_is_no_signature_of_a_manifest(exporter: Exporter) -> None:
     """The same key signs both; one never passes for the other."""
     note = exporter.sign()
@@ -435,6 +467,7 @@ NO_ENTRIES = [
     b'{"at":"2026-11-23T08:00:00.000000Z","body":{"reason":"a@b"},"seq":4,"subject":null,"type":"subject.erased","v":1}',
     b'{"at":"2026-11-23T08:00:00.000000Z","body":{"reason":"x"}, "seq":4,"subject":null,"type":"subject.erased","v":1}',
     b"[" * 9_000,
+    b'{"at":"0001-01-01T00:00:00.000000+01:00","body":{"reason":"x"},"seq":4,"subject":null,"type":"x","v":1}',
     b'{"at":7,"body":{"reason":"x"},"seq":4,"subject":null,"type":"subject.erased","v":1}',
     (
         b'{"at":"2026-11-23T08:00:00.000000Z","body":{"channel":"email","controller":"default","lease_until":"x",'
@@ -603,6 +636,7 @@ def test_the_command_tells_what_it_found(
     assert verify.main([folder, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["outcome"] == "ok"
     assert verify.main([folder, "--key", "x"]) == 3
+    assert verify.main([folder, "--key", "x" * 5_000]) == 3
     assert "KEY UNKNOWN" in capsys.readouterr().out
     assert verify.main([str(tmp_path / "nothing")]) == 2
     assert "INCOMPLETE: manifest.json: it is missing or cannot be read" in capsys.readouterr().out
