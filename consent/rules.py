@@ -36,7 +36,7 @@ class Fault(StrEnum):
     STALE = "the consent had been unused for too long"
     """24 months without a send."""
     NOT_COVERED = "the wording agreed to does not name the scope of the message"
-    """Also where no wording with the hash that was agreed to is known, as for imported consents."""
+    """Also where no wording with the hash that was agreed to is known."""
     RESTRICTED = "the person's data was restricted"
     """Art. 18 GDPR: kept, and used for nothing."""
     NO_TRACKING = "it allows tracking without an active tracking consent"

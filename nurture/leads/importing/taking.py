@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from consent import identity, imported, lookup, suppression, withdrawal
+from consent import identity, imported, lookup, suppression
 from consent.schema import consent_state
 from consent.schema import identity as identities
 from nurture.leads import register
 from nurture.leads.importing.columns import PERSON, Field
 from nurture.leads.importing.mapping import Collision
 from nurture.leads.importing.problems import NotMailable
+from nurture.leads.rights import ending
 from nurture.leads.stages import Stage
 from nurture.store.inserting import chunks
 from nurture.store.tables import lead
@@ -129,7 +130,7 @@ def _record(into: Into, named: Sequence[tuple[Seen, str]]) -> int:
 
 
 def bar(into: Into, barred: Sequence[Barred]) -> tuple[int, int]:
-    """Put addresses on the suppression list and end their consents; give (newly suppressed, withdrawn)."""
+    """Suppress addresses and end the consents of whoever they belong to; give (newly suppressed, withdrawn)."""
     added = withdrawn = 0
     lookup.adopt(into.conn, into.keyring, [one.address for one in barred])
     reasons: dict[bytes, set[str]] = {}
@@ -151,7 +152,7 @@ def bar(into: Into, barred: Sequence[Barred]) -> tuple[int, int]:
         for index, subject in subjects_of(into.conn, part).items():
             if said[index]:
                 withdrawn += len(
-                    withdrawal.withdraw(
+                    ending.withdraw(
                         into.conn,
                         subject=subject,
                         controller=into.controller,

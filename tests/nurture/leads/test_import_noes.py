@@ -8,6 +8,7 @@ import pytest
 
 from nurture.leads.importing.mapping import Consent, Map
 from nurture.leads.importing.problems import FileProblem, ImportFileError
+from nurture.leads.rights import merging
 from tests.nurture.leads.conftest import WORDED
 
 if TYPE_CHECKING:
@@ -76,6 +77,18 @@ def test_every_status_column_must_agree(desk: Desk) -> None:
     """Of two status columns the doubtful one decides."""
     content = f"{GENERIC},Status,Newsletter-Status\nvera@firma.example,{TIMES},active,Archived\n"
     assert desk.take(content, WORDED).counts.not_mailable == {"unknown_status": 1}
+
+
+@pytest.mark.requirement(95)
+def test_a_no_ends_both_halves_of_a_merged_person(desk: Desk) -> None:
+    """Who said yes under two addresses and is one person has said no for both."""
+    assert (
+        desk.take(f"{GENERIC}\nvera@firma.example,{TIMES}\nv.muster@firma.example,{TIMES}\n", WORDED).counts.mailable
+        == 2
+    )
+    with desk.workspace.store.write() as conn:
+        merging.merge(conn, desk.workspace, 1, 2, reason="same_person", actor="operator:vera", at=desk.at)
+    assert desk.take(generic("unsubscribed", "yes"), WORDED).counts.withdrawn == 2
 
 
 @pytest.mark.requirement(95)
