@@ -20,6 +20,7 @@ from consent.keys import Keyring
 from consent.schema import ledger_entry
 from nurture.delivery import claiming, intent, queue
 from nurture.delivery.composing import Composed, Letter
+from nurture.delivery.content.pieces import Content
 from nurture.delivery.provider import Outgoing
 from nurture.settings import Settings
 from nurture.store.tables import enrolment, message, sequence_version
@@ -59,6 +60,9 @@ class _Bare:
             )
             for ask in asks
         ]  # fmt: skip
+
+
+HELLO = Content.whole("Hallo", "<p>Hallo</p>", "Hallo")
 
 
 def run(*, quick: bool = False) -> dict[str, object]:
@@ -125,7 +129,7 @@ def _intend(ws: Workspace) -> float:
 
 
 def _letter(row: Any, attempt: int) -> Letter:  # noqa: ANN401  a row
-    mail = Outgoing(row.public_id, attempt, "p@musterfirma.example", "", "Hallo", "<p>Hallo</p>", "Hallo", {}, AT)
+    mail = Outgoing(row.public_id, attempt, "p@musterfirma.example", "", HELLO, {}, AT)
     return Letter(row.id, row.public_id, row.subject, row.lead_id, None, tracked=False, outgoing=mail)
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import and_, exists, or_, select, update
 
 from consent import canonical, ledger, texts
 from consent.identity import chunks
+from consent.membership import among
 from consent.rules import stale_from
 from consent.schema import consent_state, identity, suppression
 from consent.states import CONSENT, EMAIL, TRACKING, State
@@ -112,7 +113,7 @@ def check(
     for chunk in chunks(subjects):
         answers = {
             row.subject: _judge(row, at, wide, exception=exception)
-            for row in conn.execute(_evidence(chunk, purpose, controller))
+            for row in conn.execute(_evidence(conn, chunk, purpose, controller))
         }
         found.update((subject, answers.get(subject, RefusalReason.NO_CONSENT)) for subject in chunk)
     return found
@@ -127,7 +128,7 @@ def tracked_since(conn: Connection, subjects: Iterable[str], *, controller: str)
     """Give the moment (UTC) from which on opens and clicks may be measured of those who agreed to it."""
     found: dict[str, datetime] = {}
     for chunk in chunks(subjects):
-        query = _tracking_given(consent_state.c.since, chunk, controller)
+        query = _tracking_given(conn, consent_state.c.since, chunk, controller)
         found.update((row.subject, row.since) for row in conn.execute(query))
     return found
 
@@ -205,7 +206,7 @@ def _permit(ask: Ask, consent_seq: int | RefusalReason, seq: int, tracked: bool,
     )
 
 
-def _evidence(subjects: Sequence[str], purpose: str, controller: str) -> Any:  # noqa: ANN401  a select
+def _evidence(conn: Connection, subjects: Sequence[str], purpose: str, controller: str) -> Any:  # noqa: ANN401  a select
     """All that a verdict needs, by primary keys: identity, the consent's last word, the suppression."""
     stands = and_(
         consent_state.c.subject == identity.c.subject,
@@ -231,7 +232,7 @@ def _evidence(subjects: Sequence[str], purpose: str, controller: str) -> Any:  #
             consent_state.c.basis,
         )
         .join_from(identity, consent_state, stands, isouter=True)
-        .where(identity.c.subject.in_(subjects))
+        .where(among(conn, identity.c.subject, subjects))
     )
 
 
@@ -255,15 +256,15 @@ def _tracking(conn: Connection, subjects: Iterable[str], controller: str) -> dic
     """Give the tracking consent entry of each subject who gave it."""
     found: dict[str, int] = {}
     for chunk in chunks(subjects):
-        query = _tracking_given(consent_state.c.seq, chunk, controller)
+        query = _tracking_given(conn, consent_state.c.seq, chunk, controller)
         found.update((row.subject, row.seq) for row in conn.execute(query))
     return found
 
 
-def _tracking_given(column: Column[Any], subjects: Sequence[str], controller: str) -> Any:  # noqa: ANN401  a select of two columns
+def _tracking_given(conn: Connection, column: Column[Any], subjects: Sequence[str], controller: str) -> Any:  # noqa: ANN401  a select of two columns
     """Read a column of the tracking consents that stand."""
     return select(consent_state.c.subject, column).where(
-        consent_state.c.subject.in_(subjects),
+        among(conn, consent_state.c.subject, subjects),
         consent_state.c.controller == controller,
         consent_state.c.channel == EMAIL,
         consent_state.c.purpose == TRACKING,
@@ -277,7 +278,7 @@ def _use(conn: Connection, subjects: Iterable[str], controller: str, purpose: st
         conn.execute(
             update(consent_state)
             .where(
-                consent_state.c.subject.in_(chunk),
+                among(conn, consent_state.c.subject, chunk),
                 consent_state.c.controller == controller,
                 consent_state.c.channel == EMAIL,
                 consent_state.c.purpose == purpose,

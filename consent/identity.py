@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from consent import ConsentError, ledger, lookup, naming, sealing, suppression, tokens
 from consent.bulk import write_many
+from consent.membership import among
 from consent.schema import consent_state, identity, metadata, opt_in_request, proof_vault
 
 if TYPE_CHECKING:
@@ -148,22 +149,26 @@ def reveal_each(conn: Connection, keyring: Keyring, subjects: Iterable[str]) -> 
     Unknown and erased ones are left out.
     """
     found: dict[str, Person | sealing.SealError] = {}
+    who = identity.c
+    columns = (who.subject, who.wrapped_key, who.wrap_key, who.sealed_address, who.sealed_person)
     for chunk in chunks(subjects):
-        query = select(identity).where(identity.c.subject.in_(chunk), identity.c.wrapped_key.is_not(None))
-        for row in conn.execute(query):
+        query = select(*columns).where(among(conn, who.subject, chunk), who.wrapped_key.is_not(None))
+        for subject, *sealed in conn.execute(query).all():
             try:
-                found[row.subject] = _person(keyring, row)
+                found[subject] = _person(keyring, subject, *sealed)
             except sealing.SealError as error:
-                found[row.subject] = error
+                found[subject] = error
     return found
 
 
-def _person(keyring: Keyring, row: Any) -> Person:  # noqa: ANN401  a row
-    """Open one row."""
-    key = keyring.unwrap(row.subject, row.wrapped_key, row.wrap_key)
-    address = sealing.unseal(key, row.sealed_address, aad=sealing.place("identity", "sealed_address", row.subject))
-    details = _load(key, row.sealed_person, sealing.place("identity", "sealed_person", row.subject))
-    return Person(address.decode(), details)
+def _person(
+    keyring: Keyring, subject: str, wrapped_key: bytes, wrap_key: int, address: bytes, details: bytes | None
+) -> Person:
+    """Open what is sealed of one person."""
+    own = sealing.Sealer(keyring.unwrap(subject, wrapped_key, wrap_key))
+    opened = own.unseal(address, aad=sealing.place("identity", "sealed_address", subject))
+    known = own.unseal(details, aad=sealing.place("identity", "sealed_person", subject)) if details else None
+    return Person(opened.decode(), json.loads(known) if known else {})
 
 
 def seal_for(conn: Connection, keyring: Keyring, subject: str, data: bytes, *, aad: bytes) -> bytes:

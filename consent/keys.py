@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import hmac
 import json
 import os
@@ -179,6 +180,20 @@ class Keyring:
         versions = sorted(self.keys["link"].items(), reverse=True)
         return [hmac.digest(key, text, "sha256")[:MAC_BYTES] for _, key in versions]
 
+    def mail_mac(self, public_id: str) -> str:
+        """Give 64 bytes, hexadecimal, that only this installation can make for a mail: its tokens are cut from them."""
+        return _mail_mac(self._mail_keys[0], public_id)
+
+    def mail_macs(self, public_id: str) -> list[str]:
+        """Give `mail_mac` under every version of the link key, the newest first: old mails stay good."""
+        return [_mail_mac(key, public_id) for key in self._mail_keys]
+
+    @cached_property
+    def _mail_keys(self) -> list[bytes]:
+        """A key for the tokens of mails from each version of the link key, the newest first."""
+        versions = sorted(self.keys["link"].items(), reverse=True)
+        return [hmac.digest(key, b"tokens of mails", "sha512") for _, key in versions]
+
     @cached_property
     def _masters(self) -> dict[int, sealing.Sealer]:
         """The versions of the master key, ready."""
@@ -209,6 +224,10 @@ class Keyring:
             with contextlib.suppress(sealing.SealError):
                 return sealing.unseal(key, sealed, aad=aad)
         return sealing.unseal(newest, sealed, aad=aad)
+
+
+def _mail_mac(key: bytes, public_id: str) -> str:
+    return hashlib.blake2b(public_id.encode(), key=key, digest_size=64).hexdigest()
 
 
 def _versions(held: Mapping[str, Any], name: str) -> dict[int, bytes]:

@@ -2,6 +2,9 @@
 
 A token is an id followed by 16 bytes of MAC bound to one purpose: a click token is no unsubscribe
 token. It is compared as the one text that `issue` would give, so no second spelling is accepted.
+
+A mail holds four of them. They are cut from one MAC of 64 bytes, so that signing a mail costs one MAC and
+not one for each of its links; knowing one of the parts tells nothing of the others.
 """
 
 from __future__ import annotations
@@ -13,11 +16,17 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from consent.keys import Keyring
 
 ID_LENGTH = 26
 """Characters of a random id: 128 bits in lower-case base32."""
+IN_MAILS = ("click", "open", "unsubscribe", "preferences")
+"""Purposes of the tokens that a mail holds, in the order of their parts."""
 MAC_LENGTH = 26
+MAC_LENGTH_IN_MAILS = 32
+"""Hexadecimal: spelling base32 costs more than the MAC."""
 
 
 def random_id() -> str:
@@ -27,7 +36,21 @@ def random_id() -> str:
 
 def issue(keyring: Keyring, purpose: str, public_id: str) -> str:
     """Give the URL-safe token that names `public_id` for one purpose, such as "click"."""
-    return public_id + _base32(keyring.mac(f"token:{purpose}", public_id.encode()))
+    return public_id + next(_spelt(keyring, purpose, public_id))
+
+
+def issue_for_mail(keyring: Keyring, public_id: str) -> tuple[str, str, str, str]:
+    """Give the tokens of a mail for all purposes `IN_MAILS`, each as `issue` gives it."""
+    mac = keyring.mail_mac(public_id)
+    return public_id + mac[:32], public_id + mac[32:64], public_id + mac[64:96], public_id + mac[96:]
+
+
+def _spelt(keyring: Keyring, purpose: str, public_id: str) -> Iterator[str]:
+    """Give the MAC behind the id under every version of the key, the newest first."""
+    if purpose in IN_MAILS:
+        start = IN_MAILS.index(purpose) * MAC_LENGTH_IN_MAILS
+        return (mac[start : start + MAC_LENGTH_IN_MAILS] for mac in keyring.mail_macs(public_id))
+    return (_base32(mac) for mac in keyring.macs(f"token:{purpose}", public_id.encode()))
 
 
 def read(keyring: Keyring, purpose: str, token: str) -> str | None:
@@ -35,13 +58,13 @@ def read(keyring: Keyring, purpose: str, token: str) -> str | None:
 
     Takes the same time for every token of the same length.
     """
-    public_id = token[:-MAC_LENGTH]
+    public_id = token[: -(MAC_LENGTH_IN_MAILS if purpose in IN_MAILS else MAC_LENGTH)]
     if not public_id or not token.isascii():
         return None
     # Every version is compared, whichever fits: the time tells nothing.
     good = False
-    for mac in keyring.macs(f"token:{purpose}", public_id.encode()):
-        good |= hmac.compare_digest((public_id + _base32(mac)).encode(), token.encode())
+    for mac in _spelt(keyring, purpose, public_id):
+        good |= hmac.compare_digest((public_id + mac).encode(), token.encode())
     return public_id if good else None
 
 

@@ -143,6 +143,7 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = Field(None, description="secret")
     smtp_password_file: Path | None = Field(None, description="file holding the password")
     provider_timeout: float = Field(10.0, gt=0, le=60, description="seconds for connecting and for each answer")
+    provider_connections: int = Field(4, ge=1, le=32, description="most requests to the provider at the same time")
     batch_size: int = Field(500, ge=1, le=1000, description="most messages in one request to the provider")
 
     handover_url: str = Field("", description="https address of the sales system; empty for the handover folder")

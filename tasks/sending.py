@@ -6,7 +6,6 @@ from consent import opt_in
 from nurture import clock
 from nurture.delivery import sending
 from nurture.delivery.confirmations import queue_confirmations as queue_due
-from nurture.delivery.states import Counts
 from tasks.counting import Tally, tally
 from tasks.unit import MINUTE, unit
 from tasks.workplace import here
@@ -42,14 +41,16 @@ def send_chunk(kind: str) -> Tally:
     """
     place = here()
     sending.refuse_ahead(place.provider, at=place.now, now=clock.now())
-    total, batches = Counts(), 0
-    while batches < BATCHES:
-        done = sending.send_next(
-            place.workspace, place.library, place.provider, kind=kind, owner=place.owner, at=place.now
-        )
-        if done is None:
-            break
-        total, batches = total + done, batches + 1
+    total, batches = sending.send_many(
+        place.workspace,
+        place.library,
+        place.provider,
+        kind=kind,
+        owner=place.owner,
+        clock=place.clock,
+        lanes=place.workspace.settings.provider_connections,
+        most=BATCHES,
+    )
     return {**tally(total.as_dict()), "batches": batches}
 
 

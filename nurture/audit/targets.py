@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nurture import NurtureError
 from nurture.audit import AuditError
+from nurture.delivery.content.pieces import Content
 from nurture.delivery.headers import is_single_address
 from nurture.delivery.mime import message_id
 from nurture.delivery.outbox import Outbox
@@ -138,14 +139,16 @@ class Mail:
             attempt=1,
             to_address=self.address,
             to_name="",
-            subject=f"Prüfpunkt {anchor.size} des Einwilligungsprotokolls / Checkpoint of the consent ledger",
-            html=f"<html><body><pre>{html.escape(text)}</pre></body></html>",
-            text=text,
+            content=Content.whole(
+                f"Prüfpunkt {anchor.size} des Einwilligungsprotokolls / Checkpoint of the consent ledger",
+                f"<html><body><pre>{html.escape(text)}</pre></body></html>",
+                text,
+            ),
             headers={"Message-ID": message_id(self.sender, public_id), "Auto-Submitted": "auto-generated"},
             at=at,
             category="checkpoint",
         )
-        outcome = self.provider.submit([mail])
+        [outcome] = self.provider.submit([mail])
         if isinstance(outcome, Accepted):
             # A file in our own folder has not left the machine.
             outside = self.provider.name != Outbox.name

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
-from nurture.delivery.provider import Accepted, Outcome, Refused, Unknown
+from nurture.delivery.provider import NOT_TRIED, Accepted, Outcome, Refused, Unknown
 from nurture.delivery.queue import insert_missing
 from nurture.delivery.states import Kind
 from nurture.store.tables import circuit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
 IN_A_ROW = 5
@@ -85,8 +87,11 @@ def give_back(conn: Connection, provider: str, at: datetime) -> None:
     conn.execute(update(circuit).where(*where).values(state=CircuitState.OPEN, since=at))
 
 
-def record(conn: Connection, provider: str, outcome: Outcome, at: datetime) -> CircuitState:
-    """Learn from an answer; give the state after it."""
+def record(conn: Connection, provider: str, outcomes: Sequence[Outcome], at: datetime) -> CircuitState:
+    """Learn from the answers to one batch, in their order; give the state after them.
+
+    Messages that shared a request share its answer, which counts once; what was not tried tells nothing.
+    """
     insert_missing(
         conn,
         circuit,
@@ -94,24 +99,32 @@ def record(conn: Connection, provider: str, outcome: Outcome, at: datetime) -> C
         ("provider",),
     )
     row = conn.execute(select(circuit).where(circuit.c.provider == provider).with_for_update()).one()
-    before = CircuitState(row.state)
-    recent = (row.recent + ("?" if isinstance(outcome, Unknown) else "."))[-REMEMBERED:]
-    state, reason = before, row.reason
+    seen = Circuit(provider, CircuitState(row.state), row.since, row.reason, row.recent)
+    for outcome in {id(one): one for one in outcomes if one is not NOT_TRIED}.values():
+        seen = _after(seen, outcome, at)
+    values = {"state": seen.state, "since": seen.since, "reason": seen.reason[:64], "recent": seen.recent}
+    conn.execute(update(circuit).where(circuit.c.provider == provider).values(**values))
+    return seen.state
+
+
+def _after(seen: Circuit, outcome: Outcome, at: datetime) -> Circuit:
+    """Give what one answer makes of a circuit."""
+    recent = (seen.recent + ("?" if isinstance(outcome, Unknown) else "."))[-REMEMBERED:]
+    state, reason = seen.state, seen.reason
     if isinstance(outcome, Refused) and outcome.opens_circuit:
         state, reason = CircuitState.OPEN, outcome.code
     elif isinstance(outcome, Unknown):
         too_many = recent.endswith("?" * IN_A_ROW) or recent.count("?") >= OF_THE_LAST
-        if too_many or before is CircuitState.HALF_OPEN:
+        if too_many or seen.state is CircuitState.HALF_OPEN:
             state, reason = CircuitState.OPEN, outcome.code
-    elif isinstance(outcome, Accepted) and before is not CircuitState.CLOSED:
+    elif isinstance(outcome, Accepted) and seen.state is CircuitState.HALF_OPEN:
+        # Only the probe's success counts: what was under way when the circuit opened says nothing new.
         state, reason, recent = CircuitState.CLOSED, "", "."
-    elif before is CircuitState.HALF_OPEN:
+    elif seen.state is CircuitState.HALF_OPEN:
         state = CircuitState.OPEN
     # Each failed probe starts the wait anew.
-    since = row.since if state is before and not isinstance(outcome, Refused) else at
-    values = {"state": state, "since": since, "reason": reason[:64], "recent": recent}
-    conn.execute(update(circuit).where(circuit.c.provider == provider).values(**values))
-    return state
+    since = seen.since if state is seen.state and not isinstance(outcome, Refused) else at
+    return Circuit(seen.provider, state, since, reason, recent)
 
 
 def close(conn: Connection, provider: str, at: datetime) -> bool:

@@ -146,9 +146,16 @@ def finish(conn: Connection, batch_ids: Sequence[int], state: State, reason: str
     return size
 
 
-def free_slots(conn: Connection, batch_ids: Sequence[int]) -> None:
-    """Give back the cap's slots of messages that were certainly not sent."""
-    of_batches = select(message.c.id).where(message.c.batch_id.in_(batch_ids))
+def free_slots(conn: Connection, batch_ids: Sequence[int], *, of: Sequence[int] = ()) -> None:
+    """Give back the cap's slots of messages that were certainly not sent.
+
+    All that share the fate of these batches, or of them only the messages `of`.
+    """
+    if of:
+        conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(of)))
+        return
+    own = select(message_exception.c.message_id).where(message_exception.c.message_id == message.c.id).exists()
+    of_batches = select(message.c.id).where(message.c.batch_id.in_(batch_ids), not_(own))
     conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(of_batches)))
 
 

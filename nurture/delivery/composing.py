@@ -16,6 +16,7 @@ from consent.schema import consent_text, opt_in_purpose, opt_in_request
 from consent.sealing import SealError
 from nurture.delivery import addressing, origins
 from nurture.delivery.content.library import MailKey, Urls
+from nurture.delivery.content.pieces import Content
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.headers import list_unsubscribe
 from nurture.delivery.links import Links
@@ -233,9 +234,7 @@ def _outgoing(
         attempt=writer.attempt,
         to_address=person.address,
         to_name="" if row.kind == Kind.CONFIRMATION else addressing.display_name(person.details),
-        subject=rendered.subject,
-        html=rendered.html,
-        text=rendered.text,
+        content=Content.whole(rendered.subject, rendered.html, rendered.text),
         headers={"Message-ID": message_id(sender, row.public_id), **headers},
         at=writer.at,
         category=f"{row.sequence or row.kind}.{row.step}",

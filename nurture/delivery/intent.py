@@ -337,12 +337,12 @@ def _close_empty(conn: Connection, claim: Claim, withheld: Sequence[Withheld], a
 
 
 def content_sha256(mail: Outgoing) -> str:
-    """Give the fingerprint of what a person will read: address, subject, both parts."""
-    digest = hashlib.sha256()
-    for part in (mail.to_address, mail.subject, mail.text, mail.html):
-        raw = part.encode("utf-8")
-        digest.update(len(raw).to_bytes(8, "big") + raw)
-    return digest.hexdigest()
+    """Give the fingerprint of what a person will read: what all readers of the mail share, the address, the values.
+
+    Together they are the mail; writing it out for everybody only to hash it would cost more than sending it.
+    """
+    parts = (mail.content.sha256, mail.to_address, *mail.values)
+    return hashlib.sha256("".join([f"{len(part)}:{part}" for part in parts]).encode()).hexdigest()
 
 
 def _commit_to_send(conn: Connection, claim: Claim, ready: Sequence[Ready], at: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from consent import tokens
@@ -20,18 +21,19 @@ class Links:
     public_id: str
     tracked: bool
 
+    @cached_property
+    def tokens(self) -> tuple[str, str, str, str]:
+        """Its tokens, in the order of `consent.tokens.IN_MAILS`: click, open, unsubscribe, preferences."""
+        return tokens.issue_for_mail(self.keyring, self.public_id)
+
     def link(self, index: int, url: str) -> str:
         """Give the address for the template's link number `index`."""
-        if not self.tracked:
-            return url
-        return f"{self.public_url}/c/{tokens.issue(self.keyring, 'click', self.public_id)}/{index}"
+        return f"{self.public_url}/c/{self.tokens[0]}/{index}" if self.tracked else url
 
     @property
     def pixel(self) -> str | None:
         """The picture that tells of an opening; None without tracking consent."""
-        if not self.tracked:
-            return None
-        return f"{self.public_url}/o/{tokens.issue(self.keyring, 'open', self.public_id)}.gif"
+        return f"{self.public_url}/o/{self.tokens[1]}.gif" if self.tracked else None
 
     @property
     def unsubscribe(self) -> str:
@@ -41,9 +43,9 @@ class Links:
     @property
     def unsubscribe_token(self) -> str:
         """What stands in that address, and in the subject of a mail that asks for the same."""
-        return tokens.issue(self.keyring, "unsubscribe", self.public_id)
+        return self.tokens[2]
 
     @property
     def preferences(self) -> str:
         """The page where a person chooses what to get."""
-        return f"{self.public_url}/p/{tokens.issue(self.keyring, 'preferences', self.public_id)}"
+        return f"{self.public_url}/p/{self.tokens[3]}"

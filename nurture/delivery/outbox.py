@@ -31,14 +31,17 @@ class Outbox:
         self.folder = folder
         self.sender = sender
 
-    def submit(self, batch: Sequence[Outgoing]) -> Outcome:
-        """Write all files or, when the disk fails before the first rename, none.
+    def submit(self, batch: Sequence[Outgoing]) -> list[Outcome]:
+        """Write the files of all that have no fault or, when the disk fails before the first rename, none.
 
         A message whose file is there already keeps that file: handing it over twice changes nothing.
         """
-        faults = {fault for message in batch if (fault := fault_of(message))}
-        if faults:
-            return Rejected(f"fault {min(faults)}")
+        faults = [fault_of(message) for message in batch]
+        taken = self._write_all([message for message, fault in zip(batch, faults, strict=True) if not fault])
+        return [Rejected(f"fault {fault}") if fault else taken for fault in faults]
+
+    def _write_all(self, batch: Sequence[Outgoing]) -> Outcome:
+        """Let all files appear together."""
         aside = self.folder / "tmp"
         written: list[tuple[Path, Path]] = []
         try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from nurture.delivery.content.pieces import Content
     from nurture.settings import Settings
 
 LONGEST_HEADER = 900
@@ -25,7 +26,7 @@ LONGEST_HEADER = 900
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One rendered mail for one person.
+    """One mail for one person: what many share, and the values that are this person's.
 
     `headers` are further headers (Message-ID, List-Unsubscribe, ...); `at` becomes the Date; `category`
     names the kind of mail for the provider's statistics, never the person.
@@ -35,12 +36,26 @@ class Outgoing:
     attempt: int
     to_address: str
     to_name: str
-    subject: str
-    html: str
-    text: str
+    content: Content
     headers: Mapping[str, str]
     at: datetime
+    values: tuple[str, ...] = ()
     category: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The subject as this person reads it."""
+        return self.content.subject_for(self.values)
+
+    @property
+    def html(self) -> str:
+        """The HTML part as this person reads it."""
+        return self.content.html_for(self.values)
+
+    @property
+    def text(self) -> str:
+        """The text part as this person reads it."""
+        return self.content.text_for(self.values)
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,8 @@ class Unknown:
 
 
 Outcome = Accepted | Refused | Rejected | Unknown
+NOT_TRIED = Refused("not tried")
+"""What the rest of a batch gets when a request before it met trouble."""
 
 
 class Provider(Protocol):
@@ -93,11 +110,12 @@ class Provider(Protocol):
         """How many messages may one `submit` carry?"""
         ...
 
-    def submit(self, batch: Sequence[Outgoing]) -> Outcome:
-        """Hand over all messages of a batch, once, and say what became of them.
+    def submit(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
+        """Hand over all messages of a batch, each at most once, and say what became of each, in their order.
 
-        Takes at most about three times the configured timeout. Never raises for anything the network
-        or the provider does.
+        May take several requests. After one whose answer is Refused or Unknown the rest is `NOT_TRIED`:
+        trouble that is not a message's own must not cost more than it has to. Takes at most about three
+        times the configured timeout for each request. Never raises for anything the network or the provider does.
         """
         ...
 
@@ -125,9 +143,13 @@ def fault_of(message: Outgoing) -> str | None:
     """
     if not is_single_address(message.to_address):
         return "address"
+    content, values = message.content, message.values
+    if not (content.html and content.text and len(values) >= content.holes):
+        return "empty"
+    subject = message.subject
     try:
         header_text(message.to_name)
-        header_text(message.subject)
+        header_text(subject)
         for name, value in message.headers.items():
             header_text(name)
             header_text(value, longest=LONGEST_HEADER)
@@ -135,7 +157,7 @@ def fault_of(message: Outgoing) -> str | None:
                 return "header"
     except DeliveryError:
         return "header"
-    return None if message.subject and message.html and message.text else "empty"
+    return None if subject else "empty"
 
 
 def is_loopback(host: str) -> bool:

@@ -1,26 +1,30 @@
-"""How does mail reach SendGrid? The only file that knows it: request, transport, meaning of each answer.
+"""How does mail reach SendGrid? The only file that knows it: requests, and the meaning of each answer.
 
-The transport is our own: the official client has no timeout, follows redirects with the key on board,
-obeys proxies of the environment and logs the key (docs: explanation of delivery). Here: one fresh TLS
-connection per request, a deadline for the whole exchange, no redirects, no proxies, no log lines.
+A request carries one content and up to 1,000 personalizations: what differs from reader to reader are
+substitutions, whose keys are made anew for each request so that no value can name one. The transport is our
+own (`wire.py`): the official client has no timeout, follows redirects with the key on board, obeys proxies
+of the environment and logs the key.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
 import re
-import socket
+import secrets
 import ssl
-import threading
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import orjson
+
+from nurture.clock import stopwatch
+from nurture.delivery.content.pieces import Content
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.provider import (
+    NOT_TRIED,
     Accepted,
     Outcome,
     Outgoing,
@@ -31,18 +35,25 @@ from nurture.delivery.provider import (
     fault_of,
     is_loopback,
 )
+from nurture.delivery.wire import Answer, Doubtful, Unheard, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from nurture.delivery.content.pieces import Piece
+
 PATH = "/v3/mail/send"
-LARGEST_ANSWER = 64 * 1024
 LARGEST_REQUEST = 30_000_000
 """Bytes; SendGrid's limit for a whole request."""
+LARGEST_SUBSTITUTIONS = 10_000
+"""Bytes of all values of one personalization; one above that gets a request of its own."""
 MOST_RECIPIENTS = 1000
+HOPELESS = 3
+"""So many messages refused alone, and none taken: the fault is probably in what all of them share."""
 
 HTTP_ACCEPTED = 202
+HTTP_BAD = 400
 UNCLEAR_STATUS = {408, 409}
 """Beside every 5xx: a gateway may say so although the mail was taken."""
 ACCOUNT_STATUS = {401, 402, 403}
@@ -57,21 +68,11 @@ TRACKING_OFF: dict[str, Any] = {
 """Ours alone track, and only with consent; a withdrawal must reach our ledger, not SendGrid's list (R48)."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A whole HTTP answer."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-
 class SendGrid:
-    """Hands mail to the v3 mail/send endpoint."""
+    """Hands mail to the v3 mail/send endpoint. Safe to use from any thread."""
 
     name = "sendgrid"
-    batch_limit = 1
-    """Each mail is rendered whole, and a request has one content."""
+    batch_limit = MOST_RECIPIENTS
 
     def __init__(
         self,
@@ -88,96 +89,126 @@ class SendGrid:
                 "the SendGrid key is empty or holds spaces or line breaks; set NURTURE_SENDGRID_API_KEY"
             )
         self.sender = sender
-        self.timeout = timeout
-        self.deadline = 3 * timeout
         self._key = key
-        self._host, self._port, self._secure = _target(url)
+        self._host, port, secure = _target(url)
         # An own context, not the process-wide default: nobody else's change weakens it.
-        self._context = context or ssl.create_default_context()
+        own = (context or ssl.create_default_context()) if secure else None
+        self._wire = Wire(self._host, port, context=own, timeout=timeout)
+        self._shut_until = 0.0
+        """By the stopwatch: the provider said that nothing more is taken before."""
 
     def __repr__(self) -> str:
         """Name the host; the key stays out of tracebacks."""
         return f"SendGrid({self._host})"
 
-    def submit(self, batch: Sequence[Outgoing]) -> Outcome:
-        """Post one request for all messages of the batch."""
-        faults = sorted({fault for message in batch if (fault := fault_of(message))})
-        if faults:
-            return Rejected(f"fault {faults[0]}")
-        if not 1 <= len(batch) <= self.batch_limit:
-            return Rejected("fault batch size")
-        body = json.dumps(request_body(self.sender, batch), ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    def submit(self, batch: Sequence[Outgoing]) -> list[Outcome]:
+        """Post the batch in as few requests as it takes, and split one that was refused for one of its messages."""
+        outcomes: list[Outcome] = [NOT_TRIED] * len(batch)
+        sound: list[int] = []
+        for number, message in enumerate(batch):
+            if fault := fault_of(message):
+                outcomes[number] = Rejected(f"fault {fault}")
+            else:
+                sound.append(number)
+        for part in _parts(batch, sound):
+            if not _Tries(self, batch, outcomes).submit(part):
+                break
+        return outcomes
+
+    def close(self) -> None:
+        """End the connections that are kept."""
+        self._wire.close()
+
+    def post(self, batch: Sequence[Outgoing]) -> Outcome:
+        """Post one request for messages of one content, and give its meaning for all of them."""
+        wait = self._shut_until - stopwatch()
+        if wait > 0:
+            return Refused("rate limit", retry_after=wait)
+        body = request_bytes(self.sender, batch)
         if len(body) > LARGEST_REQUEST:
             return Rejected("fault size")
         if self._key.encode() in body:
             return Rejected("fault key in content")
-        return self._post(body, batch[0].at)
-
-    def _post(self, body: bytes, at: datetime) -> Outcome:
-        connection = self._connection()
-        try:
-            connection.connect()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            # Name resolution, TCP or TLS: not a byte of the request has left.
-            return Refused(f"connect {type(error).__name__}")
-        # Each wait has its timeout, but an answer that drips byte by byte would outlast them all.
-        guard = threading.Timer(self.deadline, _cut, [connection])
-        guard.daemon = True
-        guard.start()
-        try:
-            answer = self._exchange(connection, body)
-        finally:
-            guard.cancel()
-            connection.close()
-        return answer if isinstance(answer, Unknown) else judge(answer, at)
-
-    def _connection(self) -> http.client.HTTPConnection:
-        if self._secure:
-            return http.client.HTTPSConnection(self._host, self._port, timeout=self.timeout, context=self._context)
-        return http.client.HTTPConnection(self._host, self._port, timeout=self.timeout)
-
-    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> Answer | Unknown:
-        """Write the request and read the answer. Once writing has begun, every failure is an unknown outcome."""
         headers = {
             "Authorization": f"Bearer {self._key}",
             "Content-Type": "application/json",
             "Accept": "application/json",
             "User-Agent": "nurture",
-            "Connection": "close",
         }
-        failed = ""
-        try:
-            connection.request("POST", PATH, body=body, headers=headers)
-        except (OSError, http.client.HTTPException) as error:
-            # It may have answered early (413, 401) and closed; if so, that answer is still to be read.
-            failed = f"write {type(error).__name__}"
-        try:
-            response = connection.getresponse()
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            return Unknown(failed or f"answer {type(error).__name__}")
-        content, short = b"", True
-        # Without a stated length the end of the line would look like the end of the answer, even amid its headers.
-        stated = response.length is not None or response.chunked
-        try:
-            content = response.read(LARGEST_ANSWER)
-            short = not stated or (response.length not in (None, 0) and len(content) < LARGEST_ANSWER)
-        except (OSError, http.client.HTTPException, ValueError):
-            # A refusal is clear from its status; only an acceptance must be whole.
-            content = b""
-        if response.status == HTTP_ACCEPTED and (failed or short):
-            return Unknown(failed or "answer truncated")
-        return Answer(response.status, response.headers, content)
+        answer = self._wire.exchange("POST", PATH, headers, body)
+        if isinstance(answer, Unheard):
+            return Refused(answer.code)
+        if isinstance(answer, Doubtful):
+            return Unknown(answer.code)
+        at = batch[0].at
+        if answer.headers.get("X-RateLimit-Remaining", "").strip() == "0":
+            self._shut_until = stopwatch() + (_wish(answer, at) or 0.0)
+        return judge(answer, at)
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    """End an exchange from outside; the reader then sees a reset."""
-    wire = connection.sock
-    if wire is not None:
-        try:
-            wire.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
+class _Tries:
+    """The requests that one part of a batch takes."""
+
+    def __init__(self, provider: SendGrid, batch: Sequence[Outgoing], outcomes: list[Outcome]) -> None:
+        self.provider, self.batch, self.outcomes = provider, batch, outcomes
+        self.taken = False
+        self.refused_alone = 0
+        self.undivided: list[Sequence[int]] = []
+
+    def submit(self, numbers: Sequence[int]) -> bool:
+        """Post these messages, halving a refused request until whoever is the reason stands alone.
+
+        False after trouble that is not a message's own: the rest is not to be tried.
+        """
+        fine = self._submit(numbers)
+        while fine and self.taken and self.undivided:
+            fine = self._submit(self.undivided.pop())
+        return fine
+
+    def _submit(self, numbers: Sequence[int]) -> bool:
+        outcome = self.provider.post([self.batch[number] for number in numbers])
+        self.taken |= isinstance(outcome, Accepted)
+        for number in numbers:
+            self.outcomes[number] = outcome
+        if isinstance(outcome, Rejected) and outcome.code.startswith(f"http {HTTP_BAD}"):
+            if len(numbers) > 1 and (self.taken or self.refused_alone < HOPELESS):
+                middle = len(numbers) // 2
+                return self._submit(numbers[:middle]) and self._submit(numbers[middle:])
+            if len(numbers) > 1:
+                # Perhaps the fault is everybody's; if one of the next is taken, it was not.
+                self.undivided.append(numbers)
+            else:
+                self.refused_alone += 1
+        return isinstance(outcome, Accepted | Rejected)
+
+
+def _parts(batch: Sequence[Outgoing], numbers: Sequence[int]) -> Iterator[list[int]]:
+    """Cut a batch into what may share a request: one content, at most 1,000, and no address twice."""
+    ordered = sorted(numbers, key=lambda n: (id(batch[n].content), n))
+    for _, group in groupby(ordered, key=lambda n: id(batch[n].content)):
+        part: list[int] = []
+        seen: set[str] = set()
+        for number in group:
+            message = batch[number]
+            if _size(message) > LARGEST_SUBSTITUTIONS:
+                yield [number]
+                continue
+            address = message.to_address.lower()
+            if address in seen or len(part) == MOST_RECIPIENTS:
+                yield part
+                part, seen = [], set()
+            part.append(number)
+            seen.add(address)
+        if part:
+            yield part
+
+
+def _size(message: Outgoing) -> int:
+    """Bytes of a message's values; characters are counted first, for most are far below the limit."""
+    characters = sum(map(len, message.values))
+    if characters * 4 <= LARGEST_SUBSTITUTIONS:
+        return characters
+    return sum(len(value.encode()) for value in message.values)
 
 
 def _target(url: str) -> tuple[str, int, bool]:
@@ -193,14 +224,26 @@ def _target(url: str) -> tuple[str, int, bool]:
     raise DeliveryError("sendgrid_url must begin with https://; plain http is for a stub on this machine only")
 
 
+def request_bytes(sender: Sender, batch: Sequence[Outgoing]) -> bytes:
+    """Give the JSON of a request."""
+    return orjson.dumps(request_body(sender, batch))
+
+
 def request_body(sender: Sender, batch: Sequence[Outgoing]) -> dict[str, Any]:
-    """Give the JSON of a request. All messages must have the same content; only ids may tell them apart inside."""
+    """Give a request as data. All messages must have the same content; a large one stands alone and is written out."""
     first = batch[0]
+    content = first.content
+    if content.holes and len(batch) == 1 and _size(first) > LARGEST_SUBSTITUTIONS:
+        content = Content.whole(first.subject, first.html, first.text)
+    keys = _keys(batch, content.holes)
     body: dict[str, Any] = {
-        "personalizations": [_personalization(message) for message in batch],
+        "personalizations": [_personalization(message, keys) for message in batch],
         "from": _mailbox(sender.address, sender.name),
-        "subject": first.subject,
-        "content": [{"type": "text/plain", "value": first.text}, {"type": "text/html", "value": first.html}],
+        "subject": _keyed(content.subject, keys),
+        "content": [
+            {"type": "text/plain", "value": _keyed(content.text, keys)},
+            {"type": "text/html", "value": _keyed(content.html, keys)},
+        ],
         "tracking_settings": TRACKING_OFF,
     }
     if first.category:
@@ -208,14 +251,31 @@ def request_body(sender: Sender, batch: Sequence[Outgoing]) -> dict[str, Any]:
     return body
 
 
-def _personalization(message: Outgoing) -> dict[str, Any]:
-    return {
+def _keys(batch: Sequence[Outgoing], holes: int) -> list[str]:
+    """Name the holes for one request, by a name that stands in no value: what people typed is never replaced again."""
+    if not holes:
+        return []
+    said = orjson.dumps([[message.values for message in batch], batch[0].content.html, batch[0].content.text])
+    nonce = secrets.token_hex(4)
+    while nonce.encode() in said:
+        nonce = secrets.token_hex(4)
+    return [f"-{nonce}.{number}-" for number in range(holes)]
+
+
+def _keyed(pieces: Sequence[Piece], keys: Sequence[str]) -> str:
+    return "".join([piece if isinstance(piece, str) else keys[piece] for piece in pieces])
+
+
+def _personalization(message: Outgoing, keys: Sequence[str]) -> dict[str, Any]:
+    one: dict[str, Any] = {
         "to": [_mailbox(message.to_address, message.to_name)],
-        "subject": message.subject,
-        "headers": dict(message.headers),
+        "headers": message.headers,
         # Never treated as personal data by SendGrid and never removed there: a random id and a number, no more.
         "custom_args": {"nurture_message_id": message.public_id, "nurture_attempt": str(message.attempt)},
     }
+    if keys:
+        one["substitutions"] = dict(zip(keys, message.values, strict=True))
+    return one
 
 
 def _mailbox(address: str, name: str) -> dict[str, str]:

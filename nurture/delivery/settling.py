@@ -11,10 +11,13 @@ from sqlalchemy import func, select, update
 from nurture.delivery import circuit
 from nurture.delivery.claiming import free_slots
 from nurture.delivery.provider import Accepted, Outcome, Refused, Rejected, Unknown
+from nurture.delivery.queue import insert_missing
 from nurture.delivery.states import Counts, State
-from nurture.store.tables import delivery_attempt, send_batch
+from nurture.store.tables import delivery_attempt, message_exception, send_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sqlalchemy import Connection
 
     from nurture.delivery.intent import Submission
@@ -25,6 +28,10 @@ LONGEST_WISH = 3600.0
 """A provider's Retry-After counts up to an hour."""
 
 OUTCOMES = {Accepted: "accepted", Refused: "refused", Rejected: "rejected", Unknown: "unknown"}
+COUNTED = {Accepted: "accepted", Refused: "refused", Rejected: "rejected", Unknown: "in_doubt"}
+URGENCY: tuple[type[Outcome], ...] = (Refused, Unknown, Accepted, Rejected)
+"""The fate of a batch is the first of these that any of its messages met."""
+REASONS = {Accepted: "accepted_in_part", Rejected: "rejected_in_part", Unknown: "in_doubt_in_part"}
 NEXT = {
     Accepted: State.ACCEPTED,
     Refused: State.PLANNED,
@@ -40,29 +47,27 @@ def backoff(refusals: int, wish: float | None) -> float:
     return max(jitter, min(wish or 0.0, LONGEST_WISH))
 
 
-def settle(conn: Connection, submission: Submission, outcome: Outcome, *, at: datetime) -> Counts:
-    """Record the answer to a submission; give what it means in messages.
+def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome], *, at: datetime) -> Counts:
+    """Record the answers to a submission, one for each message; give what they mean in messages.
+
+    Where not all are alike, the batch takes the fate that leaves most to do (refused before unknown before
+    accepted before rejected), and a message that met another leaves it with an exception. So what was
+    refused goes out again, and nothing else with it.
 
     A late answer is as good as one in time: if the batch was put in doubt meanwhile, a certain answer
     resolves the doubt. An answer for an attempt that is already certain changes nothing.
     """
-    claim, size = submission.claim, len(submission.ready)
-    if not _answer(conn, submission, outcome, at):
+    claim = submission.claim
+    met: dict[type[Outcome], list[int]] = {}
+    for ready, outcome in zip(submission.ready, outcomes, strict=True):
+        met.setdefault(type(outcome), []).append(ready.message_id)
+    fate = next(kind for kind in URGENCY if kind in met)
+    of_batch = next(outcome for outcome in outcomes if type(outcome) is fate)
+    proof = next((one.provider_message_id for one in outcomes if isinstance(one, Accepted)), None)
+    if not _answer(conn, submission, of_batch, proof, at):
         return Counts()
-    circuit.record(conn, claim.provider, outcome, at)
-    state = NEXT[type(outcome)]
-    values: dict[str, object] = {"state": state, "lease_owner": None, "lease_until": None}
-    if isinstance(outcome, Refused):
-        wait = backoff(_refusals(conn, claim.batch_id), outcome.retry_after)
-        values |= {"not_before": at + timedelta(seconds=wait), "error": outcome.code[:200]}
-    elif isinstance(outcome, Accepted):
-        values |= {"settled_at": at, "error": None}
-    elif isinstance(outcome, Rejected):
-        values |= {"settled_at": at, "error": outcome.code[:200]}
-        free_slots(conn, [claim.batch_id])
-    else:
-        values |= {"error": outcome.code[:200]}
-    open_states = [State.SUBMITTING] if isinstance(outcome, Unknown) else [State.SUBMITTING, State.IN_DOUBT]
+    circuit.record(conn, claim.provider, outcomes, at)
+    open_states = [State.SUBMITTING] if fate is Unknown else [State.SUBMITTING, State.IN_DOUBT]
     changed = conn.execute(
         update(send_batch)
         .where(
@@ -70,18 +75,45 @@ def settle(conn: Connection, submission: Submission, outcome: Outcome, *, at: da
             send_batch.c.attempt == claim.attempt,
             send_batch.c.state.in_(open_states),
         )
-        .values(**values)
+        .values(**_after(conn, claim.batch_id, of_batch, at))
     )
     if changed.rowcount != 1:
         return Counts()
+    _except(conn, met, fate, at)
+    if Rejected in met:
+        free_slots(conn, [claim.batch_id], of=met[Rejected])
     counts = Counts()
-    setattr(counts, "in_doubt" if isinstance(outcome, Unknown) else OUTCOMES[type(outcome)], size)
+    for kind, ids in met.items():
+        setattr(counts, COUNTED[kind], len(ids))
     return counts
 
 
-def _answer(conn: Connection, submission: Submission, outcome: Outcome, at: datetime) -> bool:
+def _after(conn: Connection, batch_id: int, outcome: Outcome, at: datetime) -> dict[str, object]:
+    """Give what an outcome makes of a batch."""
+    values: dict[str, object] = {"state": NEXT[type(outcome)], "lease_owner": None, "lease_until": None}
+    if isinstance(outcome, Refused):
+        wait = backoff(_refusals(conn, batch_id), outcome.retry_after)
+        values |= {"not_before": at + timedelta(seconds=wait)}
+    elif isinstance(outcome, Accepted | Rejected):
+        values |= {"settled_at": at}
+    return {**values, "error": None if isinstance(outcome, Accepted) else outcome.code[:200]}
+
+
+def _except(conn: Connection, met: Mapping[type[Outcome], Sequence[int]], fate: type[Outcome], at: datetime) -> None:
+    """Let the messages that met something else than their batch leave it; what was proven meanwhile stays."""
+    rows = [
+        {"message_id": message_id, "state": NEXT[kind], "reason": REASONS[kind], "at": at}
+        for kind, ids in met.items()
+        if kind is not fate
+        for message_id in ids
+    ]
+    if rows:
+        insert_missing(conn, message_exception, rows, ("message_id",))
+
+
+def _answer(conn: Connection, submission: Submission, outcome: Outcome, proof: str | None, at: datetime) -> bool:
     claim = submission.claim
-    provider_id = outcome.provider_message_id[:128] if isinstance(outcome, Accepted) else None
+    provider_id = proof[:128] if proof is not None else None
     detail = None if isinstance(outcome, Accepted) else outcome.code[:200]
     changed = conn.execute(
         update(delivery_attempt)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.mime import encode, message_id
 from nurture.delivery.provider import (
+    NOT_TRIED,
     Accepted,
     Outcome,
     Outgoing,
@@ -64,11 +65,16 @@ class Smtp:
         """Name the host; the password stays out of tracebacks."""
         return f"Smtp({self._host}:{self._port})"
 
-    def submit(self, batch: Sequence[Outgoing]) -> Outcome:
-        """Send the one message of the batch."""
-        if len(batch) != 1:
-            return Rejected("fault batch size")
-        message = batch[0]
+    def submit(self, batch: Sequence[Outgoing]) -> list[Outcome]:
+        """Send one message after the other; after trouble that is not a message's own the rest is not tried."""
+        outcomes: list[Outcome] = []
+        for message in batch:
+            outcomes.append(self._submit(message))
+            if isinstance(outcomes[-1], Refused | Unknown):
+                break
+        return outcomes + [NOT_TRIED] * (len(batch) - len(outcomes))
+
+    def _submit(self, message: Outgoing) -> Outcome:
         fault = fault_of(message)
         if fault:
             return Rejected(f"fault {fault}")

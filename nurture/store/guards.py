@@ -69,7 +69,12 @@ def _is_rewritten() -> str:
 
 
 def _changes_exception() -> str:
-    return "old.state <> new.state and not (old.state = 'unknown' and new.state = 'accepted')"
+    doubts = {"in_doubt": ("accepted", "rejected", "unknown"), "unknown": ("accepted",)}
+    free = [
+        f"(old.state = '{state}' and new.state in ({', '.join(repr(target) for target in targets)}))"
+        for state, targets in doubts.items()
+    ]
+    return f"old.state <> new.state and not ({' or '.join(free)})"
 
 
 def _sqlite(table: str, aspect: str, condition: str, complaint: str) -> list[str]:

@@ -260,8 +260,15 @@ message_exception = Table(
     Column("state", String(16), nullable=False),
     Column("reason", String(64), nullable=False),
     Column("at", UtcTime, nullable=False),
-    one_of("state", "suppressed", "expired", "failed_render", "rejected", "accepted", "unknown"),
+    one_of("state", "suppressed", "expired", "failed_render", "rejected", "accepted", "in_doubt", "unknown"),
     comment="messages that left the fate of their batch",
+)
+DOUBTFUL_MESSAGE = message_exception.c.state.in_(["in_doubt", "unknown"])
+Index(
+    "ix_message_exception_doubtful",
+    message_exception.c.message_id,
+    sqlite_where=DOUBTFUL_MESSAGE,
+    postgresql_where=DOUBTFUL_MESSAGE,
 )
 
 authorisation = Table(

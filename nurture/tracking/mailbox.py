@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from consent.addresses import Address
     from nurture.store.workspace import Workspace
 
-TOKEN = re.compile(rf"(?<![a-z2-7])[a-z2-7]{{{tokens.ID_LENGTH + tokens.MAC_LENGTH}}}(?![a-z2-7])")
+TOKEN = re.compile(rf"(?<![a-z0-9])[a-z2-7]{{{tokens.ID_LENGTH}}}[0-9a-f]{{{tokens.MAC_LENGTH_IN_MAILS}}}(?![a-z0-9])")
 MOST_BYTES = 64 * 1024
 """Of a mail, this much is read: its headers. The body is nobody's business here."""
 TO = ("to", "cc", "delivered-to", "x-original-to", "envelope-to")

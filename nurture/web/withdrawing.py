@@ -124,4 +124,4 @@ async def _leave_page(request: Request, here: edge.Edge, recipient: Recipient, *
 def id_in(request: Request) -> str:
     """Give the public id of a token that was read before."""
     token: str = request.path_params["token"]
-    return token[: -tokens.MAC_LENGTH]
+    return token[: tokens.ID_LENGTH]

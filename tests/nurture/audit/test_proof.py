@@ -217,10 +217,9 @@ def test_a_mail_is_proven_with_the_consent_it_rests_on(workspace: Workspace, at:
     check(page.data["consent"]["entry"], key)
     permit = canonical.decode(page.data["entry"]["leaf"].encode())["body"]["permits"][0]
     assert permit[:3] == [mail.public_id, page.data["consent"]["subject"], page.data["consent"]["entry"]["seq"]]
-    digest = hashlib.sha256()
-    for part in (mail.to_address, mail.subject, mail.text, mail.html):
-        digest.update(len(part.encode()).to_bytes(8, "big") + part.encode())
-    assert page.data["content_sha256"] == digest.hexdigest()
+    parts = (mail.content.sha256, mail.to_address, *mail.values)
+    said = "".join(f"{len(part)}:{part}" for part in parts)
+    assert page.data["content_sha256"] == hashlib.sha256(said.encode()).hexdigest()
     assert page.data["outcome"] == "accepted"
     assert re.search(r"^Zustellung +angenommen$", shown(page), re.MULTILINE)
     assert batch

@@ -16,6 +16,7 @@ from sqlalchemy import insert, select
 from consent.keys import Keyring
 from nurture.cli.main import run
 from nurture.delivery import circuit
+from nurture.delivery.content.pieces import Content
 from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Outgoing, Refused, Sender
 from nurture.settings import Settings
@@ -110,8 +111,9 @@ def put_out(home: Path, *public_ids: str, subject: str = "Guten Tag") -> None:
     box = Outbox(home / "outbox", Sender("news@musterwerk.example", "Musterwerk"))
     for public_id in public_ids:
         mail = Outgoing(
-            public_id=public_id, attempt=1, to_address="erika@example.org", to_name="Erika", subject=subject,
-            html="<p>Hallo als HTML</p>", text="Hallo als Text", headers={}, at=AT, category="welcome.hello",
+            public_id=public_id, attempt=1, to_address="erika@example.org", to_name="Erika",
+            content=Content.whole(subject, "<p>Hallo als HTML</p>", "Hallo als Text"), headers={}, at=AT,
+            category="welcome.hello",
         )  # fmt: skip
         box.submit([mail])
 
@@ -221,7 +223,7 @@ def test_status_tells_what_is_stopped(nurture: Callable[..., Ended]) -> None:
 def open_circuit(home: Path) -> None:
     """Let the provider refuse our key."""
     with open_workspace(Settings(home=home)) as ws, ws.store.write() as conn:
-        circuit.record(conn, "sendgrid", Refused("http 401", None, opens_circuit=True), AT)
+        circuit.record(conn, "sendgrid", [Refused("http 401", None, opens_circuit=True)], AT)
 
 
 def test_status_tells_why_a_circuit_is_open(nurture: Callable[..., Ended], home: Path) -> None:

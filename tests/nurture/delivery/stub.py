@@ -33,9 +33,13 @@ class Request:
         return read
 
 
-def answer(status: int, body: bytes = b"", length: int | None = None, /, **headers: str) -> Act:
-    """Answer whole; a `length` larger than the body makes it a truncated one."""
+def answer(status: int, body: bytes = b"", length: int | None = None, /, *, keep: bool = False, **headers: str) -> Act:
+    """Answer whole; a `length` larger than the body makes it a truncated one.
+
+    `keep` promises that the connection stays open, a promise that this server breaks.
+    """
     lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body) if length is None else length}"]
+    lines += ["Connection: close"] * (not keep)
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return lambda wire: wire.sendall("\r\n".join([*lines, "", ""]).encode() + body)
 

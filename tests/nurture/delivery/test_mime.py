@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.utils import parsedate_to_datetime
@@ -12,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nurture.delivery.content.pieces import Content
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.headers import header_text, is_single_address
 from nurture.delivery.mime import encode
 from nurture.delivery.provider import Outgoing, Sender, fault_of
+from tests.nurture.delivery.mails import changed
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -26,9 +27,11 @@ MAIL = Outgoing(
     attempt=1,
     to_address="erika@example.org",
     to_name="Erika, die Große",
-    subject="Grüße aus Köln und ein Betreff, der länger ist als eine Zeile im Kopf einer E-Mail sein soll",
-    html="<p>Grüße, €</p>",
-    text="Grüße, €\n",
+    content=Content.whole(
+        "Grüße aus Köln und ein Betreff, der länger ist als eine Zeile im Kopf einer E-Mail sein soll",
+        "<p>Grüße, €</p>",
+        "Grüße, €\n",
+    ),
     headers={
         "List-Unsubscribe": "<https://example.com/u/" + "a" * 80 + ">",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
@@ -66,12 +69,12 @@ def test_the_unsubscribe_header_stays_on_one_line() -> None:
 
 
 def test_no_line_is_too_long() -> None:
-    mail = replace(MAIL, html="ä" * 5000, text="x" * 5000)
+    mail = changed(MAIL, html="ä" * 5000, text="x" * 5000)
     assert max(len(line) for line in encode(SENDER, mail).split(b"\r\n")) <= 998
 
 
 def test_every_line_ends_with_cr_lf() -> None:
-    raw = encode(SENDER, replace(MAIL, text="a\nb\r\nc\rd"))
+    raw = encode(SENDER, changed(MAIL, text="a\nb\r\nc\rd"))
     assert raw.count(b"\n") == raw.count(b"\r\n") == raw.count(b"\r")
 
 
@@ -84,7 +87,7 @@ printable = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cf",
 
 @given(printable.filter(str.strip), printable)
 def test_any_subject_and_name_read_back(subject: str, name: str) -> None:
-    mail = replace(MAIL, subject=subject.strip(), to_name=name.strip())
+    mail = changed(MAIL, subject=subject.strip(), to_name=name.strip())
     read = back(mail)
     assert str(read["Subject"]) == mail.subject
     assert [one.addr_spec for one in read["To"].addresses] == ["erika@example.org"]
@@ -92,7 +95,7 @@ def test_any_subject_and_name_read_back(subject: str, name: str) -> None:
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), max_size=300))
 def test_any_text_reads_back(text: str) -> None:
-    body = back(replace(MAIL, text=text or "x")).get_body(("plain",))
+    body = back(changed(MAIL, text=text or "x")).get_body(("plain",))
     assert body is not None
     assert body.get_payload(decode=True).decode("utf-8").replace("\r\n", "\n") == (text or "x")  # type: ignore[union-attr]
 

@@ -6,15 +6,14 @@ import json
 import logging
 import socket
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import jsonschema
 import pytest
+from sendgrid.helpers import mail as helpers
 from sendgrid.helpers.mail import (
     Category,
     ClickTracking,
-    Content,
     CustomArg,
     From,
     Ganalytics,
@@ -28,9 +27,11 @@ from sendgrid.helpers.mail import (
     TrackingSettings,
 )
 
+from nurture.delivery.content.pieces import Content
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.provider import Accepted, Outcome, Outgoing, Refused, Rejected, Sender, Unknown
 from nurture.delivery.sendgrid import SendGrid, request_body
+from tests.nurture.delivery.mails import changed
 from tests.nurture.delivery.stub import Stub, answer, drip, hang, reset
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -41,9 +42,7 @@ MAIL = Outgoing(
     attempt=1,
     to_address="erika@example.org",
     to_name="Erika Müller",
-    subject="Grüße",
-    html="<p>Hallo</p>",
-    text="Hallo",
+    content=Content.whole("Grüße", "<p>Hallo</p>", "Hallo"),
     headers={
         "Message-ID": "<abcdefghijklmnopqrstuvwxyz@example.com>",
         "List-Unsubscribe": "<https://example.com/u/token>",
@@ -62,7 +61,7 @@ def provider(stub: Stub, timeout: float = 2.0) -> SendGrid:
 def post(stub: Stub, mail: Outgoing = MAIL, timeout: float = 2.0) -> Outcome:
     """Send one mail to a stub."""
     with stub.run():
-        return provider(stub, timeout).submit([mail])
+        return provider(stub, timeout).submit([mail])[0]
 
 
 REJECTED = [400, 404, 405, 406, 410, 413, 415, 422]
@@ -131,24 +130,24 @@ def test_an_unclear_status_is_unknown(status: int) -> None:
     ],
 )
 def test_429_waits_as_long_as_asked(headers: dict[str, str], wish: float | None) -> None:
-    assert post(Stub([answer(429, b"", None, **headers)])) == Refused("http 429", retry_after=wish)
+    assert post(Stub([answer(429, b"", None, keep=False, **headers)])) == Refused("http 429", retry_after=wish)
 
 
 def test_a_refused_connection_is_known() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    outcome = SendGrid(SENDER, key=KEY, url=url, timeout=2).submit([MAIL])
+    outcome = SendGrid(SENDER, key=KEY, url=url, timeout=2).submit([MAIL])[0]
     assert outcome == Refused("connect ConnectionRefusedError")
 
 
 def test_a_name_that_does_not_resolve_is_known() -> None:
-    outcome = SendGrid(SENDER, key=KEY, url="https://no-such-host.invalid", timeout=2).submit([MAIL])
+    outcome = SendGrid(SENDER, key=KEY, url="https://no-such-host.invalid", timeout=2).submit([MAIL])[0]
     assert outcome == Refused("connect gaierror")
 
 
 def test_a_certificate_that_is_not_trusted_is_known() -> None:
     with Stub([answer(202)]).run() as stub:
-        outcome = SendGrid(SENDER, key=KEY, url=f"https://127.0.0.1:{stub.port}", timeout=2).submit([MAIL])
+        outcome = SendGrid(SENDER, key=KEY, url=f"https://127.0.0.1:{stub.port}", timeout=2).submit([MAIL])[0]
     assert isinstance(outcome, Refused)
     assert stub.requests == []
 
@@ -197,7 +196,7 @@ def test_huge_headers_are_unknown() -> None:
 
 
 def test_an_early_401_is_read_although_writing_failed() -> None:
-    large = replace(MAIL, html="x" * 8_000_000)
+    large = changed(MAIL, html="x" * 8_000_000)
 
     def refuse(wire: socket.socket) -> None:
         answer(401)(wire)
@@ -210,13 +209,29 @@ def test_an_early_401_is_read_although_writing_failed() -> None:
 
 
 def test_an_early_202_is_not_believed() -> None:
-    large = replace(MAIL, html="x" * 8_000_000)
+    large = changed(MAIL, html="x" * 8_000_000)
 
     def accept_and_break(wire: socket.socket) -> None:
         answer(202)(wire)
         reset(wire)
 
     assert isinstance(post(Stub([accept_and_break], read_first=False), large), Unknown)
+
+
+def test_a_line_that_breaks_before_the_last_byte_is_known() -> None:
+    """Nobody can act on half a request."""
+    large = changed(MAIL, html="x" * 8_000_000)
+    assert isinstance(post(Stub([reset], read_first=False), large), Refused)
+
+
+def test_a_kept_line_that_was_ended_costs_no_mail() -> None:
+    """The other side promised to keep it and did not: a large request then breaks before its last byte."""
+    stub = Stub([answer(202, keep=True, X_Message_Id="a")])
+    large = changed(MAIL, html="x" * 8_000_000)
+    with stub.run():
+        sender = provider(stub)
+        outcomes = [sender.submit([large])[0] for _ in range(4)]
+    assert not [one for one in outcomes if isinstance(one, Unknown)]
 
 
 def test_environment_proxies_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +295,7 @@ def test_only_https_or_loopback_is_spoken_to(url: str) -> None:
 )
 def test_what_could_be_injected_never_leaves(change: dict[str, object], fault: str) -> None:
     stub = Stub([answer(202)])
-    assert post(stub, replace(MAIL, **change)) == Rejected(f"fault {fault}")  # type: ignore[arg-type]
+    assert post(stub, changed(MAIL, **change)) == Rejected(f"fault {fault}")
     assert stub.requests == []
 
 
@@ -321,14 +336,13 @@ def test_our_body_means_what_the_helpers_say() -> None:
     mail.subject = Subject("Grüße")
     person = Personalization()
     person.add_to(To("erika@example.org", "Erika Müller"))
-    person.subject = "Grüße"
     for name, value in MAIL.headers.items():
         person.add_header(Header(name, value))
     person.add_custom_arg(CustomArg("nurture_message_id", MAIL.public_id))
     person.add_custom_arg(CustomArg("nurture_attempt", "1"))
     mail.add_personalization(person)
-    mail.add_content(Content("text/plain", "Hallo"))
-    mail.add_content(Content("text/html", "<p>Hallo</p>"))
+    mail.add_content(helpers.Content("text/plain", "Hallo"))
+    mail.add_content(helpers.Content("text/html", "<p>Hallo</p>"))
     mail.add_category(Category("welcome.hello"))
     tracking = TrackingSettings()
     tracking.click_tracking = ClickTracking(enable=False, enable_text=False)

@@ -208,8 +208,8 @@ def test_t39_tracking_changes_the_links_and_the_pixel_alone(world: World) -> Non
 
     def stripped(text: str) -> str:
         for number, link in enumerate(mail.links):
-            text = re.sub(rf"http://127\.0\.0\.1:8321/c/[a-z2-7]{{52}}/{number}(?![0-9])", html.escape(link.url), text)
-        return re.sub(r"\s*<img[^>]*/o/[a-z2-7]{52}\.gif[^>]*>", "", text)
+            text = re.sub(rf"http://127\.0\.0\.1:8321/c/[a-z0-9]{{58}}/{number}(?![0-9])", html.escape(link.url), text)
+        return re.sub(r"\s*<img[^>]*/o/[a-z0-9]{58}\.gif[^>]*>", "", text)
 
     assert ("/o/" in tracked.html, "/c/" in tracked.html, "/c/" in tracked.text) == (True, True, True)
     assert not {"/o/", "/c/"} & {part for part in ("/o/", "/c/") if part in plain.html + plain.text}
@@ -557,7 +557,7 @@ def test_a_late_answer_resolves_the_doubt(world: World, outcome: object, state: 
     later = world.later(minutes=6)
     with world.ws.store.write() as conn:
         recover(conn, at=later.at)
-        settle(conn, submission, outcome, at=later.at)  # type: ignore[arg-type]
+        settle(conn, submission, [outcome], at=later.at)  # type: ignore[arg-type,list-item]
     assert world.states() == {state: 1}
 
 
@@ -565,8 +565,8 @@ def test_a_second_answer_changes_nothing(world: World) -> None:
     world.plan(world.person())
     submission = submitted(world)
     with world.ws.store.write() as conn:
-        settle(conn, submission, Accepted("x"), at=world.at)  # type: ignore[arg-type]
-        assert settle(conn, submission, Refused("y"), at=world.at).refused == 0  # type: ignore[arg-type]
+        settle(conn, submission, [Accepted("x")], at=world.at)  # type: ignore[arg-type]
+        assert settle(conn, submission, [Refused("y")], at=world.at).refused == 0  # type: ignore[arg-type]
     assert world.states() == {"accepted": 1}
 
 

@@ -865,12 +865,20 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=64), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "state in ('suppressed','expired','failed_render','rejected','accepted','unknown')",
+            "state in ('suppressed','expired','failed_render','rejected','accepted','in_doubt','unknown')",
             name=op.f("ck_message_exception_state"),
         ),
         sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_message_exception_message_id_message")),
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_message_exception")),
         comment="messages that left the fate of their batch",
+    )
+    op.create_index(
+        "ix_message_exception_doubtful",
+        "message_exception",
+        ["message_id"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('in_doubt', 'unknown')"),
+        postgresql_where=sa.text("state IN ('in_doubt', 'unknown')"),
     )
     op.create_table(
         "send_slot",

@@ -1,0 +1,199 @@
+"""Many readers in one request: what is shared, what is substituted, and how a refused one is split."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sendgrid.helpers import mail as helpers
+
+from nurture.delivery.content.pieces import Content
+from nurture.delivery.provider import NOT_TRIED, Accepted, Refused, Rejected, Unknown
+from nurture.delivery.sendgrid import LARGEST_SUBSTITUTIONS, SendGrid, request_body
+from tests.nurture.delivery.stub import Stub, answer
+from tests.nurture.delivery.test_sendgrid_transport import KEY, MAIL, SENDER
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from nurture.delivery.provider import Outgoing
+    from tests.nurture.delivery.stub import Act
+
+SHARED = Content(("Guten Tag ", 0), ("<p>", 1, " liest</p>"), ("Hallo ", 2, "!"))
+
+
+def mails(count: int, content: Content = SHARED) -> list[Outgoing]:
+    """Give so many mails of one content."""
+    return [
+        replace(
+            MAIL,
+            public_id=f"{number:026d}",
+            to_address=f"p{number}@example.org",
+            content=content,
+            values=(f"P{number}", f"&lt;{number}&gt;", f"<{number}>"),
+        )
+        for number in range(count)
+    ]
+
+
+def written(body: dict[str, Any], number: int) -> tuple[str, str, str]:
+    """Do what SendGrid does: put one reader's substitutions into the content."""
+    parts = [body["subject"], body["content"][1]["value"], body["content"][0]["value"]]
+    for key, value in body["personalizations"][number].get("substitutions", {}).items():
+        parts = [part.replace(key, value) for part in parts]
+    return parts[0], parts[1], parts[2]
+
+
+def refuse_if(bad: set[str]) -> Act:
+    """Refuse requests that name one of these addresses, as SendGrid does: as a whole."""
+
+    def act(wire: socket.socket) -> None:
+        body = json.dumps(STUBS[-1].requests[-1].json)
+        answer(400 if any(address in body for address in bad) else 202, X_Message_Id="ok")(wire)
+
+    return act
+
+
+STUBS: list[Stub] = []
+
+
+def post(stub: Stub, batch: list[Outgoing]) -> list[Any]:
+    """Send a batch to a stub."""
+    STUBS.append(stub)
+    with stub.run():
+        return SendGrid(SENDER, key=KEY, url=stub.url, timeout=2).submit(batch)
+
+
+def test_a_batch_is_one_request() -> None:
+    stub = Stub([answer(202, X_Message_Id="m")])
+    assert post(stub, mails(300)) == [Accepted("m")] * 300
+    assert [len(request.json["personalizations"]) for request in stub.requests] == [300]
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_each_reader_gets_what_was_written_for_them(number: int) -> None:
+    batch = mails(8)
+    one = batch[number]
+    assert written(request_body(SENDER, batch), number) == (one.subject, one.html, one.text)
+
+
+@given(st.lists(st.tuples(st.text(), st.text(), st.text()), min_size=1, max_size=4))
+def test_no_value_is_ever_taken_for_a_key(values: list[tuple[str, str, str]]) -> None:
+    """Whatever people typed, also what looks like our own keys."""
+    batch = [replace(one, values=value) for one, value in zip(mails(len(values)), values, strict=True)]
+    body = request_body(SENDER, batch)
+    assert [written(body, number) for number in range(len(batch))] == [
+        (one.subject, one.html, one.text) for one in batch
+    ]
+
+
+def test_keys_are_new_in_each_request() -> None:
+    keys = [tuple(request_body(SENDER, mails(1))["personalizations"][0]["substitutions"]) for _ in range(2)]
+    assert keys[0] != keys[1]
+
+
+def test_html_and_text_have_values_of_their_own() -> None:
+    values = list(request_body(SENDER, mails(1))["personalizations"][0]["substitutions"].values())
+    assert values == ["P0", "&lt;0&gt;", "<0>"]
+
+
+def test_two_contents_are_two_requests() -> None:
+    other = Content(("Guten Tag ", 0), ("<p>", 1, "</p>"), ("Hallo ", 2))
+    stub = Stub([answer(202, X_Message_Id="m")])
+    post(stub, [*mails(2), *mails(4, other)[2:], mails(5)[4]])
+    assert sorted(len(request.json["personalizations"]) for request in stub.requests) == [2, 3]
+
+
+def test_an_address_stands_in_a_request_once() -> None:
+    stub = Stub([answer(202, X_Message_Id="m")])
+    twice = replace(mails(3)[2], to_address="P0@example.org")
+    post(stub, [*mails(2), twice])
+    assert [len(request.json["personalizations"]) for request in stub.requests] == [2, 1]
+
+
+def test_large_values_get_a_request_of_their_own_written_out() -> None:
+    stub = Stub([answer(202, X_Message_Id="m")])
+    large = replace(mails(3)[2], values=("P", "x" * LARGEST_SUBSTITUTIONS, "y"))
+    post(stub, [*mails(2), large])
+    [alone] = [request.json for request in stub.requests if len(request.json["personalizations"]) == 1]
+    assert (written(alone, 0)[1], "substitutions" in alone["personalizations"][0]) == (large.html, False)
+
+
+@pytest.mark.parametrize("bad", [{0}, {7}, {3, 4}, {0, 1, 2, 8}])
+def test_one_bad_recipient_stops_nobody_else(bad: set[int]) -> None:
+    stub = Stub([refuse_if({f'"p{number}@example.org"' for number in bad})])
+    outcomes = post(stub, mails(9))
+    assert [isinstance(one, Rejected) for one in outcomes] == [number in bad for number in range(9)]
+    assert all(isinstance(one, Accepted | Rejected) for one in outcomes)
+
+
+def test_a_split_takes_few_requests() -> None:
+    stub = Stub([refuse_if({'"p700@example.org"'})])
+    outcomes = post(stub, mails(1000))
+    assert sum(isinstance(one, Rejected) for one in outcomes) == 1
+    assert len(stub.requests) <= 21
+
+
+def test_a_fault_of_all_is_not_asked_a_thousand_times() -> None:
+    stub = Stub([answer(400)])
+    outcomes = post(stub, mails(1000))
+    assert {type(one) for one in outcomes} == {Rejected}
+    assert len(stub.requests) <= 25
+
+
+def test_trouble_in_the_middle_leaves_the_rest_untried() -> None:
+    other = Content(("Guten Tag ", 0), ("<p>", 1, "</p>"), ("Hallo ", 2))
+    outcomes = post(Stub([answer(503)]), [*mails(2), *mails(4, other)[2:]])
+    assert sorted(repr(one) for one in outcomes) == sorted(
+        repr(one) for one in [Unknown("http 503")] * 2 + [NOT_TRIED] * 2
+    )
+
+
+def test_a_spent_rate_limit_is_not_asked_again() -> None:
+    """The provider said when it takes more; until then no request is made."""
+    stub = Stub([answer(202, X_Message_Id="m", X_RateLimit_Remaining="0", X_RateLimit_Reset="30")])
+    with stub.run():
+        provider = SendGrid(SENDER, key=KEY, url=stub.url, timeout=2)
+        first, second = provider.submit(mails(1))[0], provider.submit(mails(1))[0]
+    assert (first, len(stub.requests)) == (Accepted("m"), 1)
+    assert isinstance(second, Refused)
+    assert second.retry_after is not None
+    assert 29 < second.retry_after <= 30
+
+
+def test_a_batch_fits_sendgrids_schema(shared: Path) -> None:
+    schema = json.loads((shared / "data/sendgrid/mail_send_v3.request.schema.json").read_text("utf-8"))
+    stub = Stub([answer(202)])
+    post(stub, mails(5))
+    jsonschema.Draft202012Validator(schema).validate(stub.requests[0].json)
+
+
+def test_a_batch_means_what_the_helpers_say() -> None:
+    batch = mails(2)
+    body = request_body(SENDER, batch)
+    made = helpers.Mail()
+    made.from_email = helpers.From("post@example.com", "Musterwerk")
+    made.subject = helpers.Subject(body["subject"])
+    # The helpers put each one in front of those before it.
+    for one, ours in reversed(list(zip(batch, body["personalizations"], strict=True))):
+        person = helpers.Personalization()
+        person.add_to(helpers.To(one.to_address, one.to_name))
+        for name, value in one.headers.items():
+            person.add_header(helpers.Header(name, value))
+        person.add_custom_arg(helpers.CustomArg("nurture_message_id", one.public_id))
+        person.add_custom_arg(helpers.CustomArg("nurture_attempt", "1"))
+        for key, value in zip(ours["substitutions"], one.values, strict=True):
+            person.add_substitution(helpers.Substitution(key, value))
+        made.add_personalization(person)
+    made.add_content(helpers.Content("text/plain", body["content"][0]["value"]))
+    made.add_content(helpers.Content("text/html", body["content"][1]["value"]))
+    said = made.get()
+    assert [said[name] for name in ("personalizations", "subject", "content", "from")] == [
+        body[name] for name in ("personalizations", "subject", "content", "from")
+    ]
