@@ -101,6 +101,8 @@ def header_text(text: str) -> str:
         raise UnsafeHeaderError("the subject is empty")
     if len(text) > LONGEST_SUBJECT:
         raise UnsafeHeaderError(f"the subject is longer than {LONGEST_SUBJECT} characters")
+    if text.isprintable():  # then none of the characters looked for below is in it
+        return text
     for character in text:
         if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}:
             raise UnsafeHeaderError(

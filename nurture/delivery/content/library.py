@@ -31,6 +31,8 @@ CONFIRM_STEP = ("opt_in", "confirm", "neutral")
 """Sequence, step and temperature of the confirmation mail."""
 NO_SEQUENCES = frozenset({"pages", "opt_in"})
 LARGEST_RENDERED = 250_000
+"""Characters of a part."""
+TOO_LARGE = f"the rendered mail is larger than {LARGEST_RENDERED} characters"
 
 
 @dataclass(frozen=True, order=True)
@@ -123,9 +125,10 @@ class Mail:
             raise RenderError(f"{self.key}: {error.message or type(error).__name__}") from error
         except RenderError as error:
             raise type(error)(f"{self.key}: {error}") from error
-        if len(html) > LARGEST_RENDERED or len(text) > LARGEST_RENDERED:
-            raise RenderError(f"{self.key}: the rendered mail is larger than {LARGEST_RENDERED} characters")
-        return Rendered(subject, html, render_tidy(text))
+        text = render_tidy(text)
+        if max(len(html), len(text)) > LARGEST_RENDERED:
+            raise RenderError(f"{self.key}: {TOO_LARGE}")
+        return Rendered(subject, html, text)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +10,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 WIDTH = 76
+GAPS = re.compile(r"\n{3,}")
 RULE = "-" * 40
 BULLET = "- "
 SILENT = frozenset({"mj-head", "mj-image", "mj-raw", "mj-spacer", "mj-style", "mj-navbar", "mj-social"})
@@ -25,8 +25,19 @@ def write(root: Element) -> str:
 
 def render_tidy(text: str) -> str:
     """Mend what conditions left in a rendered text: gaps of more than one empty line, and lines that are too long."""
-    lines = (line.rstrip() if len(line) <= WIDTH else _fill(line) for line in text.strip().splitlines())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+    return tidy(text) + "\n"
+
+
+def tidy(text: str) -> str:
+    r"""Mend some paragraphs, without a line break at the end.
+
+    What an empty line parts is mended apart: `tidy(a + "\n\n" + b)` is `tidy(a)` and `tidy(b)` with an empty line
+    between them if neither is empty. So only the paragraphs that say something of a person are mended per person.
+    """
+    lines = [line.rstrip() if len(line) <= WIDTH else _fill(line) for line in text.splitlines()]
+    if len(lines) == 1:
+        return lines[0]
+    return GAPS.sub("\n\n", "\n".join(lines)).strip("\n")
 
 
 def _component(element: Element) -> Iterator[str]:
@@ -126,5 +137,20 @@ def _wrapped(paragraph: str, indent: str = "") -> str:
 
 
 def _fill(line: str, indent: str = "") -> str:
-    """Break a long line at spaces; addresses stay whole."""
-    return textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False, subsequent_indent=indent)
+    """Break a long line at spaces; addresses stay whole. Written by hand, as it runs for each person."""
+    lines = []
+    before, room, at = "", WIDTH, 0
+    begin = len(line) - len(line.lstrip(" "))
+    while len(line) - at > room:
+        cut = line.rfind(" ", begin, at + room + 1)
+        if cut < 0:
+            cut = line.find(" ", max(begin, at + room))
+            if cut < 0:
+                break
+        lines.append(before + line[at:cut].rstrip())
+        while cut < len(line) and line[cut] == " ":
+            cut += 1
+        before, room, at, begin = indent, WIDTH - len(indent), cut, cut
+    if rest := line[at:].rstrip():
+        lines.append(before + rest)
+    return "\n".join(lines)

@@ -1,0 +1,199 @@
+"""Which parts of a mail are the same for everybody? Jinja renders those, with placeholders for the holes between."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from jinja2 import nodes
+from jinja2.visitor import NodeTransformer
+
+from nurture.delivery.content import plaintext
+from nurture.delivery.content.context import MARKETING
+from nurture.delivery.content.holes import (
+    FIRST_TOKEN,
+    PERSONAL,
+    CannotSplitError,
+    Made,
+    Maker,
+    Person,
+    constant,
+    join,
+    token_at,
+)
+from nurture.delivery.content.language import HTML, Sandbox, Track
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from nurture.delivery.content.pieces import Piece
+
+ADDRESSES = frozenset({"unsubscribe_url", "preferences_url", "open_pixel_url"})
+"""Names of the context whose values hold a token."""
+GAP = re.compile(r"\n\s*\n")
+
+
+@dataclass(frozen=True)
+class Hole:
+    """What differs from person to person."""
+
+    made: Made
+    part: str
+    node: nodes.Node | None
+    """The syntax it was; none for a token."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Renders the parts of a mail with a placeholder for each hole."""
+
+    maker: Maker
+    mark: str
+    """Begins each placeholder; occurs nowhere else, because it is a hash of everything there is."""
+    holes: list[Hole] = field(default_factory=list)
+
+    def render(self, source: str, language: Sandbox) -> tuple[str, Mapping[str, Hole]]:
+        """Render a part with placeholders, and tell what each stands for."""
+        part = "html" if language is HTML else "text"
+        maker = replace(self.maker, escaped=language is HTML)
+        tree = language.parse(source)
+        splitter = _Splitter(maker, self.mark)
+        splitter.visit(tree)
+        tree.set_environment(language)
+        track = Track(maker.index, maker.addresses.link)
+        rendered = language.from_string(tree).render({**maker.known, "track": track})
+        found = {placeholder: Hole(made, part, node) for placeholder, node, made in splitter.found}
+        for place, token in enumerate(maker.addresses.tokens, start=FIRST_TOKEN):
+            found[token] = Hole(token_at(place, len(token)), part, None)
+        return rendered, found
+
+    def tidied(self, rendered: str, found: Mapping[str, Hole]) -> tuple[str, Mapping[str, Hole]]:
+        """Mend a text part: at once where it is the same for all, per person the paragraphs that say something of one.
+
+        A token does not make a paragraph personal: all have the same length, so that lines break at the same place.
+        """
+        personal = {placeholder for placeholder, hole in found.items() if hole.node is not None}
+        mended: dict[str, Hole] = {placeholder: found[placeholder] for placeholder in found.keys() - personal}
+        paragraphs = [
+            (paragraph, any(placeholder in paragraph for placeholder in personal)) for paragraph in GAP.split(rendered)
+        ]
+        steady = [number for number, (paragraph, varies) in enumerate(paragraphs) if not varies and paragraph.strip()]
+        if not steady:
+            placeholder = f"{self.mark}p0x"
+            return placeholder, {placeholder: self._paragraph(rendered, found, after="\n", always=True)}
+        written = []
+        for number, (paragraph, varies) in enumerate(paragraphs):
+            before, after = ("", "\n\n") if number < steady[0] else ("\n\n" if number > steady[0] else "", "")
+            text = plaintext.tidy(paragraph)
+            if varies:
+                text = f"{self.mark}p{number}x"
+                mended[text] = self._paragraph(paragraph, found, before, after)
+                written.append(text)
+            elif text:
+                written.append(before + text)
+        return "".join([*written, "\n"]), mended
+
+    def _paragraph(
+        self, text: str, found: Mapping[str, Hole], before: str = "", after: str = "", *, always: bool = False
+    ) -> Hole:
+        parts = [constant(piece) if isinstance(piece, str) else piece.made for piece in split(text, found)]
+        blame = next((piece.node for piece in split(text, found) if not isinstance(piece, str) and piece.node), None)
+        made = join(parts)
+        value = made.value
+
+        def mended(person: Person) -> str:
+            body = plaintext.tidy(value(person))
+            return before + body + after if body or always else ""
+
+        return Hole(replace(made, value=mended, slow=True), "text", blame)
+
+    def pieces(self, rendered: str, found: Mapping[str, Hole]) -> tuple[Piece, ...]:
+        """Number the holes of a part; each is one hole however often it occurs there."""
+        numbers: dict[int, int] = {}
+        pieces: list[Piece] = []
+        for piece in split(rendered, found):
+            if isinstance(piece, str):
+                pieces.append(piece)
+                continue
+            number = numbers.setdefault(id(piece), len(self.holes))
+            if number == len(self.holes):
+                self.holes.append(piece)
+            pieces.append(number)
+        return tuple(pieces)
+
+
+def split(rendered: str, found: Mapping[str, Hole]) -> Iterator[str | Hole]:
+    """Give literal text and what stands between."""
+    pattern = re.compile("|".join(map(re.escape, found)))
+    end = 0
+    for match in pattern.finditer(rendered):
+        if match.start() > end:
+            yield rendered[end : match.start()]
+        yield found[match[0]]
+        end = match.end()
+    if end < len(rendered):
+        yield rendered[end:]
+
+
+class _Splitter(NodeTransformer):
+    """Puts a placeholder for each expression and condition that says something of a person."""
+
+    def __init__(self, maker: Maker, mark: str) -> None:
+        self._maker = maker
+        self._mark = mark
+        self._loops: list[str] = []
+        self.found: list[tuple[str, nodes.Node, Made]] = []
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802  Jinja's name
+        """Swap what is personal; refuse what cannot be told from the rest."""
+        node.nodes = [self._hole(part, self._maker.output) if _personal(part) else part for part in node.nodes]
+        for part in node.nodes:
+            self._refuse_compared_tokens(part)
+        return node
+
+    def visit_If(self, node: nodes.If) -> nodes.Node:  # noqa: N802  Jinja's name
+        """Swap a condition on a person as a whole; look into any other."""
+        tests = [branch.test for branch in (node, *node.elif_)]
+        if any(map(_personal, tests)):
+            hole = self._hole(node, lambda made_of: self._maker.block([made_of]))
+            return nodes.Output([hole], lineno=node.lineno)
+        for test in tests:
+            self._refuse_compared_tokens(test)
+        return self.generic_visit(node)
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  Jinja's name
+        """Keep a loop over what is the same for all."""
+        target = node.target.name if isinstance(node.target, nodes.Name) else ""
+        if target in MARKETING:
+            raise CannotSplitError(f"a loop gives {target} another meaning", node)
+        if _names(node.iter) & (PERSONAL | ADDRESSES):
+            raise CannotSplitError("a loop runs over personal data", node)
+        self._loops.append(target)
+        changed = self.generic_visit(node)
+        self._loops.pop()
+        return changed
+
+    def _hole(self, node: nodes.Node, make: Callable[[nodes.Node], Made]) -> nodes.TemplateData:
+        if _names(node) & set(self._loops):
+            raise CannotSplitError("what a loop says depends on the person", node)
+        placeholder = next((name for name, known, _ in self.found if known == node), f"{self._mark}h{len(self.found)}x")
+        if placeholder not in {name for name, _, _ in self.found}:
+            self.found.append((placeholder, node, make(node)))
+        return nodes.TemplateData(placeholder, lineno=node.lineno)
+
+    def _refuse_compared_tokens(self, node: nodes.Node) -> None:
+        for compared in [node, *node.find_all(nodes.Compare)]:
+            if isinstance(compared, nodes.Compare) and (
+                _names(compared) & ADDRESSES or next(compared.find_all(nodes.Call), None)
+            ):
+                raise CannotSplitError("an address of the message is compared", compared)
+
+
+def _names(node: nodes.Node) -> set[str]:
+    own = {node.name} if isinstance(node, nodes.Name) else set()
+    return own | {name.name for name in node.find_all(nodes.Name)}
+
+
+def _personal(node: nodes.Node) -> bool:
+    return bool(_names(node) & PERSONAL)

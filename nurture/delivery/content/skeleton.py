@@ -1,0 +1,197 @@
+"""What do all mails of a batch share? Evaluates a mail as far as it is the same for everybody, once, and leaves holes.
+
+Jinja itself renders what is the same, with placeholders for what is not. A value that says something of a
+person is a hole; so is a whole condition on a person, whose value is the branch that Jinja would render: one
+content per batch, whoever is in it (decision 0024).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from jinja2 import TemplateError
+
+from nurture.delivery.content import RenderError
+from nurture.delivery.content.addresses import TOKENS, Addresses
+from nurture.delivery.content.context import LEAD, LONGEST_VALUE, MARKETING, freeze, header_text
+from nurture.delivery.content.evaluation import Evaluation, Hole
+from nurture.delivery.content.holes import FIELD_BYTES, FIRST_TOKEN, PERSONAL, CannotSplitError, Made, Maker
+from nurture.delivery.content.language import HTML, TEXT
+from nurture.delivery.content.library import LARGEST_RENDERED, TOO_LARGE, Mail, MessageClass
+from nurture.delivery.content.pieces import Content, Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from jinja2 import nodes
+
+    from nurture.delivery.content.holes import Person
+
+LARGEST_VALUES = 10_000
+"""Bytes of all values of one person: what SendGrid takes as substitutions of one personalization."""
+USUAL = 400
+"""Characters that the fields of a person have together at most, unless something is odd; such mails are measured."""
+REMEMBERED = 512
+"""Values that a hole keeps before it forgets all: most greetings repeat, and names should not stay for long."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is the same for all mails of a batch, beside their template."""
+
+    public_url: str
+    tracked: bool
+    sender: tuple[tuple[str, str], ...]
+    """The context's `sender`, as pairs."""
+    privacy_url: str | None
+    token_length: int
+    """Characters of each token, letters and digits; where the text part is wrapped depends on it."""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a mail has no skeleton: it is rendered per person and sent one by one."""
+
+    reason: str
+    part: str
+    """`subject`, `html` or `text`."""
+    node: nodes.Node | None = field(default=None, compare=False)
+    """The syntax that is to blame, if it is one spot."""
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A mail evaluated up to its holes."""
+
+    mail: str
+    """Key of the mail, for messages."""
+    content: Content
+    _values: tuple[Callable[[Person], str], ...] = field(repr=False)
+    _token_lengths: list[int] = field(repr=False)
+    _subject_varies: bool
+    _roomy: bool
+    """Can no mail to usual people be too large?"""
+
+    def values(self, lead: Mapping[str, str], tokens: tuple[str, ...], *, customer: bool) -> tuple[str, ...]:
+        """Give the values of one person's mail, by hole; the text is that of `Mail.render`, byte for byte.
+
+        `lead` is the context's `lead`, `tokens` are the message's in the order of `TOKENS`, `customer` says
+        whether the existing-customer exception is the reason to write. Raises what `Mail.render` raises for
+        this person, such as UnsafeHeaderError for a subject that would break out of its header, and
+        ValueError for tokens of another length than the frame names.
+        """
+        if [*map(len, tokens)] != self._token_lengths:
+            raise ValueError("tokens of another length than the skeleton was made for")
+        fields = [lead.get(name) or "" for name in LEAD]
+        length = sum(map(len, fields))
+        person = (*fields, "yes" if customer else None, *tokens)
+        try:
+            if length > LONGEST_VALUE:
+                _refuse_long(fields)
+            values = tuple([value(person) for value in self._values])
+            if self._subject_varies:
+                header_text(self.content.subject_for(values))
+            if length > USUAL or not self._roomy:
+                self._refuse_large(values)
+        except RenderError as error:
+            raise type(error)(f"{self.mail}: {error}") from error
+        return values
+
+    def _refuse_large(self, values: tuple[str, ...]) -> None:
+        if max(len(self.content.html_for(values)), len(self.content.text_for(values))) > LARGEST_RENDERED:
+            raise RenderError(TOO_LARGE)
+
+
+def _refuse_long(fields: list[str]) -> None:
+    if max(map(len, fields)) > LONGEST_VALUE:
+        raise RenderError(f"the context's lead is longer than {LONGEST_VALUE} characters")
+
+
+@lru_cache(maxsize=128)
+def skeleton(mail: Mail, frame: Frame) -> Skeleton | Obstacle:
+    """Give the skeleton of a mail, or why it has none; evaluated once for each mail and frame."""
+    if mail.message_class is MessageClass.CONFIRMATION:
+        return Obstacle("a confirmation mail states one person's request", "html")
+    evaluation = _evaluation(mail, frame)
+    part = "subject"
+    try:
+        subject = evaluation.pieces(*evaluation.render(mail.compiled.subject, TEXT))
+        if not _varies(subject):
+            header_text("".join(map(str, subject)))
+        part = "html"
+        html = evaluation.pieces(*evaluation.render(mail.compiled.html, HTML))
+        part = "text"
+        text = evaluation.pieces(*evaluation.tidied(*evaluation.render(mail.compiled.text, TEXT)))
+    except CannotSplitError as cannot:
+        return Obstacle(cannot.reason, part, cannot.node)
+    except (RenderError, TemplateError, TypeError) as error:
+        return Obstacle(f"it cannot be rendered: {error}", part)
+    holes = evaluation.holes
+    largest = sum(hole.made.largest for hole in holes)
+    if largest > LARGEST_VALUES:
+        worst = max(holes, key=lambda hole: hole.made.largest)
+        reason = f"what differs from person to person may take {largest} bytes, {worst.made.largest} of them here"
+        return Obstacle(f"{reason}; at most {LARGEST_VALUES} fit into a request for many", worst.part, worst.node)
+    return Skeleton(
+        mail.key,
+        Content(subject, html, text),
+        tuple(_remembered(hole.made) for hole in holes),
+        [frame.token_length] * len(TOKENS),
+        _varies(subject),
+        all(_upper(part, holes) <= LARGEST_RENDERED for part in (html, text)),
+    )
+
+
+def _evaluation(mail: Mail, frame: Frame) -> Evaluation:
+    compiled = mail.compiled
+    # A hash of everything there is occurs nowhere in it.
+    everything = repr((compiled.subject, compiled.html, compiled.text, frame))
+    mark = "q" + hashlib.sha256(everything.encode()).hexdigest()[:16]
+    tokens = tuple(f"{mark}t{number}".ljust(frame.token_length, "z") for number in range(len(TOKENS)))
+    if len(tokens[0]) != frame.token_length:
+        raise ValueError(f"a token has at least {len(tokens[0])} characters")
+    addresses = Addresses(frame.public_url, frame.tracked, tokens)
+    context = {
+        "sender": dict(frame.sender),
+        "unsubscribe_url": addresses.unsubscribe,
+        "preferences_url": addresses.preferences,
+        "open_pixel_url": addresses.pixel,
+        "privacy_url": frame.privacy_url,
+    }
+    values = freeze(context, MARKETING, language=mail.language, zone=mail.zone)
+    same = {name: value for name, value in values.items() if name not in PERSONAL}
+    return Evaluation(Maker(same, addresses, {link.key: number for number, link in enumerate(mail.links)}), mark)
+
+
+def _varies(pieces: tuple[Piece, ...]) -> bool:
+    return any(isinstance(piece, int) for piece in pieces)
+
+
+def _upper(pieces: tuple[Piece, ...], holes: list[Hole]) -> int:
+    """How many characters can a part have, for usual people? A field has at most `USUAL`, an escaped sign five."""
+    growth = 1 + 5 * USUAL // FIELD_BYTES
+    return sum(len(piece) if isinstance(piece, str) else holes[piece].made.largest * growth for piece in pieces)
+
+
+def _remembered(made: Made) -> Callable[[Person], str]:
+    """Keep the values of a condition, which many people share; what holds a token is nobody else's."""
+    value: Callable[[Person], str] = made.value
+    if not made.slow or max(made.reads) >= FIRST_TOKEN:
+        return value
+    key_of = itemgetter(*sorted(made.reads))
+    kept: dict[object, str] = {}
+
+    def remembered(person: Person) -> str:
+        key = key_of(person)
+        found = kept.get(key)
+        if found is None:
+            if len(kept) >= REMEMBERED:
+                kept.clear()
+            found = kept[key] = value(person)
+        return found
+
+    return remembered
