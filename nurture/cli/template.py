@@ -70,14 +70,21 @@ def _write_parts(library: Library, out: Path) -> None:
 
 
 def check(templates: Folder = None, as_json: AsJson = False) -> None:
-    """Check every mail and every sequence's steps; ends with 4 and a numbered list when something is wrong."""
-    from nurture.delivery.content.review import review
+    """Check every mail and every sequence's steps; ends with 4 and a numbered list when something is wrong.
+
+    Notes name mails that cannot share a request: they are sent all the same, but one by one.
+    """
+    from nurture.delivery.content.review import one_by_one, review
 
     library = _library(templates)
     findings = sorted({*review(library), *_steps(library)})
+    notes = one_by_one(library)
     if as_json:
-        print_json({"mails": len(library.mails), "findings": [_plain(finding) for finding in findings]})
+        listed = {"findings": [_plain(finding) for finding in findings], "notes": [_plain(one) for one in notes]}
+        print_json({"mails": len(library.mails), **listed})
         raise typer.Exit(int(Exit.CHECK_FAILED if findings else Exit.FINE))
+    for one in notes:
+        note(f"note: templates/{one}")
     note(f"{len(library.mails)} mails checked" + ("" if findings else ", nothing found"))
     _end(findings)
 

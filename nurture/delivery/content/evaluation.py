@@ -79,6 +79,8 @@ class Evaluation:
             (paragraph, any(placeholder in paragraph for placeholder in personal)) for paragraph in GAP.split(rendered)
         ]
         steady = [number for number, (paragraph, varies) in enumerate(paragraphs) if not varies and paragraph.strip()]
+        if not any(varies for _, varies in paragraphs):
+            return plaintext.render_tidy(rendered), found
         if not steady:
             placeholder = f"{self.mark}p0x"
             return placeholder, {placeholder: self._paragraph(rendered, found, after="\n", always=True)}

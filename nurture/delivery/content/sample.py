@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nurture.delivery.content.library import Mail, MessageClass, Rendered, Urls
+from nurture.delivery.content.skeleton import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ WORDING = {
     "I can withdraw this consent at any time.",
 }
 SITE = "https://musterwerk.example"
+TOKEN_LENGTH = 58
 
 
 def context(mail: Mail, lead: Mapping[str, str] = FULL, sender: Mapping[str, str] = SENDER) -> dict[str, object]:
@@ -55,6 +57,11 @@ def context(mail: Mail, lead: Mapping[str, str] = FULL, sender: Mapping[str, str
         "existing_customer": None,
         "privacy_url": None,
     }
+
+
+def frame(*, tracked: bool) -> Frame:
+    """Give everything that the mails of a made-up batch share."""
+    return Frame(SITE, tracked, tuple(SENDER.items()), f"{SITE}/privacy", TOKEN_LENGTH)
 
 
 def render(mail: Mail, lead: Mapping[str, str] = FULL) -> Rendered:

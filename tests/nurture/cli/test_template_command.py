@@ -48,7 +48,17 @@ def nurture(*arguments: object) -> Result:
 
 def test_check_of_our_mails_is_clean() -> None:
     result = nurture("check", "--json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, {"mails": 32, "findings": []})
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"mails": 32, "findings": [], "notes": []})
+
+
+def test_check_notes_mails_that_go_one_by_one(broken: Path) -> None:
+    body = broken / "welcome" / "hello" / "hot" / "body.en.mjml"
+    body.write_text(
+        body.read_text("utf-8").replace("{% if lead.company %}", "{{ lead }}{% if lead.company %}"), "utf-8"
+    )
+    told = nurture("check", "--templates", broken)
+    assert "note: templates/welcome/hello/hot/body.en.mjml:16: one_by_one: lead is used as a whole" in told.stderr
+    assert "one_by_one" not in told.stdout
 
 
 def test_check_counts_what_is_wrong(broken: Path) -> None:
