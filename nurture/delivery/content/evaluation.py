@@ -50,7 +50,7 @@ class Evaluation:
 
     maker: Maker
     mark: str
-    """Begins each placeholder; occurs nowhere else, because it is a hash of everything there is."""
+    """Begins each placeholder, and occurs nowhere else."""
     holes: list[Hole] = field(default_factory=list)
 
     def render(self, source: str, language: Sandbox) -> tuple[str, Mapping[str, Hole]]:
@@ -148,7 +148,7 @@ class _Splitter(NodeTransformer):
         self.found: list[tuple[str, nodes.Node, Made]] = []
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802  Jinja's name
-        """Swap what is personal; refuse what cannot be told from the rest."""
+        """Swap what is personal; look over what Jinja keeps."""
         node.nodes = [self._hole(part, self._maker.output) if _personal(part) else part for part in node.nodes]
         for part in node.nodes:
             self._refuse_compared_tokens(part)
@@ -158,7 +158,7 @@ class _Splitter(NodeTransformer):
         """Swap a condition on a person as a whole; look into any other."""
         tests = [branch.test for branch in (node, *node.elif_)]
         if any(map(_personal, tests)):
-            hole = self._hole(node, lambda made_of: self._maker.block([made_of]))
+            hole = self._hole(node, lambda statement: self._maker.block([statement]))
             return nodes.Output([hole], lineno=node.lineno)
         for test in tests:
             self._refuse_compared_tokens(test)
@@ -179,12 +179,14 @@ class _Splitter(NodeTransformer):
     def _hole(self, node: nodes.Node, make: Callable[[nodes.Node], Made]) -> nodes.TemplateData:
         if _names(node) & set(self._loops):
             raise CannotSplitError("what a loop says depends on the person", node)
-        placeholder = next((name for name, known, _ in self.found if known == node), f"{self._mark}h{len(self.found)}x")
-        if placeholder not in {name for name, _, _ in self.found}:
+        placeholder = next((name for name, known, _ in self.found if known == node), "")
+        if not placeholder:
+            placeholder = f"{self._mark}h{len(self.found)}x"
             self.found.append((placeholder, node, make(node)))
         return nodes.TemplateData(placeholder, lineno=node.lineno)
 
     def _refuse_compared_tokens(self, node: nodes.Node) -> None:
+        """Refuse what a token's letters decide; whether an address is there at all is the same for everybody."""
         for compared in [node, *node.find_all(nodes.Compare)]:
             if isinstance(compared, nodes.Compare) and (
                 _names(compared) & ADDRESSES or next(compared.find_all(nodes.Call), None)

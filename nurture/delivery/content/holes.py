@@ -27,7 +27,6 @@ Person = tuple[str | None, ...]
 """What a hole may read: the fields of `LEAD`, then `existing_customer`, then the tokens in the order of `TOKENS`."""
 CUSTOMER = len(LEAD)
 FIRST_TOKEN = CUSTOMER + 1
-CLICK, OPEN, UNSUBSCRIBE, PREFERENCES = range(FIRST_TOKEN, FIRST_TOKEN + 4)
 PERSONAL = frozenset({"lead", "existing_customer"})
 """Names of the context that differ from person to person; tokens differ, too, but only within an address."""
 FIELD_BYTES = 300
@@ -122,8 +121,7 @@ class Maker:
             case nodes.CondExpr():
                 raise CannotSplitError("a conditional expression has no else", node)
             case nodes.Not():
-                inner_value = self.expression(node.node)
-                return _apply(operator.not_, inner_value)
+                return _apply(operator.not_, self.expression(node.node))
             case nodes.And() | nodes.Or():
                 return self._either(node)
             case nodes.Compare():
@@ -192,7 +190,7 @@ class Maker:
 
 def constant(value: object) -> Made:
     """Make what is the same for everybody."""
-    return Made(lambda _: value, largest=len(str(escape(value)).encode()), fixed=True)
+    return Made(lambda _: value, largest=len(str(escape(value)).encode(errors="replace")), fixed=True)
 
 
 def join(parts: list[Made]) -> Made:

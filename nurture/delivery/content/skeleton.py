@@ -35,8 +35,8 @@ LARGEST_VALUES = 10_000
 """Bytes of all values of one person: what SendGrid takes as substitutions of one personalization."""
 USUAL = 400
 """Characters that the fields of a person have together at most, unless something is odd; such mails are measured."""
-REMEMBERED = 512
-"""Values that a hole keeps before it forgets all: most greetings repeat, and names should not stay for long."""
+REMEMBERED = 128
+"""Values that a paragraph keeps before it forgets all: those without a name repeat, and names should not stay long."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ def skeleton(mail: Mail, frame: Frame) -> Skeleton | Obstacle:
     """Give the skeleton of a mail, or why it has none; evaluated once for each mail and frame."""
     if mail.message_class is MessageClass.CONFIRMATION:
         return Obstacle("a confirmation mail states one person's request", "html")
-    evaluation = _evaluation(mail, frame)
     part = "subject"
     try:
+        evaluation = _evaluation(mail, frame)
         subject = evaluation.pieces(*evaluation.render(mail.compiled.subject, TEXT))
         if not _varies(subject):
             header_text("".join(map(str, subject)))
@@ -148,7 +148,7 @@ def skeleton(mail: Mail, frame: Frame) -> Skeleton | Obstacle:
 
 def _evaluation(mail: Mail, frame: Frame) -> Evaluation:
     compiled = mail.compiled
-    # A hash of everything there is occurs nowhere in it.
+    # What begins a placeholder must occur nowhere else: a hash of everything there is does not.
     everything = repr((compiled.subject, compiled.html, compiled.text, frame))
     mark = "q" + hashlib.sha256(everything.encode()).hexdigest()[:16]
     tokens = tuple(f"{mark}t{number}".ljust(frame.token_length, "z") for number in range(len(TOKENS)))
@@ -178,7 +178,7 @@ def _upper(pieces: tuple[Piece, ...], holes: list[Hole]) -> int:
 
 
 def _remembered(made: Made) -> Callable[[Person], str]:
-    """Keep the values of a condition, which many people share; what holds a token is nobody else's."""
+    """Keep the last values of what is slow to make; what holds a token is nobody else's."""
     value: Callable[[Person], str] = made.value
     if not made.slow or max(made.reads) >= FIRST_TOKEN:
         return value

@@ -48,7 +48,8 @@ ORDER = st.sampled_from(["<", "<=", ">", ">=", "in", "not in", "=="])
 COMPARED = st.one_of(
     st.tuples(TEXTS, ORDER, TEXTS).map(" ".join), st.tuples(TEXTS, ORDER, TEXTS, ORDER, TEXTS).map(" ".join)
 ).map("({})".format)
-TEST = st.recursive(st.one_of(st.sampled_from(FIELDS + SAME), COMPARED), _wider, max_leaves=5)
+TEST = st.deferred(lambda: st.recursive(st.one_of(st.sampled_from(FIELDS + SAME), COMPARED), _wider, max_leaves=5))
+"""Deferred, as other strategies hold it many times over."""
 SHOWN = st.one_of(
     TEST,
     st.sampled_from([*FIELDS, *ADDRESS, "open_pixel_url"]),
@@ -75,10 +76,11 @@ def _condition(parts: tuple[str, str, list[tuple[str, str]], str | None]) -> str
 
 
 PLAIN = st.one_of(LITERAL, OUTPUT, ATTRIBUTE, PIXEL)
-BODY = st.lists(st.one_of(LITERAL, LITERAL, LOOP, st.recursive(PLAIN, _statement, max_leaves=8)), max_size=10).map(
-    "".join
-)
 FIELD = st.sampled_from(FIELDS).map("{{{{ {} }}}}".format)
+PIECE = st.deferred(lambda: st.one_of(LITERAL, LITERAL, LOOP, st.recursive(PLAIN, _statement, max_leaves=8)))
+BODY = st.lists(PIECE, max_size=10).map("".join)
+PARAGRAPH = st.one_of(BODY, FIELD, st.sampled_from(["", "Steady", "word " * 30]))
+TEXT = st.lists(st.tuples(PARAGRAPH, st.sampled_from(["\n\n", "\n \t\n", "\n"])).map("".join), max_size=5).map("".join)
 SUBJECT = st.tuples(st.sampled_from(["S ", "S ", ""]), st.lists(st.text("a ", max_size=5) | FIELD, max_size=3)).map(
     lambda parts: parts[0] + "".join(parts[1])
 )
@@ -98,7 +100,7 @@ def written(subject: str, html: str, text: str) -> Mail:
 @given(
     SUBJECT,
     BODY,
-    BODY,
+    TEXT,
     st.lists(LEAD, min_size=1, max_size=3),
     st.booleans(),
     st.booleans(),
@@ -107,6 +109,7 @@ def written(subject: str, html: str, text: str) -> Mail:
 @example("a", "{{ lead.company|url }}", "b", [{"company": "javascript:alert(1)"}], True, True, True)
 @example("{{ lead.company }}", "a", "b", [{"company": "a\nBcc: x@y.example"}], True, True, True)
 @example("a", "b", "{% if lead.company %}\n\nA\n\n{% endif %}\n\n{{ lead.first_name }}", [{}], True, True, True)
+@example("a", "b", "{{ lead.company }}\n\nSteady\n\n{{ lead.company }}", [{"company": "A"}, {}], True, True, True)
 def test_any_mail_is_the_same_both_ways(
     subject: str,
     html: str,
@@ -118,7 +121,7 @@ def test_any_mail_is_the_same_both_ways(
 ) -> None:
     """Byte for byte; what the one refuses, the other refuses with the same error, and for this person alone.
 
-    Without a skeleton it cannot be rendered for anybody.
+    Without a skeleton it cannot be rendered for anybody, or its values are too large for a request for many.
     """
     mail = written(subject, html, text)
     shared = frame(tracked=tracked, privacy="https://nurture.example/privacy" if noticed else None)
@@ -126,6 +129,6 @@ def test_any_mail_is_the_same_both_ways(
     for lead in leads:
         full = in_full(mail, shared, lead, customer=customer)
         if isinstance(made, Obstacle):
-            assert isinstance(full, type), made
+            assert isinstance(full, type) or "bytes" in made.reason, made
         else:
             assert in_parts(mail, shared, lead, customer=customer) == full
