@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import and_, case, exists, null, or_, select, update
 
 from consent import canonical, ledger, texts
+from consent.among import among
 from consent.identity import chunks
 from consent.membership import among
 from consent.rules import stale_from
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=30)
 """The provider's call must start this soon after the authorisation, else ask again."""
 PERMITS_PER_ENTRY = 200
+SURELY_FRESH = timedelta(days=729)
+"""Less than any 24 calendar months: a consent used within this span is not stale, and no calendar is asked."""
 
 
 class RefusalReason(StrEnum):
@@ -109,13 +112,15 @@ def check(
     Appends nothing and promises nothing: only `authorise` permits. `scope` and `exception` as in an Ask.
     """
     wide = None if scope is None else texts.covering(conn, scope, controller=controller, purpose=purpose)
-    found: dict[str, int | RefusalReason] = {}
-    for chunk in chunks(subjects):
-        answers = {
-            row.subject: _judge(row, at, wide, exception=exception)
-            for row in conn.execute(_evidence(conn, chunk, purpose, controller))
-        }
-        found.update((subject, answers.get(subject, RefusalReason.NO_CONSENT)) for subject in chunk)
+    found: dict[str, int | RefusalReason] = dict.fromkeys(subjects, RefusalReason.NO_CONSENT)
+    # Few persons differ in what a verdict rests on: it is found once for all that are alike.
+    known: dict[Any, RefusalReason | None] = {}
+    for subject, seq, unused_since, *alike in conn.execute(_evidence(conn, found, purpose, controller, at)):
+        stale = unused_since is not None and at >= stale_from(unused_since)
+        key = (stale, *alike)
+        if key not in known:
+            known[key] = _refused(Evidence(*key), wide, exception=exception)
+        found[subject] = known[key] or seq
     return found
 
 
@@ -126,11 +131,8 @@ def tracking(conn: Connection, subjects: Iterable[str], *, controller: str) -> s
 
 def tracked_since(conn: Connection, subjects: Iterable[str], *, controller: str) -> dict[str, datetime]:
     """Give the moment (UTC) from which on opens and clicks may be measured of those who agreed to it."""
-    found: dict[str, datetime] = {}
-    for chunk in chunks(subjects):
-        query = _tracking_given(conn, consent_state.c.since, chunk, controller)
-        found.update((row.subject, row.since) for row in conn.execute(query))
-    return found
+    query = _tracking_given(conn, consent_state.c.since, subjects, controller)
+    return {subject: since for subject, since in conn.execute(query)}  # noqa: C416  rows are no pairs to mypy
 
 
 def authorise(conn: Connection, asks: Sequence[Ask], *, at: datetime) -> list[Permit | Refusal]:
@@ -206,8 +208,26 @@ def _permit(ask: Ask, consent_seq: int | RefusalReason, seq: int, tracked: bool,
     )
 
 
-def _evidence(conn: Connection, subjects: Sequence[str], purpose: str, controller: str) -> Any:  # noqa: ANN401  a select
-    """All that a verdict needs, by primary keys: identity, the consent's last word, the suppression."""
+class Evidence(NamedTuple):
+    """What a verdict about one person rests on."""
+
+    stale: bool
+    """Was the consent last used, or given, so long ago that it turned stale?"""
+    erased: bool
+    restricted: bool
+    suppressed: bool
+    state: str | None
+    """The consent's last word; None where nothing was ever said."""
+    text_id: int | None
+    basis: str | None
+
+
+def _evidence(conn: Connection, subjects: Iterable[str], purpose: str, controller: str, at: datetime) -> Any:  # noqa: ANN401  a select
+    """All that a verdict needs, by primary keys: identity, the consent's last word, the suppression.
+
+    Gives subject, consent entry, the last use where it is so long ago that the calendar must be asked, and
+    the rest of an Evidence.
+    """
     stands = and_(
         consent_state.c.subject == identity.c.subject,
         consent_state.c.controller == controller,
@@ -218,50 +238,53 @@ def _evidence(conn: Connection, subjects: Sequence[str], purpose: str, controlle
         suppression.c.address_index == identity.c.address_index,
         suppression.c.controller.in_([EVERYONE, controller]),
     )
+    since, used_at = consent_state.c.since, consent_state.c.used_at
+    recent = at - SURELY_FRESH
     return (
         select(
             identity.c.subject,
-            identity.c.erased_at,
-            identity.c.restricted_at,
+            consent_state.c.seq,
+            case(
+                (or_(since > recent, used_at > recent), null()), (used_at > since, used_at), else_=since
+            ).label("unused_since"),
+            identity.c.erased_at.is_not(None).label("erased"),
+            identity.c.restricted_at.is_not(None).label("restricted"),
             barred.label("suppressed"),
             consent_state.c.state,
-            consent_state.c.seq,
-            consent_state.c.since,
-            consent_state.c.used_at,
             consent_state.c.text_id,
             consent_state.c.basis,
         )
         .join_from(identity, consent_state, stands, isouter=True)
         .where(among(conn, identity.c.subject, subjects))
-    )
+    )  # fmt: skip
 
 
-def _judge(row: Any, at: datetime, wide: set[int] | None, *, exception: bool) -> int | RefusalReason:  # noqa: ANN401  a row of `_evidence`
-    """Give the consent entry, or the first reason in the order of finality; `wide` are the texts wide enough."""
+def _refused(found: Evidence, wide: set[int] | None, *, exception: bool) -> RefusalReason | None:
+    """Give the first reason in the order of finality, None where nothing speaks against it.
+
+    `wide` are the texts wide enough.
+    """
     reasons = (
-        (row.erased_at is not None, RefusalReason.ERASED),
-        (row.restricted_at is not None, RefusalReason.RESTRICTED),
-        (row.suppressed, RefusalReason.SUPPRESSED),
-        (row.state is None, RefusalReason.NO_CONSENT),
-        (row.state == State.STALE, RefusalReason.STALE),
-        (row.state != State.GIVEN, RefusalReason.WITHDRAWN),
-        (row.since is None or at >= stale_from(max(row.since, row.used_at or row.since)), RefusalReason.STALE),
-        (wide is not None and row.text_id not in wide, RefusalReason.NOT_COVERED),
-        (row.basis != CONSENT and not exception, RefusalReason.NOT_COVERED),
+        (found.erased, RefusalReason.ERASED),
+        (found.restricted, RefusalReason.RESTRICTED),
+        (found.suppressed, RefusalReason.SUPPRESSED),
+        (found.state is None, RefusalReason.NO_CONSENT),
+        (found.state == State.STALE, RefusalReason.STALE),
+        (found.state != State.GIVEN, RefusalReason.WITHDRAWN),
+        (found.stale, RefusalReason.STALE),
+        (wide is not None and found.text_id not in wide, RefusalReason.NOT_COVERED),
+        (found.basis != CONSENT and not exception, RefusalReason.NOT_COVERED),
     )
-    return next((reason for holds, reason in reasons if holds), row.seq)
+    return next((reason for holds, reason in reasons if holds), None)
 
 
 def _tracking(conn: Connection, subjects: Iterable[str], controller: str) -> dict[str, int]:
     """Give the tracking consent entry of each subject who gave it."""
-    found: dict[str, int] = {}
-    for chunk in chunks(subjects):
-        query = _tracking_given(conn, consent_state.c.seq, chunk, controller)
-        found.update((row.subject, row.seq) for row in conn.execute(query))
-    return found
+    query = _tracking_given(conn, consent_state.c.seq, subjects, controller)
+    return {subject: seq for subject, seq in conn.execute(query)}  # noqa: C416  rows are no pairs to mypy
 
 
-def _tracking_given(conn: Connection, column: Column[Any], subjects: Sequence[str], controller: str) -> Any:  # noqa: ANN401  a select of two columns
+def _tracking_given(conn: Connection, column: Column[Any], subjects: Iterable[str], controller: str) -> Any:  # noqa: ANN401  a select of two columns
     """Read a column of the tracking consents that stand."""
     return select(consent_state.c.subject, column).where(
         among(conn, consent_state.c.subject, subjects),
