@@ -18,7 +18,6 @@ from sqlalchemy import and_, case, exists, null, or_, select, update
 from consent import canonical, ledger, texts
 from consent.among import among
 from consent.identity import chunks
-from consent.membership import among
 from consent.rules import stale_from
 from consent.schema import consent_state, identity, suppression
 from consent.states import CONSENT, EMAIL, TRACKING, State

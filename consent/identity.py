@@ -15,8 +15,8 @@ from sqlalchemy import bindparam, delete, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent import ConsentError, ledger, lookup, naming, sealing, suppression, tokens
+from consent.among import among
 from consent.bulk import write_many
-from consent.membership import among
 from consent.schema import consent_state, identity, metadata, opt_in_request, proof_vault
 
 if TYPE_CHECKING:
