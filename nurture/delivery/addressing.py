@@ -30,14 +30,15 @@ def lead(details: Mapping[str, str]) -> dict[str, str]:
     return {**said, "company": _plain(details.get("company", ""), IN_COMPANIES, LONGEST_COMPANY)}
 
 
-def display_name(details: Mapping[str, str]) -> str:
-    """Give the name for To; none at all when nothing known reads like one."""
-    said = lead(details)
+def display_name(said: Mapping[str, str]) -> str:
+    """Give the name for To from what `lead` gave; none at all when nothing known reads like one."""
     return " ".join(filter(None, (said["first_name"], said["last_name"])))
 
 
 def _plain(value: str, beside: frozenset[str], longest: int) -> str:
     """Give back a value of letters and a few signs that is not too long and no address of the web; else empty."""
     text = value.strip()
+    if text.isalpha() and len(text) <= longest:
+        return text  # most names are letters alone; to look at each of them would cost more than the mail
     odd = any(unicodedata.category(one)[0] not in "LM" and one not in beside for one in text)
     return "" if odd or len(text) > longest or HOST.search(text) or "www." in text.lower() else text

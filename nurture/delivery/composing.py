@@ -6,34 +6,38 @@ No write transaction is open while templates run: one slow template must not hol
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Row, not_, select
 
-from consent import basis, gate, identity, opt_in
+from consent import basis, gate, identity, opt_in, tokens
 from consent.schema import consent_text, opt_in_purpose, opt_in_request
 from consent.sealing import SealError
 from nurture.delivery import addressing, origins
 from nurture.delivery.content.library import MailKey, Urls
 from nurture.delivery.content.pieces import Content
+from nurture.delivery.content.skeleton import Frame, Skeleton, skeleton
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.headers import list_unsubscribe
-from nurture.delivery.links import Links
+from nurture.delivery.links import addresses
 from nurture.delivery.mime import message_id
 from nurture.delivery.provider import Outgoing, Sender, fault_of
 from nurture.delivery.states import Kind
+from nurture.failpoints import reach
 from nurture.store.tables import message, message_exception, template_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
     from consent.identity import Person
     from nurture.delivery.claiming import Claim
+    from nurture.delivery.content.addresses import Addresses
     from nurture.delivery.content.library import Library, Mail
+    from nurture.delivery.content.skeleton import Obstacle
     from nurture.store.workspace import Workspace
 
 UNREADABLE = "unreadable_identity"
@@ -84,53 +88,82 @@ def compose(ws: Workspace, library: Library, claim: Claim, *, at: datetime) -> C
     """Write every mail of a claimed batch that is still to be sent. `at` becomes the mails' Date."""
     with ws.store.read() as conn:
         rows = _messages(conn, claim.batch_id)
+        templates = _templates(conn, {row.template_version_id for row in rows})
         subjects = [row.subject for row in rows]
         people = identity.reveal_each(conn, ws.keyring, subjects)
         writer: Writer
         if claim.kind is Kind.CONFIRMATION:
             requests = _requests(conn, ws, [row.request_id for row in rows])
-            writer = ConfirmationWriter(ws, library, claim.attempt, at, requests)
+            writer = ConfirmationWriter(ws, library, templates, claim.attempt, at, requests)
         else:
-            agreed = gate.tracking(conn, subjects, controller=ws.settings.controller)
+            tracked = [row.subject for row in rows if row.tracked]
+            agreed = gate.tracking(conn, tracked, controller=ws.settings.controller) if tracked else set()
             ours = {"purpose": claim.purpose or "", "controller": ws.settings.controller}
             customers = basis.among(conn, subjects, **ours)
-            writer = MarketingWriter(ws, library, claim.attempt, at, agreed, customers)
-    return Composed(claim, tuple(_letter(row, people.get(row.subject), writer) for row in rows))
+            writer = MarketingWriter(ws, library, templates, claim.attempt, at, agreed, customers)
+    letters = []
+    for number, row in enumerate(rows):
+        letters.append(_letter(row, people.get(row.subject), writer))
+        if number == len(rows) // 2:
+            reach("render.mid")
+    return Composed(claim, tuple(letters))
 
 
 def _messages(conn: Connection, batch_id: int) -> Sequence[Row[Any]]:
     """Which messages of a batch have not left it? Served by ix_message_batch."""
     own = select(message_exception.c.message_id).where(message_exception.c.message_id == message.c.id).exists()
-    query = (
-        select(
-            message,
-            template_version.c.key.label("template_key"),
-            template_version.c.sha256.label("template_sha256"),
-            template_version.c.links.label("template_links"),
-        )
-        .join(template_version, template_version.c.id == message.c.template_version_id)
-        .where(message.c.batch_id == batch_id, not_(own))
-        .order_by(message.c.id)
-    )
-    return conn.execute(query).all()
+    m = message.c
+    columns = (
+        m.id, m.public_id, m.subject, m.lead_id, m.request_id, m.kind, m.sequence, m.step, m.tracked,
+        m.template_version_id,
+    )  # fmt: skip
+    return conn.execute(select(*columns).where(m.batch_id == batch_id, not_(own)).order_by(m.id)).all()
+
+
+def _templates(conn: Connection, ids: Collection[int]) -> dict[int, Template]:
+    """Give the versions of the mails that were planned; a batch has one, or few."""
+    columns = template_version.c
+    query = select(columns.id, columns.key, columns.sha256, columns.links).where(columns.id.in_(sorted(ids)))
+    return {
+        row.id: Template(row.key, row.sha256, tuple(link["url"] for link in row.links)) for row in conn.execute(query)
+    }
+
+
+@dataclass(frozen=True)
+class Template:
+    """A mail as it was when the messages were planned."""
+
+    key: str
+    sha256: str
+    urls: tuple[str, ...]
+    """Of its links, in the order of their numbers."""
 
 
 def _letter(row: Row[Any], person: Person | SealError | None, writer: Writer) -> Letter:
-    about = {"message_id": row.id, "public_id": row.public_id, "subject": row.subject}
-    origin = {"lead_id": row.lead_id, "request_id": row.request_id}
+    def letter(
+        *,
+        failure: str = "",
+        outgoing: Outgoing | None = None,
+        tracked: bool = False,
+        again: Callable[[], Outgoing] | None = None,
+    ) -> Letter:
+        return Letter(
+            row.id, row.public_id, row.subject, row.lead_id, row.request_id, tracked, outgoing, failure, again
+        )
+
     if person is None:
-        return Letter(**about, **origin, tracked=False, outgoing=None, failure="erased")
+        return letter(failure="erased")
     if isinstance(person, SealError):
-        return Letter(**about, **origin, tracked=False, outgoing=None, failure=UNREADABLE)
+        return letter(failure=UNREADABLE)
     tracked = writer.may_track(row)
     try:
         outgoing = writer.write(row, person, tracked=tracked)
     except CannotWriteError as error:
-        return Letter(**about, **origin, tracked=False, outgoing=None, failure=str(error))
+        return letter(failure=str(error))
     except Exception as error:  # noqa: BLE001  a template may raise anything; one bad mail must not stop the others
-        return Letter(**about, **origin, tracked=False, outgoing=None, failure=f"render {type(error).__name__}"[:64])
-    again = partial(writer.write, row, person, tracked=False)
-    return Letter(**about, **origin, tracked=tracked, outgoing=outgoing, untracked=again)
+        return letter(failure=f"render {type(error).__name__}"[:64])
+    again = partial(writer.write, row, person, tracked=False) if tracked else None
+    return letter(outgoing=outgoing, tracked=tracked, again=again)
 
 
 @dataclass(frozen=True)
@@ -143,6 +176,7 @@ class MarketingWriter:
 
     ws: Workspace
     library: Library
+    templates: Mapping[int, Template]
     attempt: int
     at: datetime
     agreed: set[str]
@@ -154,20 +188,69 @@ class MarketingWriter:
 
     def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:
         """Write one mail, with one-click unsubscribe (RFC 8058)."""
-        mail = _mail(self.library, row)
-        links = Links(self.ws.settings.public_url, self.ws.keyring, row.public_id, tracked)
+        settings = self.ws.settings
+        mail, shared = self._shared(row.template_version_id, tracked=tracked)
+        said = addressing.lead(person.details)
+        links = addresses(settings.public_url, self.ws.keyring, row.public_id, tracked=tracked)
+        customer = row.subject in self.customers
+        if isinstance(shared, Skeleton):
+            content, values = shared.content, shared.values(said, links.tokens, customer=customer)
+        else:
+            content, values = self._alone(mail, said, links, customer=customer), ()
+        return _sound(
+            Outgoing(
+                row.public_id,
+                self.attempt,
+                person.address,
+                addressing.display_name(said),
+                content,
+                {
+                    "Message-ID": message_id(self._sender, row.public_id),
+                    **list_unsubscribe(links.unsubscribe, links.tokens[2], settings.unsubscribe_mailbox),
+                },
+                self.at,
+                values,
+                f"{row.sequence}.{row.step}",
+            )
+        )
+
+    @cached_property
+    def _sender(self) -> Sender:
+        return Sender(self.ws.settings.sender_address, self.ws.settings.sender_name)
+
+    @cached_property
+    def _found(self) -> dict[tuple[int, bool], tuple[Mail, Skeleton | Obstacle]]:
+        """What the mails of this batch share, by template and whether they are tracked."""
+        return {}
+
+    def _shared(self, version: int, *, tracked: bool) -> tuple[Mail, Skeleton | Obstacle]:
+        found = self._found.get((version, tracked))
+        if found is None:
+            mail = _mail(self.library, self.templates[version])
+            settings = self.ws.settings
+            frame = Frame(
+                settings.public_url,
+                tracked,
+                tuple(_sender(self.ws).items()),
+                settings.privacy_link,
+                tokens.ID_LENGTH + tokens.MAC_LENGTH_IN_MAILS,
+            )
+            found = self._found[version, tracked] = mail, skeleton(mail, frame)
+        return found
+
+    def _alone(self, mail: Mail, said: dict[str, str], links: Addresses, *, customer: bool) -> Content:
+        """Write a mail that cannot be split for this one person (`nurture template check` names such mails)."""
         context = {
-            "lead": addressing.lead(person.details),
+            "lead": said,
             "sender": _sender(self.ws),
             "unsubscribe_url": links.unsubscribe,
             "preferences_url": links.preferences,
             "open_pixel_url": links.pixel,
-            "existing_customer": "yes" if row.subject in self.customers else None,
+            "existing_customer": "yes" if customer else None,
             "privacy_url": self.ws.settings.privacy_link,
         }
-        mailbox = self.ws.settings.unsubscribe_mailbox
-        headers = list_unsubscribe(links.unsubscribe, links.unsubscribe_token, mailbox)
-        return _outgoing(self, row, person, mail, context, Urls(link=links.link), headers)
+        rendered = mail.render(context, Urls(link=links.link))
+        return Content.whole(rendered.subject, rendered.html, rendered.text)
 
 
 @dataclass(frozen=True)
@@ -186,6 +269,7 @@ class ConfirmationWriter:
 
     ws: Workspace
     library: Library
+    templates: Mapping[int, Template]
     attempt: int
     at: datetime
     requests: Mapping[int, Request | None]
@@ -202,8 +286,9 @@ class ConfirmationWriter:
         request = self.requests[row.request_id]
         if request is None:
             raise CannotWriteError(UNREADABLE)
-        mail = _mail(self.library, row)
-        url = f"{self.ws.settings.public_url}/confirm/{request.token}"
+        mail = _mail(self.library, self.templates[row.template_version_id])
+        settings = self.ws.settings
+        url = f"{settings.public_url}/confirm/{request.token}"
         context = {
             "sender": _sender(self.ws),
             "confirm_url": url,
@@ -212,46 +297,35 @@ class ConfirmationWriter:
             "requested_at": request.requested_at,
             "source": origins.told(request.source, mail.language),
             "texts": request.texts,
-            "privacy_url": self.ws.settings.privacy_link,
+            "privacy_url": settings.privacy_link,
         }
-        return _outgoing(self, row, person, mail, context, Urls(link=lambda _, raw: raw), {})
+        rendered = mail.render(context, Urls(link=lambda _, raw: raw))
+        sender = Sender(settings.sender_address, settings.sender_name)
+        return _sound(
+            Outgoing(
+                public_id=row.public_id,
+                attempt=self.attempt,
+                to_address=person.address,
+                to_name="",
+                content=Content.whole(rendered.subject, rendered.html, rendered.text),
+                headers={"Message-ID": message_id(sender, row.public_id)},
+                at=self.at,
+                category=f"{row.kind}.{row.step}",
+            )
+        )
 
 
-def _outgoing(
-    writer: MarketingWriter | ConfirmationWriter,
-    row: Row[Any],
-    person: Person,
-    mail: Mail,
-    context: Mapping[str, object],
-    urls: Urls,
-    headers: Mapping[str, str],
-) -> Outgoing:
-    rendered = mail.render(context, urls)
-    settings = writer.ws.settings
-    sender = Sender(settings.sender_address, settings.sender_name)
-    made = Outgoing(
-        public_id=row.public_id,
-        attempt=writer.attempt,
-        to_address=person.address,
-        to_name="" if row.kind == Kind.CONFIRMATION else addressing.display_name(person.details),
-        content=Content.whole(rendered.subject, rendered.html, rendered.text),
-        headers={"Message-ID": message_id(sender, row.public_id), **headers},
-        at=writer.at,
-        category=f"{row.sequence or row.kind}.{row.step}",
-    )
-    fault = fault_of(made)
-    if fault:
+def _sound(made: Outgoing) -> Outgoing:
+    """Give a mail back that may be handed over as it stands."""
+    if fault := fault_of(made):
         raise CannotWriteError(f"fault_{fault}")
     return made
 
 
-def _mail(library: Library, row: Row[Any]) -> Mail:
+def _mail(library: Library, planned: Template) -> Mail:
     """Give the mail that was planned. Newer wording is fine, other link numbers are not: sent links count by number."""
-    sequence, step, temperature, language = row.template_key.split("/")
-    mail = library.mail(MailKey(sequence, step, temperature, language))
-    if mail.sha256 != row.template_sha256 and [link.url for link in mail.links] != [
-        link["url"] for link in row.template_links
-    ]:
+    mail = library.mail(MailKey.parse(planned.key))
+    if mail.sha256 != planned.sha256 and tuple(link.url for link in mail.links) != planned.urls:
         raise CannotWriteError("template_changed")
     return mail
 

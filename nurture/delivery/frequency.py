@@ -6,16 +6,18 @@ The cap of the policy holds for everybody; what a person chose can only lower it
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
 
+from consent.among import among
 from nurture.delivery.errors import DeliveryError
-from nurture.delivery.queue import insert_missing
-from nurture.store.tables import send_slot
+from nurture.rereading import remembered
+from nurture.store.tables import message, send_slot
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -58,7 +60,10 @@ class FrequencyPolicy(BaseModel):
 
 def load(policies: Path) -> FrequencyPolicy:
     """Read `frequency.yaml` of the policies folder; raises DeliveryError that names file, path and reason."""
-    path = policies / "frequency.yaml"
+    return remembered(_read, policies / "frequency.yaml")
+
+
+def _read(path: Path) -> FrequencyPolicy:
     try:
         raw = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
         return FrequencyPolicy.model_validate(raw)
@@ -133,28 +138,44 @@ def take_slots(
     whatever its number.
     """
     ids = [letter.message_id for letter in letters]
-    conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(ids), send_slot.c.window != window))
-    # In order of the lead, so that two workers that want the same leads do not wait for each other.
-    waiting = sorted(
-        (letter for letter in letters if letter.lead_id is not None), key=lambda one: (one.lead_id, one.message_id)
-    )
+    mine = among(conn, send_slot.c.message_id, ids)
+    conn.execute(delete(send_slot).where(mine, send_slot.c.window != window))
     lower = _ceilings(conn, {lead_id: few for lead_id, few in (own or {}).items() if few < most}, window, ids)
     for lead_id, few in lower.items():
-        mine = [letter.message_id for letter in letters if letter.lead_id == lead_id]
-        conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(mine), send_slot.c.slot > few))
-    query = select(send_slot.c.message_id).where(send_slot.c.message_id.in_(ids), send_slot.c.window == window)
-    held = set(conn.execute(query).scalars())
+        theirs = [letter.message_id for letter in letters if letter.lead_id == lead_id]
+        conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(theirs), send_slot.c.slot > few))
+    held = set(conn.execute(select(send_slot.c.message_id).where(mine, send_slot.c.window == window)).scalars())
     for slot in range(1, most + 1):
-        rows = [
-            {"lead_id": letter.lead_id, "window": window, "slot": slot, "message_id": letter.message_id}
-            for letter in waiting
+        wanting = [
+            letter.message_id
+            for letter in letters
             if letter.message_id not in held and slot <= lower.get(letter.lead_id or 0, most)
         ]
-        if not rows:
+        if not wanting:
             break
-        insert_missing(conn, send_slot, rows, ())
-        held = set(conn.execute(query).scalars())
+        taken = _take(conn, wanting, window, slot)
+        if taken == len(wanting):
+            held.update(wanting)
+        else:
+            wanted = among(conn, send_slot.c.message_id, wanting)
+            held.update(conn.execute(select(send_slot.c.message_id).where(wanted)).scalars())
     return held
+
+
+def _take(conn: Connection, message_ids: Sequence[int], window: str, slot: int) -> int:
+    """Take this slot for the leads of these messages where it is free; give how many that were.
+
+    In order of the lead, so that two workers that want the same leads do not wait for each other.
+    """
+    dialect: Any = postgresql if conn.dialect.name == "postgresql" else sqlite
+    rows = (
+        select(message.c.lead_id, literal(window), literal(slot), message.c.id)
+        .where(among(conn, message.c.id, message_ids), message.c.lead_id.is_not(None))
+        .order_by(message.c.lead_id, message.c.id)
+    )
+    names = ["lead_id", "window", "slot", "message_id"]
+    done = conn.execute(dialect.insert(send_slot).from_select(names, rows).on_conflict_do_nothing())
+    return int(done.rowcount)
 
 
 def _ceilings(conn: Connection, few: Mapping[int, int], window: str, ids: Sequence[int]) -> dict[int, int]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exists, select, update
 
-from nurture.store.inserting import chunks, insert_or_update
+from consent.among import among
+from nurture.store.inserting import insert_or_update
 from nurture.store.tables import decision, enrolment, lead, mail_preference
 
 if TYPE_CHECKING:
@@ -61,11 +62,8 @@ NONE = Choice()
 def of(conn: Connection, subjects: Iterable[str]) -> dict[str, Choice]:
     """Give the choices of those who made one (primary key)."""
     table = mail_preference.c
-    found: dict[str, Choice] = {}
-    for part in chunks(sorted(set(subjects))):
-        query = select(table.subject, table.paused_until, table.per_week).where(table.subject.in_(part))
-        found |= {row.subject: Choice(row.paused_until, row.per_week) for row in conn.execute(query)}
-    return found
+    query = select(table.subject, table.paused_until, table.per_week).where(among(conn, table.subject, set(subjects)))
+    return {row.subject: Choice(row.paused_until, row.per_week) for row in conn.execute(query)}
 
 
 def slow_down(conn: Connection, subject: str, per_week: int | None, *, at: datetime) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 
+from consent.among import among
 from nurture import NurtureError
 from nurture.store.tables import lead, stage_change
 
@@ -94,11 +95,13 @@ def barred(stage: str, owner: str) -> Bar | None:
 def barred_among(conn: Connection, lead_ids: Iterable[int]) -> dict[int, tuple[Bar, str, str]]:
     """Give the leads that marketing may not write to now, each with why, its stage and its owner."""
     found: dict[int, tuple[Bar, str, str]] = {}
-    for ids in _chunks(sorted(set(lead_ids))):
-        for row in conn.execute(select(lead.c.id, lead.c.stage, lead.c.owner).where(lead.c.id.in_(ids))):
-            bar = barred(row.stage, row.owner)
-            if bar is not None:
-                found[row.id] = bar, row.stage, row.owner
+    # Only those that may be barred are fetched; the rule itself stands in `barred`.
+    perhaps = or_(lead.c.stage.in_(sorted(GONE | AT_SALES)), lead.c.owner != Owner.MARKETING.value)
+    query = select(lead.c.id, lead.c.stage, lead.c.owner).where(among(conn, lead.c.id, set(lead_ids)), perhaps)
+    for row in conn.execute(query):
+        bar = barred(row.stage, row.owner)
+        if bar is not None:
+            found[row.id] = bar, row.stage, row.owner
     return found
 
 

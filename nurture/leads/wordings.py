@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 
 from consent import texts
+from nurture.rereading import remembered
 from nurture.store import definitions
 from nurture.store.definitions import Part
 
@@ -54,7 +55,11 @@ class Wordings(Part):
 
 def load(policies: Path) -> Wordings:
     """Read the file; raises DefinitionError with one line per mistake."""
-    return definitions.load(policies / FILE, Wordings)
+    return remembered(_read, policies / FILE)
+
+
+def _read(path: Path) -> Wordings:
+    return definitions.load(path, Wordings)
 
 
 def publish(connection: Connection, settings: Settings, *, at: datetime) -> int:

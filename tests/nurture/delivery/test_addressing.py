@@ -28,7 +28,7 @@ ODD = (
 def test_what_reads_like_no_name_greets_nobody(odd: str) -> None:
     details = {"first_name": odd, "last_name": odd, "salutation": odd}
     assert set(addressing.lead(details).values()) == {""}
-    assert addressing.display_name(details) == ""
+    assert addressing.display_name(addressing.lead(details)) == ""
 
 
 @pytest.mark.parametrize(
