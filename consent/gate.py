@@ -7,10 +7,8 @@ stands in the ledger before the provider hears of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, case, exists, null, or_, select, update
@@ -55,8 +53,7 @@ class RefusalReason(StrEnum):
     """The person's data is kept, but may be used for nothing (Art. 18 GDPR)."""
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(NamedTuple):
     """A question to the gate about one message."""
 
     subject: str
@@ -70,8 +67,7 @@ class Ask:
     """May it rest on the existing-customer exception: policy allows it, and the mail says that one may object?"""
 
 
-@dataclass(frozen=True)
-class Permit:
+class Permit(NamedTuple):
     """This message may go to the provider, until `lease_until` (UTC)."""
 
     subject: str
@@ -87,8 +83,7 @@ class Permit:
     lease_until: datetime
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """This message may not go."""
 
     subject: str
@@ -141,70 +136,56 @@ def authorise(conn: Connection, asks: Sequence[Ask], *, at: datetime) -> list[Pe
     counts as a use of the consent: its 24 months start anew.
     """
     ledger.lock(conn)
+    alike: dict[tuple[str, str, texts.Scope | None, bool], list[int]] = {}
+    for number, ask in enumerate(asks):
+        alike.setdefault((ask.controller, ask.purpose, ask.scope, ask.exception), []).append(number)
     answers: dict[int, Permit | Refusal] = {}
-    # The sort is stable: within a group the caller's order stays.
-    for _, group in groupby(sorted(enumerate(asks), key=_group), key=_group):
-        alike = dict(group)
-        one = next(iter(alike.values()))
-        answers |= _authorise(conn, alike, one, at=at)
+    for numbers in alike.values():
+        answers |= _authorise(conn, {number: asks[number] for number in numbers}, at=at)
     return [answers[number] for number in range(len(asks))]
 
 
-def _group(item: tuple[int, Ask]) -> tuple[str, str, str, tuple[str, ...], bool]:
-    """What asks have in common that may stand in one entry."""
-    ask = item[1]
-    scope = ask.scope or texts.Scope("", ())
-    return ask.controller, ask.purpose, scope.name, scope.words, ask.exception
-
-
-def _authorise(conn: Connection, asks: dict[int, Ask], one: Ask, *, at: datetime) -> dict[int, Permit | Refusal]:
-    """Decide and record asks that differ from `one` in person and message only; keys are the caller's order."""
+def _authorise(conn: Connection, asks: dict[int, Ask], *, at: datetime) -> dict[int, Permit | Refusal]:
+    """Decide and record asks that differ in person and message only; keys are the caller's order."""
+    one = next(iter(asks.values()))
     controller, purpose = one.controller, one.purpose
-    subjects = [ask.subject for ask in asks.values()]
     about: dict[str, Any] = {"purpose": purpose, "controller": controller}
+    subjects = [ask.subject for ask in asks.values()]
     found = check(conn, subjects, at=at, scope=one.scope, exception=one.exception, **about)
-    permitted = {number: ask for number, ask in asks.items() if not isinstance(found[ask.subject], RefusalReason)}
-    tracked = _tracking(conn, [ask.subject for ask in permitted.values()], controller)
+    permitted: dict[int, int] = {}
+    refused: dict[int, RefusalReason] = {}
+    for number, ask in asks.items():
+        verdict = found[ask.subject]
+        if isinstance(verdict, RefusalReason):
+            refused[number] = verdict
+        else:
+            permitted[number] = verdict
+    used = {asks[number].subject for number in permitted}
+    tracked = _tracking(conn, used, controller)
     about |= {"channel": EMAIL}
     if one.scope is not None:
         about["scope"] = one.scope.described
     lease = at + LEASE
-    entries, numbers = [], []
-    for part in chunks(permitted, PERMITS_PER_ENTRY):
-        permits = [
-            [asks[n].message_id, asks[n].subject, found[asks[n].subject], tracked.get(asks[n].subject)] for n in part
-        ]
+    entries, parts = [], list(chunks(permitted, PERMITS_PER_ENTRY))
+    for part in parts:
+        permits = [[asks[n].message_id, asks[n].subject, permitted[n], tracked.get(asks[n].subject)] for n in part]
         body = {**about, "lease_until": canonical.utc_text(lease), "permits": permits}
         entries.append(ledger.Entry(ledger.EntryType.AUTHORISED, body, at))
-        numbers.append(part)
-    for part in chunks((n for n in asks if n not in permitted), PERMITS_PER_ENTRY):
-        refusals = [[asks[n].message_id, asks[n].subject, str(found[asks[n].subject])] for n in part]
+    for part in chunks(refused, PERMITS_PER_ENTRY):
+        refusals = [[asks[n].message_id, asks[n].subject, str(refused[n])] for n in part]
         entries.append(ledger.Entry(ledger.EntryType.BLOCKED, {**about, "refusals": refusals}, at))
-    answers: dict[int, Permit | Refusal] = {}
-    for seq, part in zip(ledger.append(conn, entries), numbers, strict=False):
-        answers.update(
-            (n, _permit(asks[n], found[asks[n].subject], seq, asks[n].subject in tracked, lease)) for n in part
-        )
-    for number, ask in asks.items():
-        reason = found[ask.subject]
-        if isinstance(reason, RefusalReason):
-            answers[number] = Refusal(ask.subject, ask.message_id, reason)
-    _use(conn, {ask.subject for ask in permitted.values()}, controller, purpose, at)
+    answers: dict[int, Permit | Refusal] = {
+        number: Refusal(asks[number].subject, asks[number].message_id, reason) for number, reason in refused.items()
+    }
+    for seq, part in zip(ledger.append(conn, entries), parts, strict=False):
+        for number in part:
+            subject, _, _, message_id, *_ = asks[number]
+            consent_seq = permitted[number]
+            answers[number] = Permit(
+                subject, purpose, controller, consent_seq, message_id, seq, subject in tracked, lease
+            )
+    _use(conn, used, controller, purpose, at)
     return answers
-
-
-def _permit(ask: Ask, consent_seq: int | RefusalReason, seq: int, tracked: bool, lease: datetime) -> Permit:  # noqa: FBT001  private, named below
-    """Write out a permit."""
-    return Permit(
-        subject=ask.subject,
-        purpose=ask.purpose,
-        controller=ask.controller,
-        consent_seq=int(consent_seq),
-        message_id=ask.message_id,
-        seq=seq,
-        tracking=tracked,
-        lease_until=lease,
-    )
 
 
 class Evidence(NamedTuple):
@@ -296,15 +277,14 @@ def _tracking_given(conn: Connection, column: Column[Any], subjects: Iterable[st
 
 def _use(conn: Connection, subjects: Iterable[str], controller: str, purpose: str, at: datetime) -> None:
     """Note the send on the consents it used; an older time takes nothing back."""
-    for chunk in chunks(subjects):
-        conn.execute(
-            update(consent_state)
-            .where(
-                among(conn, consent_state.c.subject, chunk),
-                consent_state.c.controller == controller,
-                consent_state.c.channel == EMAIL,
-                consent_state.c.purpose == purpose,
-                or_(consent_state.c.used_at.is_(None), consent_state.c.used_at < at),
-            )
-            .values(used_at=at)
+    conn.execute(
+        update(consent_state)
+        .where(
+            among(conn, consent_state.c.subject, subjects),
+            consent_state.c.controller == controller,
+            consent_state.c.channel == EMAIL,
+            consent_state.c.purpose == purpose,
+            or_(consent_state.c.used_at.is_(None), consent_state.c.used_at < at),
         )
+        .values(used_at=at)
+    )

@@ -168,7 +168,7 @@ def _person(
     own = sealing.Sealer(keyring.unwrap(subject, wrapped_key, wrap_key))
     opened = own.unseal(address, aad=sealing.place("identity", "sealed_address", subject))
     known = own.unseal(details, aad=sealing.place("identity", "sealed_person", subject)) if details else None
-    return Person(opened.decode(), json.loads(known) if known else {})
+    return Person(opened.decode(), _load_text(known.decode())[0] if known else {})
 
 
 def seal_for(conn: Connection, keyring: Keyring, subject: str, data: bytes, *, aad: bytes) -> bytes:
@@ -323,6 +323,8 @@ def _forget(conn: Connection, subjects: list[str], at: datetime) -> None:
 
 
 _dump_text = json.JSONEncoder(ensure_ascii=False).encode
+_load_text = json.JSONDecoder().raw_decode
+"""Reads what `_dump` wrote: there is nothing around it to look for."""
 
 
 def _dump(known: Mapping[str, str]) -> bytes:

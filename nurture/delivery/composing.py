@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sqlalchemy import Row, not_, select
 
@@ -15,12 +15,12 @@ from consent import basis, gate, identity, opt_in, tokens
 from consent.schema import consent_text, opt_in_purpose, opt_in_request
 from consent.sealing import SealError
 from nurture.delivery import addressing, origins
+from nurture.delivery.content.addresses import Addresses
 from nurture.delivery.content.library import MailKey, Urls
 from nurture.delivery.content.pieces import Content
 from nurture.delivery.content.skeleton import Frame, Skeleton, skeleton
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.headers import list_unsubscribe
-from nurture.delivery.links import addresses
 from nurture.delivery.mime import message_id
 from nurture.delivery.provider import Outgoing, Sender, fault_of
 from nurture.delivery.states import Kind
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from consent.identity import Person
     from nurture.delivery.claiming import Claim
-    from nurture.delivery.content.addresses import Addresses
     from nurture.delivery.content.library import Library, Mail
     from nurture.delivery.content.skeleton import Obstacle
     from nurture.store.workspace import Workspace
@@ -44,8 +43,7 @@ UNREADABLE = "unreadable_identity"
 """A sealed value of this one person does not open; the others of the batch get their mail."""
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(NamedTuple):
     """One message of a batch: either written (`outgoing`) or not (`failure` says why, without personal data)."""
 
     message_id: int
@@ -54,10 +52,12 @@ class Letter:
     lead_id: int | None
     request_id: int | None
     tracked: bool
-    outgoing: Outgoing | None = field(repr=False)
+    outgoing: Outgoing | None
     failure: str = ""
-    untracked: Callable[[], Outgoing] | None = field(default=None, repr=False)
-    """Writes it again without tracking, for a consent that ended meanwhile."""
+
+
+def _written_once(_letter: Letter) -> Outgoing:
+    raise AssertionError("these letters cannot be written again")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ class Composed:
     """A claimed batch with its mails."""
 
     claim: Claim
-    letters: tuple[Letter, ...]
+    letters: tuple[Letter, ...] = field(repr=False)
+    untracked: Callable[[Letter], Outgoing] = field(default=_written_once, repr=False)
+    """Writes a letter again without tracking, for a consent that ended meanwhile."""
 
 
 class CannotWriteError(DeliveryError):
@@ -106,7 +108,18 @@ def compose(ws: Workspace, library: Library, claim: Claim, *, at: datetime) -> C
         letters.append(_letter(row, people.get(row.subject), writer))
         if number == len(rows) // 2:
             reach("render.mid")
-    return Composed(claim, tuple(letters))
+    return Composed(claim, tuple(letters), partial(_untracked, writer, rows, people))
+
+
+def _untracked(
+    writer: Writer, rows: Sequence[Row[Any]], people: Mapping[str, Person | SealError], letter: Letter
+) -> Outgoing:
+    """Write a letter once more, without tracking."""
+    row = next(row for row in rows if row.id == letter.message_id)
+    person = people[row.subject]
+    if isinstance(person, SealError):
+        raise AssertionError("a letter that was never written is to be written again")  # noqa: TRY004  no type check
+    return writer.write(row, person, tracked=False)
 
 
 def _messages(conn: Connection, batch_id: int) -> Sequence[Row[Any]]:
@@ -140,30 +153,20 @@ class Template:
 
 
 def _letter(row: Row[Any], person: Person | SealError | None, writer: Writer) -> Letter:
-    def letter(
-        *,
-        failure: str = "",
-        outgoing: Outgoing | None = None,
-        tracked: bool = False,
-        again: Callable[[], Outgoing] | None = None,
-    ) -> Letter:
-        return Letter(
-            row.id, row.public_id, row.subject, row.lead_id, row.request_id, tracked, outgoing, failure, again
-        )
-
+    outgoing, tracked, failure = None, False, ""
     if person is None:
-        return letter(failure="erased")
-    if isinstance(person, SealError):
-        return letter(failure=UNREADABLE)
-    tracked = writer.may_track(row)
-    try:
-        outgoing = writer.write(row, person, tracked=tracked)
-    except CannotWriteError as error:
-        return letter(failure=str(error))
-    except Exception as error:  # noqa: BLE001  a template may raise anything; one bad mail must not stop the others
-        return letter(failure=f"render {type(error).__name__}"[:64])
-    again = partial(writer.write, row, person, tracked=False) if tracked else None
-    return letter(outgoing=outgoing, tracked=tracked, again=again)
+        failure = "erased"
+    elif isinstance(person, SealError):
+        failure = UNREADABLE
+    else:
+        tracked = writer.may_track(row)
+        try:
+            outgoing = writer.write(row, person, tracked=tracked)
+        except CannotWriteError as error:
+            failure = str(error)
+        except Exception as error:  # noqa: BLE001  a template may raise anything; one bad mail must not stop the others
+            failure = f"render {type(error).__name__}"[:64]
+    return Letter(row.id, row.public_id, row.subject, row.lead_id, row.request_id, tracked, outgoing, failure)
 
 
 @dataclass(frozen=True)
@@ -191,12 +194,14 @@ class MarketingWriter:
         settings = self.ws.settings
         mail, shared = self._shared(row.template_version_id, tracked=tracked)
         said = addressing.lead(person.details)
-        links = addresses(settings.public_url, self.ws.keyring, row.public_id, tracked=tracked)
+        made = tokens.issue_for_mail(self.ws.keyring, row.public_id)
         customer = row.subject in self.customers
+        content: Content
+        values: tuple[str, ...] = ()
         if isinstance(shared, Skeleton):
-            content, values = shared.content, shared.values(said, links.tokens, customer=customer)
+            content, values = shared.content, shared.values(said, made, customer=customer)
         else:
-            content, values = self._alone(mail, said, links, customer=customer), ()
+            content = self._alone(mail, said, Addresses(settings.public_url, tracked, made), customer=customer)
         return _sound(
             Outgoing(
                 row.public_id,
@@ -206,7 +211,7 @@ class MarketingWriter:
                 content,
                 {
                     "Message-ID": message_id(self._sender, row.public_id),
-                    **list_unsubscribe(links.unsubscribe, links.tokens[2], settings.unsubscribe_mailbox),
+                    **list_unsubscribe(f"{settings.public_url}/u/{made[2]}", made[2], settings.unsubscribe_mailbox),
                 },
                 self.at,
                 values,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from urllib.parse import quote
 
 from nurture.delivery.errors import DeliveryError
 
@@ -47,5 +46,5 @@ def list_unsubscribe(url: str, token: str, mailbox: str = "") -> dict[str, str]:
 
     The mail program writes the token into the subject; behind a plus sign of the address it would not fit.
     """
-    also = f", <mailto:{mailbox}?subject={quote(f'unsubscribe {token}')}>" if mailbox else ""
+    also = f", <mailto:{mailbox}?subject=unsubscribe%20{token}>" if mailbox else ""
     return {"List-Unsubscribe": f"<{url}>{also}", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import delete, insert, select, update
 
 from consent import basis, gate, ledger, suppression
+from consent.among import among
+from consent.bulk import write_many
 from consent.gate import Ask, Permit, Refusal, RefusalReason
 from consent.schema import identity, opt_in_request
 from nurture.delivery import circuit, frequency, switch
@@ -22,7 +24,6 @@ from nurture.delivery.errors import DeliveryError
 from nurture.delivery.states import Counts, Kind, State
 from nurture.delivery.withheld import Gate, Withheld, withhold
 from nurture.leads import preferences, stages, wordings
-from nurture.store.inserting import chunks
 from nurture.store.tables import (
     authorisation,
     delivery_attempt,
@@ -51,14 +52,15 @@ if TYPE_CHECKING:
 
 PASSED = (Gate("expiry", passed=True), Gate("kill_switch", passed=True), Gate("circuit", passed=True))
 """What the batch as a whole was asked before any of its messages."""
+WRITTEN = (*PASSED, Gate("content", passed=True), Gate("stage", passed=True))
+"""What a message was asked before the person's own choices."""
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(NamedTuple):
     """One mail that may leave. A confirmation has no permit: it asks for the consent that a permit rests on."""
 
     message_id: int
-    outgoing: Outgoing = field(repr=False)
+    outgoing: Outgoing
     permit: Permit | None
 
 
@@ -73,7 +75,7 @@ class Submission:
     @property
     def outgoing(self) -> tuple[Outgoing, ...]:
         """The mails, for the provider."""
-        return tuple(one.outgoing for one in self.ready)
+        return tuple([one.outgoing for one in self.ready])
 
 
 def intend(
@@ -101,7 +103,7 @@ def intend(
         ready, refused = _confirmations(conn, ws, written, at)
     else:
         policy = policy or frequency.load(ws.settings.policies)
-        ready, refused = _marketing(conn, ws, claim, written, policy, at)
+        ready, refused = _marketing(conn, ws, composed, written, policy, at)
     withheld += refused
     withhold(conn, withheld, at=at)
     if ready:
@@ -149,81 +151,100 @@ def _written(letters: Sequence[Letter]) -> tuple[list[Letter], list[Withheld]]:
 
 
 def _marketing(
-    conn: Connection,
-    ws: Workspace,
-    claim: Claim,
-    letters: list[Letter],
-    policy: FrequencyPolicy,
-    at: datetime,
+    conn: Connection, ws: Workspace, composed: Composed, letters: list[Letter], policy: FrequencyPolicy, at: datetime
 ) -> tuple[list[Ready], list[Withheld]]:
     """Ask whose lead it is, what the person chose, then the cap, then the consent gate.
 
     The ledger authorises nothing the others forbid. The send window is not asked again: `not_after`
     bounds how late a mail may leave.
     """
-    cap, zone = policy.marketing, ws.settings.tz
-    most, window = cap.most, cap.window(at, zone)
+    withheld: list[Withheld] = []
+    versions = {"frequency": policy.version}
     barred = stages.barred_among(conn, [one.lead_id for one in letters if one.lead_id is not None])
+    if barred:
+        withheld += [_barred(letter, *barred[letter.lead_id]) for letter in letters if letter.lead_id in barred]
+        letters = [letter for letter in letters if letter.lead_id not in barred]
     choices = preferences.of(conn, [letter.subject for letter in letters])
-    free = [letter for letter in letters if letter.lead_id not in barred]
-    resting = [letter for letter in free if _choice(choices, letter).pauses(at)]
-    open_to_us = [letter for letter in free if not _choice(choices, letter).pauses(at)]
-    own = _chosen(conn, open_to_us, choices, cap, at, zone)
-    held = frequency.take_slots(conn, open_to_us, window, most, own=own)
-    allowed = [letter for letter in open_to_us if letter.message_id in held]
-    scopes = scopes_of(conn, ws, claim.purpose or "", [letter.message_id for letter in allowed])
+    if choices:
+        resting = [letter for letter in letters if _choice(choices, letter).pauses(at)]
+        withheld += [_resting(letter, choices[letter.subject], versions) for letter in resting]
+        letters = [letter for letter in letters if not _choice(choices, letter).pauses(at)]
+    cap, zone = policy.marketing, ws.settings.tz
+    window = cap.window(at, zone)
+    own = _chosen(conn, letters, choices, cap, at, zone) if choices else {}
+    held = frequency.take_slots(conn, letters, window, cap.most, own=own)
+    if len(held) < len(letters):
+        over = [letter for letter in letters if letter.message_id not in held]
+        withheld += [
+            _capped(letter, own.get(letter.lead_id or 0, cap.most), cap.most, window, versions) for letter in over
+        ]
+        letters = [letter for letter in letters if letter.message_id in held]
+    ready: list[Ready] = []
+    for letter, answer in zip(letters, _permits(conn, ws, composed.claim, letters, at), strict=True):
+        if isinstance(answer, Permit):
+            ready.append(Ready(letter.message_id, _final(composed, letter, answer), answer))
+        else:
+            few = own.get(letter.lead_id or 0, cap.most)
+            withheld.append(_refused(letter, answer, _limit(few, cap.most, window), versions))
+    if withheld:
+        unsent = [item.message_id for item in withheld]
+        conn.execute(delete(send_slot).where(among(conn, send_slot.c.message_id, unsent)))
+    return ready, withheld
+
+
+def _permits(
+    conn: Connection, ws: Workspace, claim: Claim, letters: Sequence[Letter], at: datetime
+) -> list[Permit | Refusal]:
+    """Ask the gate for each letter, in their order."""
+    purpose, controller = claim.purpose or "", ws.settings.controller
+    scopes = scopes_of(conn, ws, purpose, [letter.message_id for letter in letters])
     customers = wordings.exception_allowed(ws.settings.policies)
     asks = [
         Ask(
             letter.subject,
-            claim.purpose or "",
-            ws.settings.controller,
+            purpose,
+            controller,
             letter.public_id,
-            scope=scopes.get(letter.message_id),
-            exception=customers and _says_one_may_object(letter),
+            scopes.get(letter.message_id),
+            customers and _says_one_may_object(letter),
         )
-        for letter in allowed
+        for letter in letters
     ]
-    answers = {answer.message_id: answer for answer in gate.authorise(conn, asks, at=at)}
-    ready: list[Ready] = []
-    versions = {"frequency": policy.version}
-    withheld = [_barred(letter, *barred[letter.lead_id]) for letter in letters if letter.lead_id in barred]
-    withheld += [_resting(letter, choices[letter.subject], versions) for letter in resting]
-    for letter in open_to_us:
-        answer = answers.get(letter.public_id)
-        if isinstance(answer, Permit):
-            ready.append(Ready(letter.message_id, _final(letter, answer), answer))
-            continue
-        few = own.get(letter.lead_id or 0, most)
-        capped = preferences.SLOWED if few < most else "frequency_cap"
-        reason = str(answer.reason) if isinstance(answer, Refusal) else capped
-        gates = [*PASSED, Gate("content", passed=True), Gate("stage", passed=True)]
-        limit = f"{few} in {window}, chosen" if few < most else f"{most} in {window}"
-        gates.append(Gate("frequency", passed=letter.message_id in held, detail=limit))
-        if isinstance(answer, Refusal):
-            gates.append(Gate("consent", passed=False, detail=reason))
-        withheld.append(Withheld(letter.message_id, State.SUPPRESSED, reason, tuple(gates), versions))
-    if withheld:
-        unsent = [item.message_id for item in withheld]
-        conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(unsent)))
-    return ready, withheld
+    return gate.authorise(conn, asks, at=at)
+
+
+def _limit(few: int, most: int, window: str) -> str:
+    return f"{few} in {window}, chosen" if few < most else f"{most} in {window}"
+
+
+def _capped(letter: Letter, few: int, most: int, window: str, versions: dict[str, int]) -> Withheld:
+    """Withhold a mail for which its lead has no place left in this window."""
+    reason = preferences.SLOWED if few < most else "frequency_cap"
+    gates = (*WRITTEN, Gate("frequency", passed=False, detail=_limit(few, most, window)))
+    return Withheld(letter.message_id, State.SUPPRESSED, reason, gates, versions)
+
+
+def _refused(letter: Letter, answer: Refusal, limit: str, versions: dict[str, int]) -> Withheld:
+    """Withhold a mail that the gate does not permit."""
+    reason = str(answer.reason)
+    gates = (*WRITTEN, Gate("frequency", passed=True, detail=limit), Gate("consent", passed=False, detail=reason))
+    return Withheld(letter.message_id, State.SUPPRESSED, reason, gates, versions)
 
 
 def scopes_of(conn: Connection, ws: Workspace, purpose: str, message_ids: Sequence[int]) -> dict[int, Scope]:
     """Give the scope of each message whose sequence names one, in the version that its lead is in."""
     named = sequence_version.c.definition["scope"].as_string()
+    query = (
+        select(message.c.id, named.label("scope"))
+        .join(enrolment, enrolment.c.id == message.c.enrolment_id)
+        .join(sequence_version, sequence_version.c.id == enrolment.c.sequence_version_id)
+        .where(among(conn, message.c.id, message_ids), named.is_not(None))
+    )
     found: dict[int, Scope] = {}
-    for part in chunks(message_ids):
-        query = (
-            select(message.c.id, named.label("scope"))
-            .join(enrolment, enrolment.c.id == message.c.enrolment_id)
-            .join(sequence_version, sequence_version.c.id == enrolment.c.sequence_version_id)
-            .where(message.c.id.in_(part), named.is_not(None))
-        )
-        for row in conn.execute(query).all():
-            wanted = wordings.scope(ws.settings.policies, purpose, row.scope)
-            if wanted is not None:
-                found[row.id] = wanted
+    for message_id, name in conn.execute(query).all():
+        wanted = wordings.scope(ws.settings.policies, purpose, name)
+        if wanted is not None:
+            found[message_id] = wanted
     return found
 
 
@@ -255,9 +276,8 @@ def _chosen(
 
 
 def _resting(letter: Letter, choice: Choice, versions: dict[str, int]) -> Withheld:
-    gates = [*PASSED, Gate("content", passed=True), Gate("stage", passed=True)]
-    gates.append(Gate("pause", passed=False, detail=f"until {choice.paused_until:%Y-%m-%d %H:%M}Z"))
-    return Withheld(letter.message_id, State.SUPPRESSED, preferences.PAUSED, tuple(gates), versions)
+    gates = (*WRITTEN, Gate("pause", passed=False, detail=f"until {choice.paused_until:%Y-%m-%d %H:%M}Z"))
+    return Withheld(letter.message_id, State.SUPPRESSED, preferences.PAUSED, gates, versions)
 
 
 def _barred(letter: Letter, bar: Bar, stage: str, owner: str) -> Withheld:
@@ -265,10 +285,10 @@ def _barred(letter: Letter, bar: Bar, stage: str, owner: str) -> Withheld:
     return Withheld(letter.message_id, State.SUPPRESSED, str(bar), gates)
 
 
-def _final(letter: Letter, permit: Permit) -> Outgoing:
+def _final(composed: Composed, letter: Letter, permit: Permit) -> Outgoing:
     """Give the mail as it may leave: without pixel and wrapped links when consent to tracking is gone."""
-    if letter.tracked and not permit.tracking and letter.untracked is not None:
-        return letter.untracked()
+    if letter.tracked and not permit.tracking:
+        return composed.untracked(letter)
     if letter.outgoing is None:
         raise AssertionError("a letter that was not written reached the permit")
     return letter.outgoing
@@ -347,21 +367,20 @@ def content_sha256(mail: Outgoing) -> str:
 
 def _commit_to_send(conn: Connection, claim: Claim, ready: Sequence[Ready], at: datetime) -> None:
     """Write down what each mail rests on and that from now on it may have left."""
-    fingerprints = {one.message_id: content_sha256(one.outgoing) for one in ready}
+    fingerprints = [content_sha256(one.outgoing) for one in ready]
     rows = [
         {
-            "message_id": one.message_id,
+            "message_id": message_id,
             "attempt": claim.attempt,
-            "seq": one.permit.seq,
-            "consent_seq": one.permit.consent_seq,
-            "content_sha256": fingerprints[one.message_id],
+            "seq": permit.seq,
+            "consent_seq": permit.consent_seq,
+            "content_sha256": fingerprint,
         }
-        for one in ready
-        if one.permit is not None
+        for (message_id, _, permit), fingerprint in zip(ready, fingerprints, strict=True)
+        if permit is not None
     ]
-    if rows:
-        conn.execute(insert(authorisation), rows)
-    request = hashlib.sha256("".join(fingerprints.values()).encode()).hexdigest()
+    write_many(conn, insert(authorisation), rows)
+    request = hashlib.sha256("".join(fingerprints).encode()).hexdigest()
     attempt = {"batch_id": claim.batch_id, "n": claim.attempt, "started_at": at, "request_sha256": request}
     conn.execute(insert(delivery_attempt).values(**attempt))
     changed = conn.execute(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.headers import header_text, is_single_address
@@ -24,8 +24,7 @@ LONGEST_HEADER = 900
 """Characters; below the 998 octets of RFC 5322 with the header's name, so that no line is ever folded (R47)."""
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One mail for one person: what many share, and the values that are this person's.
 
     `headers` are further headers (Message-ID, List-Unsubscribe, ...); `at` becomes the Date; `category`
@@ -41,6 +40,10 @@ class Outgoing:
     at: datetime
     values: tuple[str, ...] = ()
     category: str = ""
+
+    def __repr__(self) -> str:
+        """Say nothing of the person: mails reach logs by way of tracebacks."""
+        return f"Outgoing({self.public_id})"
 
     @property
     def subject(self) -> str:
@@ -147,17 +150,29 @@ def fault_of(message: Outgoing) -> str | None:
     if not (content.html and content.text and len(values) >= content.holes):
         return "empty"
     subject = message.subject
+    headers = "".join([*message.headers, *message.headers.values()])
+    # Most headers are short, printable ASCII all together; only odd ones are looked at one by one.
+    if not (headers.isascii() and headers.isprintable() and len(headers) <= LONGEST_HEADER) and _odd_header(
+        message.headers
+    ):
+        return "header"
     try:
         header_text(message.to_name)
         header_text(subject)
-        for name, value in message.headers.items():
-            header_text(name)
-            header_text(value, longest=LONGEST_HEADER)
-            if not (value.isascii() and name.isascii()):
-                return "header"
     except DeliveryError:
         return "header"
     return None if subject else "empty"
+
+
+def _odd_header(headers: Mapping[str, str]) -> bool:
+    """Could one of these headers be read as something else than a name and its value?"""
+    try:
+        for name, value in headers.items():
+            header_text(name)
+            header_text(value, longest=LONGEST_HEADER)
+    except DeliveryError:
+        return True
+    return not "".join([*headers, *headers.values()]).isascii()
 
 
 def is_loopback(host: str) -> bool:

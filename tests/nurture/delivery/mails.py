@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nurture.delivery.content.pieces import Content
@@ -14,4 +13,4 @@ if TYPE_CHECKING:
 def changed(mail: Outgoing, **fields: Any) -> Outgoing:
     """Give the mail with other fields; subject, html and text count as fields."""
     read = {name: fields.pop(name, getattr(mail, name)) for name in ("subject", "html", "text")}
-    return replace(mail, content=Content.whole(**read), values=(), **fields)
+    return mail._replace(content=Content.whole(**read), values=(), **fields)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -31,8 +30,7 @@ SHARED = Content(("Guten Tag ", 0), ("<p>", 1, " liest</p>"), ("Hallo ", 2, "!")
 def mails(count: int, content: Content = SHARED) -> list[Outgoing]:
     """Give so many mails of one content."""
     return [
-        replace(
-            MAIL,
+        MAIL._replace(
             public_id=f"{number:026d}",
             to_address=f"p{number}@example.org",
             content=content,
@@ -86,7 +84,7 @@ def test_each_reader_gets_what_was_written_for_them(number: int) -> None:
 @given(st.lists(st.tuples(st.text(), st.text(), st.text()), min_size=1, max_size=4))
 def test_no_value_is_ever_taken_for_a_key(values: list[tuple[str, str, str]]) -> None:
     """Whatever people typed, also what looks like our own keys."""
-    batch = [replace(one, values=value) for one, value in zip(mails(len(values)), values, strict=True)]
+    batch = [one._replace(values=value) for one, value in zip(mails(len(values)), values, strict=True)]
     body = request_body(SENDER, batch)
     assert [written(body, number) for number in range(len(batch))] == [
         (one.subject, one.html, one.text) for one in batch
@@ -112,14 +110,14 @@ def test_two_contents_are_two_requests() -> None:
 
 def test_an_address_stands_in_a_request_once() -> None:
     stub = Stub([answer(202, X_Message_Id="m")])
-    twice = replace(mails(3)[2], to_address="P0@example.org")
+    twice = mails(3)[2]._replace(to_address="P0@example.org")
     post(stub, [*mails(2), twice])
     assert [len(request.json["personalizations"]) for request in stub.requests] == [2, 1]
 
 
 def test_large_values_get_a_request_of_their_own_written_out() -> None:
     stub = Stub([answer(202, X_Message_Id="m")])
-    large = replace(mails(3)[2], values=("P", "x" * LARGEST_SUBSTITUTIONS, "y"))
+    large = mails(3)[2]._replace(values=("P", "x" * LARGEST_SUBSTITUTIONS, "y"))
     post(stub, [*mails(2), large])
     [alone] = [request.json for request in stub.requests if len(request.json["personalizations"]) == 1]
     assert (written(alone, 0)[1], "substitutions" in alone["personalizations"][0]) == (large.html, False)

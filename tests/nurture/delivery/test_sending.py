@@ -200,10 +200,10 @@ def test_t39_tracking_changes_the_links_and_the_pixel_alone(world: World) -> Non
     with world.ws.store.write() as conn:
         held = claim(conn, owner="w1", kind="marketing", at=world.at)
     assert held is not None
-    [letter] = compose(world.ws, world.library, held, at=world.at).letters
+    composed = compose(world.ws, world.library, held, at=world.at)
+    [letter] = composed.letters
     assert letter.outgoing is not None
-    assert letter.untracked is not None
-    tracked, plain = letter.outgoing, letter.untracked()
+    tracked, plain = letter.outgoing, composed.untracked(letter)
     mail = world.library.mail(HELLO)
 
     def stripped(text: str) -> str:
