@@ -9,6 +9,7 @@ from consent.replay import replay
 from nurture.audit.anchoring import known_key
 from nurture.delivery import facts
 from nurture.delivery.outbox import Outbox
+from nurture.failpoints import committing
 from nurture.leads.rights import erasing, requests, retention
 from nurture.store import summaries
 from tasks.counting import Tally, tally
@@ -26,7 +27,7 @@ def reconcile() -> Tally:
     place = here()
     # The outbox folder shows what it took; other providers only report by events.
     witness = place.provider if isinstance(place.provider, Outbox) else None
-    with place.store.write() as connection:
+    with committing("reconcile", place.store.write()) as connection:
         return tally(facts.reconcile(connection, at=place.now, witness=witness).as_dict())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nurture import NurtureError
+from nurture.failpoints import committing
 from nurture.sequences import planner
 from tasks.counting import Tally, tally
 from tasks.unit import MINUTE, unit
@@ -32,7 +33,7 @@ def plan_chunk(sequence: str | None) -> Tally:
     """Decide one chunk of due enrolments and queue its mails; `due` is how many were due."""
     place = here()
     settings, provider = place.workspace.settings, place.provider
-    with place.store.write() as connection:
+    with committing("plan", place.store.write()) as connection:
         counts = planner.plan(
             connection,
             place.workspace,

@@ -6,6 +6,7 @@ from consent import opt_in
 from nurture import clock
 from nurture.delivery import sending
 from nurture.delivery.confirmations import queue_confirmations as queue_due
+from nurture.failpoints import committing
 from tasks.counting import Tally, tally
 from tasks.unit import MINUTE, unit
 from tasks.workplace import here
@@ -28,7 +29,7 @@ def recover() -> Tally:
 def queue_confirmations() -> Tally:
     """Queue one chunk of confirmation mails."""
     place = here()
-    with place.store.write() as connection:
+    with committing("plan", place.store.write()) as connection:
         queued = queue_due(connection, place.workspace, place.library, at=place.now, limit=MAILS)
     return {"queued": queued}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consent import ledger
+from nurture.failpoints import reach
 from nurture.handover.qualify import qualify
 from nurture.scoring import project
 from nurture.tracking.ingest import ingest
@@ -76,4 +77,5 @@ def _follow(place: Workplace, connection: Connection, leads: Iterable[int]) -> t
         changes[name] = changes.get(name, 0) + 1
     zone = place.workspace.settings.tz
     made = qualify(connection, place.handover, touched, zone=zone, at=place.now)
+    reach("score.before_commit")
     return {**changes, **({"qualified": len(made)} if made else {})}, made

@@ -13,6 +13,7 @@ from consent.checkpoints import Signer
 from consent.schema import checkpoint, checkpoint_delivery
 from nurture.audit.book import keep_reason
 from nurture.audit.targets import Anchor
+from nurture.failpoints import reach
 from nurture.store.inserting import insert_or_update
 from nurture.store.tables import setting
 
@@ -66,6 +67,7 @@ def sign(ws: Workspace, *, at: datetime) -> Anchor:
     signer = open_signer(ws)
     with ws.store.write() as conn:
         signed = checkpoints.sign(conn, signer, at=at)
+    reach("checkpoint.mid")
     signer.remember(signed)
     return _anchor(signed, signer)
 

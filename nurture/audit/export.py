@@ -22,6 +22,7 @@ from nurture.audit import AuditError, facts, paper, people, sheets
 from nurture.audit.anchoring import enter, open_signer
 from nurture.audit.book import Book, Cover
 from nurture.audit.scope import said
+from nurture.failpoints import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -119,6 +120,7 @@ def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
         entry = enter(conn, ws, kind=Copy.AUDIT, scope=scope, count=count, by=order.by, at=order.at)
         signed = checkpoints.sign(conn, signer, at=order.at)
     signer.remember(signed)
+    reach("export.mid")
     with ws.store.read() as conn, facts.work_file(folder, at=order.at) as held:
         judge = rules.Ledger(texts.register(conn))
         root = export.write_entries(

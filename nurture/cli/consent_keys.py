@@ -60,6 +60,7 @@ def rotate(
     keys.json afterwards: the copy from before opens nothing that is written from now on.
     """
     from consent import rotation
+    from nurture.failpoints import reach
     from nurture.store import keyrings
     from nurture.store.workspace import open_workspace
 
@@ -81,6 +82,7 @@ def rotate(
             if not done:
                 break
             rewritten += done
+            reach("keyrotate.mid")
         with store.read() as conn:
             left = rotation.behind(conn, keyring)
     if json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select
 
 from nurture.delivery.errors import DeliveryError
+from nurture.failpoints import reach
 from nurture.store.tables import kill_switch, switch_change
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def resume(conn: Connection, scope: str, actor: str, reason: str, at: datetime) 
 def _note(conn: Connection, scope: str, change: str, actor: str, reason: str, at: datetime) -> None:
     row = {"scope": scope, "change": change, "at": at, "actor": actor[:64], "reason": reason[:200]}
     conn.execute(insert(switch_change).values(**row))
+    reach("killswitch.before_commit")
 
 
 def stopped(conn: Connection) -> frozenset[str]:

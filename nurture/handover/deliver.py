@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, insert, select, update
 
 from consent import identity as identities
+from nurture.failpoints import reach
 from nurture.handover import payload
 from nurture.handover.policy import HandoverError, HandoverPolicy
 from nurture.handover.targets import Answer, Delivery, Target
@@ -103,6 +104,7 @@ def _deliver(
         done.withdrawn.append(str(handover_id))
         return
     answer = target.hand_over(delivery)
+    reach("handover.after_call")
     with workspace.store.write() as connection:
         state = _settle(connection, handover_id, n, delivery, target.channel, answer, moment_of(clock, at))
     {"delivered": done.delivered, "created": done.failed, "dead": done.dead}[state].append(delivery.key)

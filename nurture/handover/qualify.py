@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, insert, or_, select
 from consent.schema import consent_state
 from consent.states import TRACKING, State
 from consent.tokens import random_id
+from nurture.failpoints import reach
 from nurture.handover.policy import ANY, HandoverPolicy, Rule
 from nurture.leads import stages
 from nurture.store.tables import handover, lead, lead_score, signal
@@ -186,4 +187,6 @@ def qualify(
             ids = [facts.lead_id for facts, found in qualified if found.reason == reason]
             stages.move(connection, dict.fromkeys(ids, "mql"), cause=reason, at=at)
             stages.move(connection, dict.fromkeys(ids, "handed_over"), cause=reason, at=at)
+    if made:
+        reach("handover.row_before_commit")
     return tuple(made)

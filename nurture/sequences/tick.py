@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nurture.delivery.sending import Counts, Kind, recover, send_next
+from nurture.failpoints import committing
 from nurture.sequences.planner import PlanCounts, enrol, plan
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Tick:
         while fresh := self._in_transaction(self._enrol):
             done.enrolled += fresh
         while not plans or plans[-1].more:
-            plans.append(self._in_transaction(self._plan))
+            with committing("plan", self.ws.store.write()) as conn:
+                plans.append(self._plan(conn))
         done.plans = total(plans)
         while (counts := self._send()) is not None:
             done.sent += counts

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from consent import opt_in
+from nurture.failpoints import reach
 from nurture.leads import register
 from nurture.web import bodies, edge, evidence, profile, wake
 from nurture.web.lookups import LONGEST_TOKEN, token_path
@@ -95,6 +96,7 @@ def _confirm(here: edge.Edge, conn: Connection, token: str, proof: dict[str, str
         source = "api" if answer.source.startswith("api") else "form"
         lead = register.NewLead(answer.subject, answer.language, source, source_detail=answer.source)
         register.register(conn, [lead], at=at, keyring=keyring)
+    reach("doi.confirm_before_commit")
     return answer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consent import identity, ledger, lookup, withdrawal
+from nurture.failpoints import reach
 from nurture.leads.rights.group import group_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def withdraw(
         done += withdrawal.withdraw(
             conn, subject=one, controller=controller, purposes=purposes, route=route, actor=actor, at=at
         )
+        reach("consent.revoke_mid")
     return done
 
 

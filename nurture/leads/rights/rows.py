@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, exists, or_, select, update
 
 from consent.sealing import SealError
+from nurture.failpoints import reach
 from nurture.store.inserting import chunks
 from nurture.store.tables import (
     decision,
@@ -52,6 +53,7 @@ def forget(conn: Connection, keyring: Keyring, group: Group, found: Traces, *, a
     done = 0
     for table in BEHAVIOUR:
         done += conn.execute(delete(table).where(table.c.lead_id.in_(group.leads))).rowcount
+        reach("erase.mid")
     done += _events(conn, group)
     done += conn.execute(delete(mail_preference).where(mail_preference.c.subject.in_(group.subjects))).rowcount
     done += _handovers(conn, group, at)
