@@ -108,7 +108,7 @@ def _known(observer: Observer) -> Observer:
     return cross
 
 
-def _ordered(orders: str) -> Observer:
+def ordered(orders: str) -> Observer:
     """Make the observer that a value of NURTURE_FAILPOINTS asks for. Raises ValueError for a malformed one."""
     observers = [_order(order.strip()) for order in orders.split(",")]
 
@@ -149,4 +149,4 @@ def _counter(path: Path) -> Observer:
 
 
 if os.environ.get(VARIABLE):
-    _observer = _ordered(os.environ[VARIABLE])
+    _observer = ordered(os.environ[VARIABLE])
