@@ -7,13 +7,13 @@ import shutil
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from nurture import failpoints
+from nurture.clock import VirtualClock
 from nurture.delivery import facts, sending, switch
 from nurture.delivery.confirmations import queue_confirmations
 from nurture.delivery.provider import open_provider
@@ -33,7 +33,9 @@ from tests.nurture.delivery.world import library as templates
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from pathlib import Path
 
+    from nurture.delivery.provider import Provider
     from tests.simulation.broken import Variant
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -82,10 +84,6 @@ class Installation:
         """Compile the mails once."""
         self.world = World(self.ws, START, templates())
 
-    @property
-    def _sender(self) -> object:
-        return self.variant.sender if self.variant else sending.send_next
-
     def populate(self, people: int, requests: int) -> None:
         """Let people in, and run everything once, so that all statements are compiled before processes part."""
         self.subjects = tuple(self.world.person(tracking=number % 5 == 0) for number in range(people))
@@ -109,11 +107,7 @@ class Installation:
                 self._withdraw(day, day.withdraws)
             provider = open_provider(self.ws.settings)
             for kind in (Kind.MARKETING, Kind.CONFIRMATION):
-                for _ in range(BATCHES):
-                    if self._sender(  # type: ignore[operator]  # variants have the same form
-                        self.ws, self.world.library, provider, kind=kind, owner=f"w{day.seed}", at=day.at
-                    ) is None:  # fmt: skip
-                        break
+                self._send(day, provider, kind)
             self._reconcile(day)
 
     def live_down(self, at: datetime) -> None:
@@ -155,6 +149,16 @@ class Installation:
         for change in (switch.stop, switch.resume):
             with self.ws.store.write() as conn:
                 change(conn, switch.ALL, "me", "test", day.at)
+
+    def _send(self, day: Day, provider: Provider, kind: Kind) -> None:
+        about = {"kind": kind, "owner": f"w{day.seed}"}
+        if self.variant is None:
+            clock = VirtualClock(day.at)
+            sending.send_many(self.ws, self.world.library, provider, **about, clock=clock, lanes=2, most=BATCHES)
+            return
+        for _ in range(BATCHES):
+            if self.variant.sender(self.ws, self.world.library, provider, **about, at=day.at) is None:
+                return
 
     def _reconcile(self, day: Day) -> None:
         witness = Log(self.log, Random(day.seed))  # noqa: S311  as above

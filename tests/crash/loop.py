@@ -80,7 +80,8 @@ class Figures:
         found = self.verdict
         rows = {
             "database": self.database, "processes": self.lives, "of these failed by themselves": self.failed,
-            "of these stopped beyond their lease": self.stopped, "kills": self.killed, "  at random instants": self.at_random,
+            "of these stopped beyond their lease": self.stopped, "kills": self.killed,
+            "  at random instants": self.at_random,
             "messages": found.messages, "accepted by the provider": found.taken, "withdrawals": self.withdrawals,
             "mailed twice": found.twice, "silently lost": found.lost, "sent after withdrawal": found.after_withdrawal,
             "over the cap": found.over_cap, "shown as unknown": found.unknown,
@@ -146,9 +147,9 @@ class Loop:
         days = [self._day(target, f"kill:{target}@{self.rng.choice((1, 1, 1, 2, 3))}", bodies)]
         days += [self._day("", "", ()) for _ in range(self.rng.choice((0, 1, 1)))]
         running = {self._fork(day): day for day in days}
-        killed = self._kill_at_random(list(running)) if self.rng.random() < 0.2 else None  # noqa: PLR2004  odds
+        killed = self._kill_at_random(list(running)) if self.rng.random() < 0.2 else None
         held = None
-        if killed is None and self.rng.random() < 0.1:  # noqa: PLR2004  odds
+        if killed is None and self.rng.random() < 0.1:
             held = self._hold(list(running))
         if held is not None:
             self._rescue()
@@ -179,7 +180,7 @@ class Loop:
         return self.rng.choice([one for one in points if self.figures.kills[one] <= least + 1])
 
     def _day(self, target: str, orders: str, bodies: tuple[bytes, ...]) -> Day:
-        withdraws = target == "consent.revoke_mid" or self.rng.random() < 0.03  # noqa: PLR2004  odds
+        withdraws = target == "consent.revoke_mid" or self.rng.random() < 0.03
         self.figures.withdrawals += withdraws
         return Day(
             self.at, self.rng.randrange(1 << 30), self.step, orders, bodies,

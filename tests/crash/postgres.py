@@ -29,7 +29,7 @@ LOSSY = ("synchronous_commit = off", "wal_writer_delay = '10s'")
 class Stops(Loop):
     """A loop whose victim is the server."""
 
-    def __init__(self, here: Installation, seed: int, server: Any) -> None:  # noqa: ANN401  the wheel has no types
+    def __init__(self, here: Installation, seed: int, server: Any) -> None:
         """Stop and start `server`."""
         super().__init__(here, seed)
         self.server = server

@@ -74,7 +74,7 @@ class Disk:
         if way == "a prefix":
             survivors: Iterable[Op] = self.pending[: rng.randint(0, len(self.pending))]
         elif way == "a torn subset":
-            survivors = (part for one in self.pending for part in sectors(one) if rng.random() < 0.5)  # noqa: PLR2004
+            survivors = (part for one in self.pending for part in sectors(one) if rng.random() < 0.5)
         else:
             survivors = ()
         for one in survivors:
@@ -210,7 +210,7 @@ def _recover(store: Store, world: World) -> None:
         sending.recover(conn, at=world.at)
 
 
-def _send(ws: Workspace, world: World, provider: Any) -> None:  # noqa: ANN401  the protocol is the product's
+def _send(ws: Workspace, world: World, provider: Any) -> None:
     while sending.send_next(ws, world.library, provider, kind="marketing", owner="w", at=world.at) is not None:
         pass
 
@@ -238,9 +238,7 @@ def images(
     return figures
 
 
-def _one(
-    ws: Workspace, folder: Path, files: dict[str, bytearray], run: Run, number: int, figures: Figures
-) -> None:
+def _one(ws: Workspace, folder: Path, files: dict[str, bytearray], run: Run, number: int, figures: Figures) -> None:
     ws.store.close()
     for path in folder.glob(f"{DATABASE}*"):
         path.unlink()

@@ -52,7 +52,7 @@ def send_everything(world: World, provider: Any) -> None:
 
 @pytest.mark.parametrize("after", [False, True], ids=["not committed", "committed"])
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_commit_whose_answer_is_lost(  # noqa: PLR0913  fixtures
+def test_a_commit_whose_answer_is_lost(
     postgres_server: PostgresServer, settings: Settings, keyring: Keyring, at: datetime, number: int, *, after: bool
 ) -> None:
     """Claim, intent, result: whichever commit is cut on whichever side, one mail each, and no doubt without need."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,6 +16,7 @@ from nurture.delivery.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from nurture.store.engine import Store
 
@@ -31,7 +31,7 @@ select m.public_id from message m join authorisation a on a.message_id = m.id
 where a.seq > (select min(w.seq) from ledger_entry w where w.subject = m.subject and w.type = 'consent.withdrawn')
 """
 AUTHORISED = "select m.public_id from message m join authorisation a on a.message_id = m.id"
-CAPPED = "select count(*) from send_slot group by lead_id, \"window\" having count(*) > "
+CAPPED = 'select count(*) from send_slot group by lead_id, "window" having count(*) > '
 
 
 @dataclass

@@ -30,8 +30,8 @@ POINTS = {
     "reconcile.after_commit", "consent.revoke_mid", "killswitch.before_commit",
 }  # fmt: skip
 """The failpoints of the sending path and what crosses it; the others have tests of their own."""
-UNUSED: set[tuple[str, str]] = set()
-"""Legal changes of a batch's state that the code never makes."""
+UNUSED = {("planned", "suppressed"), ("planned", "failed_render")}
+"""Legal changes of a batch's state that the code never makes: it claims a batch before it says no."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  only a faster place for a temporary folder
 SEEDS = 10
 """Seeds in one errand of a process."""

@@ -339,7 +339,7 @@ def dice(seed: int) -> Iterator[None]:
     """The port of ids and randomness: what the system's generator and `random` give comes from the seed."""
     rng = random.Random(seed)  # noqa: S311  as above
     kept = (os.urandom, random._urandom, random.getstate())  # type: ignore[attr-defined]  # noqa: SLF001
-    os.urandom = rng.randbytes  # type: ignore[assignment]
+    os.urandom = rng.randbytes
     random._urandom = rng.randbytes  # type: ignore[attr-defined]  # noqa: SLF001
     random.seed(seed)
     try:

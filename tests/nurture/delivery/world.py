@@ -17,6 +17,7 @@ from nurture.delivery.content.compiler import Compiled
 from nurture.delivery.content.library import Library, Link, Mail, MailKey, MessageClass
 from nurture.delivery.content.notes import LibraryNotes, Temperature
 from nurture.delivery.provider import Accepted, Outcome, Outgoing
+from nurture.failpoints import committing
 from nurture.leads import register
 from nurture.leads.register import NewLead
 from nurture.store.tables import enrolment, message, message_exception, send_batch, sequence_version
@@ -126,7 +127,7 @@ class World:
         n: int = 1,
     ) -> int:
         """Queue one mail for each; `n` is the occurrence."""
-        with self.ws.store.write() as conn:
+        with committing("plan", self.ws.store.write()) as conn:
             if not self.sequence:
                 row = {"name": "welcome", "version": 1, "sha256": "b" * 64, "definition": {}, "applied_at": self.at}
                 self.sequence = conn.execute(
