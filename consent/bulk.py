@@ -7,15 +7,16 @@ distinct value: the times of a batch are all the same one.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import LargeBinary, insert
 from sqlalchemy.exc import DBAPIError, StatementError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection, Insert, Table, Update
+    from sqlalchemy import Connection, Dialect, Insert, Table, Update
     from sqlalchemy.sql.compiler import SQLCompiler
 
 
@@ -28,31 +29,30 @@ def write_many(conn: Connection, statement: Insert | Update, rows: Sequence[dict
     """
     if not rows:
         return 0
-    compiled = statement.compile(dialect=conn.dialect, column_keys=list(rows[0]))
-    names = list(compiled.positiontup or compiled.binds)
-    columns = [_converted(conn, compiled, name, [row[name] for row in rows]) for name in names]
-    values: list[Any] = list(zip(*columns, strict=True))
-    if not compiled.positional:
-        values = [dict(zip(names, row, strict=True)) for row in values]
-    sql = compiled.string
-    return conn.exec_driver_sql(sql, values).rowcount
+    return _execute(conn, statement.compile(dialect=conn.dialect, column_keys=list(rows[0])), _columns(rows))
 
 
 def insert_all(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows as one statement: COPY on PostgreSQL, else `write_many`. Every row names the same columns.
+    """Insert rows as one statement; see `insert_columns`. Every row names the same columns."""
+    if rows:
+        insert_columns(conn, table, _columns(rows))
+
+
+def insert_columns(conn: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Insert rows told column by column, as one statement: COPY on PostgreSQL, else one execution for each row.
 
     What the database refuses is raised as by any other statement.
     """
-    if not rows or conn.dialect.name != "postgresql":
-        write_many(conn, insert(table), rows)
+    if conn.dialect.name != "postgresql":
+        _execute(conn, _insert(table, conn.dialect, tuple(columns)), columns)
         return
-    statement = f"COPY {table.name} ({', '.join(rows[0])}) FROM STDIN"
+    statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN"
     dbapi: Any = conn.dialect.dbapi
     driver: Any = conn.connection.driver_connection
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(tuple(row.values()))
+            for row in zip(*columns.values(), strict=True):
+                copy.write_row(row)
     except dbapi.Error as error:
         # Its first line only: the detail quotes the row.
         plain = type(error)(error.diag.message_primary or "the server broke off")
@@ -62,7 +62,28 @@ def insert_all(conn: Connection, table: Table, rows: Sequence[dict[str, Any]]) -
     raise DBAPIError.instance(statement, None, plain, dbapi.Error, hide_parameters=True)
 
 
-def _converted(conn: Connection, compiled: SQLCompiler, name: str, column: list[Any]) -> list[Any]:
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Turn rows into columns."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+@lru_cache(maxsize=64)
+def _insert(table: Table, dialect: Dialect, names: tuple[str, ...]) -> SQLCompiler:
+    """Compile an insert of these columns."""
+    return insert(table).compile(dialect=dialect, column_keys=list(names))
+
+
+def _execute(conn: Connection, compiled: SQLCompiler, columns: Mapping[str, Sequence[Any]]) -> int:
+    """Execute a statement once for each row of values; give how many rows the database wrote."""
+    names = list(compiled.positiontup or compiled.binds)
+    values: list[Any] = list(zip(*(_converted(conn, compiled, name, columns[name]) for name in names), strict=True))
+    if not compiled.positional:
+        values = [dict(zip(names, row, strict=True)) for row in values]
+    sql = compiled.string
+    return conn.exec_driver_sql(sql, values).rowcount
+
+
+def _converted(conn: Connection, compiled: SQLCompiler, name: str, column: Sequence[Any]) -> Sequence[Any]:
     """Turn the values of one column into what the driver takes."""
     kind = compiled.binds[name].type
     convert = kind.dialect_impl(conn.dialect).bind_processor(conn.dialect)

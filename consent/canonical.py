@@ -87,22 +87,28 @@ def utc_time(text: str) -> datetime:
 def _check(value: object) -> None:
     """Refuse what has no canonical form, wherever it is nested."""
     if isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str) or not key.isascii():
-                raise CanonicalError("a key is not ASCII text")
-            if type(item) not in _PLAIN:
-                _check(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            if type(item) not in _PLAIN:
-                _check(item)
-    elif type(value) not in _PLAIN:
-        _check_single(value)
+        _check_keys(value)
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        value = (value,)
+    for item in value:
+        kind = type(item)
+        if kind in _PLAIN:
+            continue
+        if isinstance(item, int):
+            if abs(item) > SAFE_INTEGER:
+                raise CanonicalError("an integer beyond 2^53-1 has no portable form")
+        elif isinstance(item, dict | list | tuple):
+            _check(item)
+        elif not isinstance(item, str):
+            raise CanonicalError(f"a {kind.__name__} has no canonical form")
 
 
-def _check_single(value: object) -> None:
-    if isinstance(value, int):
-        if abs(value) > SAFE_INTEGER:
-            raise CanonicalError("an integer beyond 2^53-1 has no portable form")
-    elif not isinstance(value, str):
-        raise CanonicalError(f"a {type(value).__name__} has no canonical form")
+def _check_keys(value: dict[Any, object]) -> None:
+    """Refuse keys that are no ASCII texts."""
+    try:
+        ascii_only = "".join(value).isascii()
+    except TypeError:
+        ascii_only = False
+    if not ascii_only:
+        raise CanonicalError("a key is not ASCII text")

@@ -70,7 +70,7 @@ class EntryType(StrEnum):
     """The wall clock ran back; the order of entries is their number, never their time."""
 
 
-FIELDS: Mapping[EntryType, frozenset[str]] = {
+FIELDS: Mapping[str, frozenset[str]] = {
     EntryType.REQUESTED: frozenset({"controller", "channel", "purposes", "language", "source", "expires", "commit"}),
     EntryType.CONFIRMED: frozenset({"controller", "channel", "purposes", "request", "lifted", "commit"}),
     EntryType.IMPORTED: frozenset({"controller", "channel", "purposes", "confirmed", "commit"}),
@@ -91,7 +91,7 @@ FIELDS: Mapping[EntryType, frozenset[str]] = {
 }
 """Exactly these fields stand in the body of each type; another set is refused."""
 
-OPTIONAL: Mapping[EntryType, frozenset[str]] = {
+OPTIONAL: Mapping[str, frozenset[str]] = {
     EntryType.AUTHORISED: frozenset({"scope"}),
     EntryType.BLOCKED: frozenset({"scope"}),
 }

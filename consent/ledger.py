@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from consent import ConsentError, canonical, entries, notes
-from consent.bulk import insert_all
+from consent.bulk import insert_columns
 from consent.entries import FIELDS, Entry, EntryType, LedgerError, Recorded
 from consent.layout import split
-from consent.merkle import TILE_HEIGHT, TILE_WIDTH, Growth, leaf_hash
+from consent.leaves import write_all
+from consent.merkle import TILE_HEIGHT, TILE_WIDTH, Growth, leaf_hash, leaf_hashes
 from consent.schema import checkpoint, ledger_entry, ledger_head, ledger_tile
 from consent.tiles import store
 from consent.treeheads import TreeHead
@@ -51,6 +52,10 @@ CLOCK_SLACK = timedelta(minutes=10)
 """A writer may wait this long between looking at the clock and its turn; more means that the clock ran back."""
 CHUNK = 1000
 """Entries per statement, written or read: bounds memory."""
+# Made once: putting a statement together takes six times as long as executing it.
+_HEAD = select(ledger_head).where(ledger_head.c.id == 1).with_for_update()
+_TIME = select(ledger_entry.c.at).where(ledger_entry.c.seq == bindparam("of"))
+_MOVE = update(ledger_head).where(ledger_head.c.id == 1, ledger_head.c.size == bindparam("before"))
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def lock(conn: Connection) -> Head:
 
 
 def _locked(conn: Connection) -> Any:  # noqa: ANN401  a row
-    row = conn.execute(select(ledger_head).where(ledger_head.c.id == 1).with_for_update()).one_or_none()
+    row = conn.execute(_HEAD).one_or_none()
     if row is None:
         raise LedgerError("the ledger has no head row; run: nurture db upgrade")
     return row
@@ -106,7 +111,7 @@ def append(conn: Connection, new: Sequence[Entry]) -> list[int]:
     growth = Growth(row.size, split(row.frontier))
     noted = _anomaly(conn, growth.size, new[0].at)
     listed = [*noted, *new]
-    leaves = [entries.write(seq, entry) for seq, entry in enumerate(listed, growth.size)]
+    leaves = write_all(growth.size, listed)
     first = growth.size + len(noted)
     for start in range(0, len(listed), CHUNK):
         _write(conn, growth, listed[start : start + CHUNK], leaves[start : start + CHUNK])
@@ -115,7 +120,7 @@ def append(conn: Connection, new: Sequence[Entry]) -> list[int]:
 
 def _anomaly(conn: Connection, size: int, at: datetime) -> list[Entry]:
     """Note a clock that ran back since the last entry."""
-    last = conn.execute(select(ledger_entry.c.at).where(ledger_entry.c.seq == size - 1)).scalar_one_or_none()
+    last = conn.execute(_TIME, {"of": size - 1}).scalar_one_or_none()
     if last is None or at >= last - CLOCK_SLACK:
         return []
     return [Entry(EntryType.CLOCK, {"seen": canonical.utc_text(at), "last": canonical.utc_text(last)}, at)]
@@ -124,27 +129,21 @@ def _anomaly(conn: Connection, size: int, at: datetime) -> list[Entry]:
 def _write(conn: Connection, growth: Growth, new: Sequence[Entry], leaves: Sequence[bytes]) -> None:
     """Insert one chunk with the tiles it fills, and move the head onto its last entry, comparing first."""
     before = growth.size
-    digests = [leaf_hash(one) for one in leaves]
+    digests = leaf_hashes(leaves)
     growth.finished = {}
     growth.add(digests)
-    rows = [
-        {
-            "seq": seq,
-            "at": entry.at,
-            "type": str(entry.type),
-            "subject": entry.subject,
-            "leaf": one,
-            "leaf_hash": digest,
-        }
-        for seq, (entry, one, digest) in enumerate(zip(new, leaves, digests, strict=True), before)
-    ]
-    insert_all(conn, ledger_entry, rows)
+    columns = {
+        "seq": range(before, growth.size),
+        "at": [entry.at for entry in new],
+        "type": [str(entry.type) for entry in new],
+        "subject": [entry.subject for entry in new],
+        "leaf": leaves,
+        "leaf_hash": digests,
+    }
+    insert_columns(conn, ledger_entry, columns)
     store(conn, before, growth.finished)
-    moved = conn.execute(
-        update(ledger_head)
-        .where(ledger_head.c.id == 1, ledger_head.c.size == before)
-        .values(size=growth.size, root=growth.root(), frontier=b"".join(growth.frontier))
-    )
+    now = {"size": growth.size, "root": growth.root(), "frontier": b"".join(growth.frontier)}
+    moved = conn.execute(_MOVE, {"before": before, **now})
     if moved.rowcount != 1:
         raise LedgerError("another writer moved the ledger's head; the transaction must be repeated")
 

@@ -6,9 +6,9 @@ one level below, so nothing that may still change is stored twice.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from consent.bulk import insert_all
 from consent.entries import LedgerError
@@ -18,6 +18,22 @@ from consent.schema import ledger_entry, ledger_tile
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+_FULL = select(ledger_tile.c.hashes).where(ledger_tile.c.level == bindparam("at"), ledger_tile.c.idx == bindparam("of"))
+_OF_ENTRIES = (
+    select(ledger_entry.c.leaf_hash)
+    .where(ledger_entry.c.seq >= bindparam("low"), ledger_entry.c.seq < bindparam("high"))
+    .order_by(ledger_entry.c.seq)
+)
+_OF_TILES = (
+    select(ledger_tile.c.root)
+    .where(
+        ledger_tile.c.level == bindparam("below"),
+        ledger_tile.c.idx >= bindparam("low"),
+        ledger_tile.c.idx < bindparam("high"),
+    )
+    .order_by(ledger_tile.c.idx)
+)
 
 
 class Tiles:
@@ -42,26 +58,20 @@ class Tiles:
         """Give the hashes of a tile: 256, or as many as there are at the right edge."""
         known = self._held.get((level, index))
         if known is None:
-            known = self._held[level, index] = self._full(level, index) or self._partial(level, index)
+            known = self._held[level, index] = self._full(level, index) or self.partial(level, index)
         return known
 
     def _full(self, level: int, index: int) -> list[bytes]:
-        query = select(ledger_tile.c.hashes).where(ledger_tile.c.level == level, ledger_tile.c.idx == index)
-        found = self.conn.execute(query).scalar_one_or_none()
+        found = self.conn.execute(_FULL, {"at": level, "of": index}).scalar_one_or_none()
         return split(found) if found is not None else []
 
-    def _partial(self, level: int, index: int) -> list[bytes]:
-        low, high = index * TILE_WIDTH, (index + 1) * TILE_WIDTH
-        query: Any
+    def partial(self, level: int, index: int, width: int = TILE_WIDTH) -> list[bytes]:
+        """Give the first hashes of a tile that is not stored yet."""
+        low = index * TILE_WIDTH
+        high = low + width
         if level == 0:
-            query = select(ledger_entry.c.leaf_hash).where(ledger_entry.c.seq >= low, ledger_entry.c.seq < high)
-            query = query.order_by(ledger_entry.c.seq)
-        else:
-            query = select(ledger_tile.c.root).where(
-                ledger_tile.c.level == level - 1, ledger_tile.c.idx >= low, ledger_tile.c.idx < high
-            )
-            query = query.order_by(ledger_tile.c.idx)
-        return list(self.conn.execute(query).scalars())
+            return list(self.conn.execute(_OF_ENTRIES, {"low": low, "high": high}).scalars())
+        return list(self.conn.execute(_OF_TILES, {"below": level - 1, "low": low, "high": high}).scalars())
 
 
 def store(conn: Connection, before: int, finished: dict[int, list[bytes]]) -> None:
@@ -69,21 +79,13 @@ def store(conn: Connection, before: int, finished: dict[int, list[bytes]]) -> No
     held, rows = Tiles(conn), []
     for level, added in sorted(finished.items()):
         first = before >> (TILE_HEIGHT * level)
-        start = first % TILE_WIDTH
+        index, start = divmod(first, TILE_WIDTH)
         if start + len(added) < TILE_WIDTH:
             continue
         # What stands in the tile so far; its own rows were written before.
-        hashes = [*held.tile(level, first // TILE_WIDTH)[:start], *added]
+        hashes = [*held.partial(level, index, start), *added]
         above = iter(finished[level + 1])
         for number in range(len(hashes) // TILE_WIDTH):
             part = hashes[number * TILE_WIDTH : (number + 1) * TILE_WIDTH]
-            rows.append(
-                {
-                    "level": level,
-                    "idx": first // TILE_WIDTH + number,
-                    "hashes": b"".join(part),
-                    "root": next(above),
-                }
-            )
-    if rows:
-        insert_all(conn, ledger_tile, rows)
+            rows.append({"level": level, "idx": index + number, "hashes": b"".join(part), "root": next(above)})
+    insert_all(conn, ledger_tile, rows)

@@ -35,7 +35,7 @@ from consent.ledger import Entry
 from nurture.store.engine import open_store
 
 url, key, at, count = sys.argv[1], Path(sys.argv[2]), datetime.fromisoformat(sys.argv[3]), int(sys.argv[4])
-original = ledger.insert_all
+original = ledger.insert_columns
 
 def work(last):
     store = open_store(url)
@@ -54,7 +54,7 @@ def work(last):
 
     event.listen(store.engine, "before_cursor_execute", step)
     event.listen(store.engine, "commit", step)
-    ledger.insert_all = counted
+    ledger.insert_columns = counted
     with store.write() as conn:
         ledger.append(conn, [Entry("subject.erased", {"reason": f"n{n}"}, at, "s" * 26) for n in range(count)])
         checkpoints.sign(conn, checkpoints.Signer.load_or_create(key, "musterwerk.example/consent"), at=at)
