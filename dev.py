@@ -30,6 +30,10 @@ VERBS = {
     "test": ("run the tests (arguments go to pytest; --database sqlite: only on SQLite)", True),
     "check": ("lint, types, import contracts, requirement coverage", True),
     "bench": ("measure, as ratios within one run (--quick: under a minute)", True),
+    "mutate": (
+        "change the code in small ways and see whether a test notices (mutate consent/gate.py --report FILE)",
+        True,
+    ),
     "up": ("start the local server, worker and web app (nurture up)", False),
     "docs": ("rebuild the generated parts of docs/reference", True),
     "lock": ("renew requirements*.txt from pyproject.toml (needs uv)", False),
@@ -180,7 +184,7 @@ def main(arguments: list[str]) -> int:
     own = {"test": test, "check": check}
     if verb in own:
         return own[verb](rest)
-    module = {"bench": ["bench"], "docs": ["nurture.cli.reference"]}.get(verb, ["nurture", verb])
+    module = {"bench": ["bench"], "mutate": ["mutate"], "docs": ["nurture.cli.reference"]}.get(verb, ["nurture", verb])
     return run(PYTHON, "-m", *module, *rest)
 
 
