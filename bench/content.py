@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment
 
+from consent.tokens import IN_MAILS
 from nurture.delivery.content import engine, library, sample
-from nurture.delivery.content.addresses import TOKENS, Addresses
+from nurture.delivery.content.addresses import Addresses
 from nurture.delivery.content.library import Library, Mail, MailKey, Urls
 from nurture.delivery.content.skeleton import Skeleton, skeleton
 from nurture.settings import PROJECT
@@ -94,7 +95,8 @@ def skeletons(mail: Mail, *, people: int) -> dict[str, object]:
 def _person(number: int) -> tuple[dict[str, str], bool, Addresses, dict[str, object]]:
     lead = {**sample.FULL, "last_name": f"Weber{number}", "company": f"Pumpen {number} GmbH"}
     tracked = number % 2 == 0
-    tokens = tuple(hashlib.sha256(f"{name}{number}".encode()).hexdigest()[: sample.TOKEN_LENGTH] for name in TOKENS)
+    seeds = (f"{purpose}{number}".encode() for purpose in IN_MAILS)
+    tokens = tuple(hashlib.sha256(seed).hexdigest()[: sample.frame(tracked=tracked).token_length] for seed in seeds)
     addresses = Addresses(sample.SITE, tracked, tokens)
     context: dict[str, object] = {
         "lead": lead,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TOKENS = ("click", "open", "unsubscribe", "preferences")
-"""What the four tokens of a message are for, in their order."""
-
 
 @dataclass(frozen=True)
 class Addresses:
@@ -15,7 +12,7 @@ class Addresses:
     public_url: str
     tracked: bool
     tokens: tuple[str, ...]
-    """In the order of `TOKENS`."""
+    """In the order of `consent.tokens.IN_MAILS`."""
 
     def link(self, index: int, url: str) -> str:
         """Give the address for the template's link number `index`."""

@@ -15,12 +15,11 @@ from nurture.delivery.content.holes import (
     FIRST_TOKEN,
     PERSONAL,
     CannotSplitError,
-    Made,
-    Maker,
-    Person,
+    Code,
+    Translator,
     constant,
     join,
-    token_at,
+    read,
 )
 from nurture.delivery.content.language import HTML, Sandbox, Track
 
@@ -38,17 +37,19 @@ GAP = re.compile(r"\n\s*\n")
 class Hole:
     """What differs from person to person."""
 
-    made: Made
+    code: Code
     part: str
     node: nodes.Node | None
     """The syntax it was; none for a token."""
+    mend: Callable[[str], str] | None = None
+    """Applied to the value of a paragraph."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Renders the parts of a mail with a placeholder for each hole."""
 
-    maker: Maker
+    translator: Translator
     mark: str
     """Begins each placeholder, and occurs nowhere else."""
     holes: list[Hole] = field(default_factory=list)
@@ -56,16 +57,16 @@ class Evaluation:
     def render(self, source: str, language: Sandbox) -> tuple[str, Mapping[str, Hole]]:
         """Render a part with placeholders, and tell what each stands for."""
         part = "html" if language is HTML else "text"
-        maker = replace(self.maker, escaped=language is HTML)
+        translator = replace(self.translator, escaped=language is HTML)
         tree = language.parse(source)
-        splitter = _Splitter(maker, self.mark)
+        splitter = _Splitter(translator, self.mark)
         splitter.visit(tree)
         tree.set_environment(language)
-        track = Track(maker.index, maker.addresses.link)
-        rendered = language.from_string(tree).render({**maker.known, "track": track})
-        found = {placeholder: Hole(made, part, node) for placeholder, node, made in splitter.found}
-        for place, token in enumerate(maker.addresses.tokens, start=FIRST_TOKEN):
-            found[token] = Hole(token_at(place, len(token)), part, None)
+        track = Track(translator.index, translator.addresses.link)
+        rendered = language.from_string(tree).render({**translator.known, "track": track})
+        found = {placeholder: Hole(code, part, node) for placeholder, node, code in splitter.found}
+        for place, token in enumerate(translator.addresses.tokens, start=FIRST_TOKEN):
+            found[token] = Hole(read(place, len(token)), part, None)
         return rendered, found
 
     def tidied(self, rendered: str, found: Mapping[str, Hole]) -> tuple[str, Mapping[str, Hole]]:
@@ -99,16 +100,14 @@ class Evaluation:
     def _paragraph(
         self, text: str, found: Mapping[str, Hole], before: str = "", after: str = "", *, always: bool = False
     ) -> Hole:
-        parts = [constant(piece) if isinstance(piece, str) else piece.made for piece in split(text, found)]
+        parts = [constant(piece) if isinstance(piece, str) else piece.code for piece in split(text, found)]
         blame = next((piece.node for piece in split(text, found) if not isinstance(piece, str) and piece.node), None)
-        made = join(parts)
-        value = made.value
 
-        def mended(person: Person) -> str:
-            body = plaintext.tidy(value(person))
+        def mend(written: str) -> str:
+            body = plaintext.tidy(written)
             return before + body + after if body or always else ""
 
-        return Hole(replace(made, value=mended, slow=True), "text", blame)
+        return Hole(join(parts), "text", blame, mend)
 
     def pieces(self, rendered: str, found: Mapping[str, Hole]) -> tuple[Piece, ...]:
         """Number the holes of a part; each is one hole however often it occurs there."""
@@ -141,15 +140,15 @@ def split(rendered: str, found: Mapping[str, Hole]) -> Iterator[str | Hole]:
 class _Splitter(NodeTransformer):
     """Puts a placeholder for each expression and condition that says something of a person."""
 
-    def __init__(self, maker: Maker, mark: str) -> None:
-        self._maker = maker
+    def __init__(self, translator: Translator, mark: str) -> None:
+        self._translator = translator
         self._mark = mark
         self._loops: list[str] = []
-        self.found: list[tuple[str, nodes.Node, Made]] = []
+        self.found: list[tuple[str, nodes.Node, Code]] = []
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802  Jinja's name
         """Swap what is personal; look over what Jinja keeps."""
-        node.nodes = [self._hole(part, self._maker.output) if _personal(part) else part for part in node.nodes]
+        node.nodes = [self._hole(part, self._translator.output) if _personal(part) else part for part in node.nodes]
         for part in node.nodes:
             self._refuse_compared_tokens(part)
         return node
@@ -158,7 +157,7 @@ class _Splitter(NodeTransformer):
         """Swap a condition on a person as a whole; look into any other."""
         tests = [branch.test for branch in (node, *node.elif_)]
         if any(map(_personal, tests)):
-            hole = self._hole(node, lambda statement: self._maker.block([statement]))
+            hole = self._hole(node, lambda statement: self._translator.block([statement]))
             return nodes.Output([hole], lineno=node.lineno)
         for test in tests:
             self._refuse_compared_tokens(test)
@@ -176,13 +175,13 @@ class _Splitter(NodeTransformer):
         self._loops.pop()
         return changed
 
-    def _hole(self, node: nodes.Node, make: Callable[[nodes.Node], Made]) -> nodes.TemplateData:
+    def _hole(self, node: nodes.Node, translate: Callable[[nodes.Node], Code]) -> nodes.TemplateData:
         if _names(node) & set(self._loops):
             raise CannotSplitError("what a loop says depends on the person", node)
         placeholder = next((name for name, known, _ in self.found if known == node), "")
         if not placeholder:
             placeholder = f"{self._mark}h{len(self.found)}x"
-            self.found.append((placeholder, node, make(node)))
+            self.found.append((placeholder, node, translate(node)))
         return nodes.TemplateData(placeholder, lineno=node.lineno)
 
     def _refuse_compared_tokens(self, node: nodes.Node) -> None:

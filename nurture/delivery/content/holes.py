@@ -1,13 +1,16 @@
-"""What does one person's data make of a part of a template? Jinja's syntax tree becomes functions of one person.
+"""What does one person's data make of a part of a template? Jinja's syntax tree becomes Python's, of one person.
 
 The language is small (`language.py`), so what is left of it here is smaller still: fields, constants,
-comparisons, conditions, `url` and `track()`. Each function gives exactly what Jinja would; tests hold both together.
+comparisons, conditions, `url` and `track()`. Each has its like in Python, and gives exactly what Jinja would;
+tests hold both together. Trees and never text are built, so that no word of a template can become code.
 """
 
 from __future__ import annotations
 
-import operator
+import ast
+import re
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import nodes
@@ -16,26 +19,24 @@ from markupsafe import escape
 from nurture.delivery.content.context import LEAD, web_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from typing import TypeAlias
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nurture.delivery.content.addresses import Addresses
 
-    Value: TypeAlias = Callable[["Person"], Any]
-
 Person = tuple[str | None, ...]
-"""What a hole may read: the fields of `LEAD`, then `existing_customer`, then the tokens in the order of `TOKENS`."""
+"""What a hole may read: the fields of `LEAD`, then `existing_customer`, then the tokens in the order of `IN_MAILS`."""
 CUSTOMER = len(LEAD)
 FIRST_TOKEN = CUSTOMER + 1
 PERSONAL = frozenset({"lead", "existing_customer"})
 """Names of the context that differ from person to person; tokens differ, too, but only within an address."""
 FIELD_BYTES = 300
 """What one field of a person may weigh in bytes: 60 characters (`addressing`), each escaped or of several bytes."""
-COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
-    "eq": operator.eq, "ne": operator.ne,
-    "lt": operator.lt, "lteq": operator.le, "gt": operator.gt, "gteq": operator.ge,
-    "in": lambda left, right: left in right, "notin": lambda left, right: left not in right,
+SPECIAL = re.compile("[&<>'\"]")
+COMPARE: Mapping[str, ast.cmpop] = {
+    "eq": ast.Eq(), "ne": ast.NotEq(), "lt": ast.Lt(), "lteq": ast.LtE(), "gt": ast.Gt(), "gteq": ast.GtE(),
+    "in": ast.In(), "notin": ast.NotIn(),
 }  # fmt: skip
+PERSON = ast.Name("person", ast.Load())
 
 
 class CannotSplitError(Exception):
@@ -49,23 +50,19 @@ class CannotSplitError(Exception):
 
 
 @dataclass(frozen=True)
-class Made:
-    """A function of a person, with what it reads and how long its result may be."""
+class Code:
+    """An expression of a person, with what it reads and how long its value may be."""
 
-    value: Value
+    tree: ast.expr
     reads: frozenset[int] = frozenset()
     """Places in `Person`."""
     largest: int = 0
     """Bytes, for people whose fields are no longer than names are."""
-    fixed: bool = False
-    """Is it the same for everybody, and surely no error?"""
-    slow: bool = False
-    """Is a value found quicker than made?"""
 
 
 @dataclass(frozen=True)
-class Maker:
-    """Makes functions of the syntax tree of one part, with everything that is the same for all people known."""
+class Translator:
+    """Translates the syntax tree of one part, with everything that is the same for all people known."""
 
     known: Mapping[str, object]
     """The names of the context that are the same for everybody."""
@@ -76,19 +73,20 @@ class Maker:
     escaped: bool = False
     """Is it the HTML part?"""
 
-    def block(self, body: list[nodes.Node]) -> Made:
-        """Make the text that statements write."""
+    def block(self, body: Sequence[nodes.Node]) -> Code:
+        """Translate statements to the text that they write."""
         return join([part for node in body for part in self._statement(node)])
 
-    def output(self, node: nodes.Node) -> Made:
-        """Make the text that an expression puts out."""
+    def output(self, node: nodes.Node) -> Code:
+        """Translate an expression to the text that it puts out."""
         if isinstance(node, nodes.TemplateData):
             return constant(node.data)
-        made = self.expression(node)
-        write = _escaped if self.escaped else str
-        return constant(write(made.value(()))) if made.fixed else _apply(write, made)
+        code = self.expression(node)
+        if self.escaped:
+            return Code(_call("escaped", code.tree), code.reads, code.largest)
+        return join([code])
 
-    def _statement(self, node: nodes.Node) -> Iterator[Made]:
+    def _statement(self, node: nodes.Node) -> Iterator[Code]:
         if isinstance(node, nodes.Output):
             yield from map(self.output, node.nodes)
         elif isinstance(node, nodes.If):
@@ -96,16 +94,16 @@ class Maker:
         elif isinstance(node, nodes.For):
             raise CannotSplitError("a loop stands within a condition on personal data", node)
         else:
-            raise CannotSplitError(f"{type(node).__name__.lower()} depends on personal data", node)
+            raise _unknown(node)
 
-    def _condition(self, node: nodes.If) -> Made:
+    def _condition(self, node: nodes.If) -> Code:
         otherwise = self.block(node.else_)
         for branch in reversed([node, *node.elif_]):
-            otherwise = choice(self.expression(branch.test), self.block(branch.body), otherwise)
+            otherwise = _choice(self.expression(branch.test), self.block(branch.body), otherwise)
         return otherwise
 
-    def expression(self, node: nodes.Node) -> Made:  # noqa: PLR0911  one return for each kind of syntax
-        """Make the value of an expression."""
+    def expression(self, node: nodes.Node) -> Code:  # noqa: PLR0911  one return for each kind of syntax
+        """Translate an expression."""
         match node:
             case nodes.Const():
                 return constant(node.value)
@@ -113,125 +111,107 @@ class Maker:
                 return self._name(node)
             case nodes.Call():
                 key, url = (part.value for part in node.args if isinstance(part, nodes.Const))
-                return self._address(self.addresses.link(self.index[key], url), node)
+                return self._address(self.addresses.link(self.index[key], url))
             case nodes.Filter(name="url", node=nodes.Expr() as inner):
                 return self._checked(self.expression(inner))
             case nodes.CondExpr(expr2=nodes.Expr() as other):
-                return choice(self.expression(node.test), self.expression(node.expr1), self.expression(other))
+                return _choice(self.expression(node.test), self.expression(node.expr1), self.expression(other))
             case nodes.CondExpr():
                 raise CannotSplitError("a conditional expression has no else", node)
             case nodes.Not():
-                return _apply(operator.not_, self.expression(node.node))
+                code = self.expression(node.node)
+                return Code(ast.UnaryOp(ast.Not(), code.tree), code.reads, len("False"))
             case nodes.And() | nodes.Or():
-                return self._either(node)
+                left, right = self.expression(node.left), self.expression(node.right)
+                tree = ast.BoolOp(ast.And() if isinstance(node, nodes.And) else ast.Or(), [left.tree, right.tree])
+                return Code(tree, left.reads | right.reads, max(left.largest, right.largest))
             case nodes.Compare():
                 return self._compared(node)
-        raise CannotSplitError(f"{type(node).__name__.lower()} depends on personal data", node)
+        raise _unknown(node)
 
-    def _name(self, node: nodes.Name | nodes.Getattr) -> Made:
-        if isinstance(node, nodes.Getattr):
-            owner = node.node.name if isinstance(node.node, nodes.Name) else ""
-            if owner == "lead" and node.attr in LEAD:
-                return _read(LEAD.index(node.attr))
-            fields = self.known.get(owner)
+    def _name(self, node: nodes.Name | nodes.Getattr) -> Code:
+        name = node.name if isinstance(node, nodes.Name) else ""
+        if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
+            if node.node.name == "lead" and node.attr in LEAD:
+                return read(LEAD.index(node.attr), FIELD_BYTES)
+            fields = self.known.get(node.node.name)
             if isinstance(fields, dict) and node.attr in fields:
                 return constant(fields[node.attr])
-        elif node.name == "existing_customer":
-            return _read(CUSTOMER)
-        elif node.name in self.known:
-            return self._address(self.known[node.name], node)
-        raise CannotSplitError(f"{node.name if isinstance(node, nodes.Name) else node.attr} is used as a whole", node)
+        if name == "existing_customer":
+            return read(CUSTOMER, len("None"))
+        if name not in self.known or isinstance(self.known[name], dict):
+            raise CannotSplitError(f"{name or 'a field'} is used as a whole", node)
+        return self._address(self.known[name])
 
-    def _address(self, value: object, node: nodes.Node) -> Made:
-        """Make a value that may hold one token of the message."""
+    def _address(self, value: object) -> Code:
+        """Give what may be an address with a token of the message."""
         for place, token in enumerate(self.addresses.tokens, start=FIRST_TOKEN):
             if isinstance(value, str) and token in value:
                 before, _, after = value.partition(token)
-                if token in after:
-                    raise CannotSplitError("an address holds a token twice", node)
-                return Made(_within(before, place, after), frozenset({place}), len(value.encode()))
+                return join([constant(before), read(place, len(token)), constant(after)])
         return constant(value)
 
-    def _checked(self, made: Made) -> Made:
-        """Apply the filter `url`."""
-        if made.reads and min(made.reads) >= FIRST_TOKEN:
-            web_address(made.value((None,) * FIRST_TOKEN + self.addresses.tokens))
-            return made  # a token is letters and digits: what holds for one holds for all
-        return _apply(web_address, made)
+    def _checked(self, code: Code) -> Code:
+        """Translate the filter `url`."""
+        if code.reads and min(code.reads) >= FIRST_TOKEN:
+            web_address(function(code.tree)((None,) * FIRST_TOKEN + self.addresses.tokens))
+            return code  # a token is letters and digits: what holds for one holds for all
+        return Code(_call("web_address", code.tree), code.reads, code.largest)
 
-    def _either(self, node: nodes.And | nodes.Or) -> Made:
-        left, right = self.expression(node.left), self.expression(node.right)
-        first, second = left.value, right.value
-        reads, largest = left.reads | right.reads, max(left.largest, right.largest)
-        if isinstance(node, nodes.And):
-            return Made(lambda person: first(person) and second(person), reads, largest)
-        return Made(lambda person: first(person) or second(person), reads, largest)
-
-    def _compared(self, node: nodes.Compare) -> Made:
-        start = self.expression(node.expr)
-        rest = [(COMPARE[operand.op], self.expression(operand.expr)) for operand in node.ops]
-        reads = start.reads.union(*(made.reads for _, made in rest))
+    def _compared(self, node: nodes.Compare) -> Code:
+        start, rest = self.expression(node.expr), [self.expression(operand.expr) for operand in node.ops]
+        reads = start.reads.union(*(code.reads for code in rest))
         if any(place >= FIRST_TOKEN for place in reads):
             raise CannotSplitError("an address of the message is compared", node)
-        first, pairs = start.value, [(compare, made.value) for compare, made in rest]
-
-        def value(person: Person) -> Any:  # noqa: ANN401  whatever a comparison gives
-            left, answer = first(person), True
-            for compare, right_value in pairs:
-                right = right_value(person)
-                answer = compare(left, right)
-                if not answer:
-                    return answer
-                left = right
-            return answer
-
-        return Made(value, reads, len("False"))
+        operators = [COMPARE[operand.op] for operand in node.ops]
+        return Code(ast.Compare(start.tree, operators, [code.tree for code in rest]), reads, len("False"))
 
 
-def constant(value: object) -> Made:
-    """Make what is the same for everybody."""
-    return Made(lambda _: value, largest=len(str(escape(value)).encode(errors="replace")), fixed=True)
+def constant(value: object) -> Code:
+    """Give what is the same for everybody: text, a number, True, False or None."""
+    if not isinstance(value, str | int | float | None):
+        raise TypeError(f"{type(value).__name__} in a template")
+    return Code(ast.Constant(value), largest=len(str(escape(value)).encode(errors="replace")))
 
 
-def join(parts: list[Made]) -> Made:
-    """Make one text of several."""
+def read(place: int, largest: int) -> Code:
+    """Give one place of the person."""
+    return Code(ast.Subscript(PERSON, ast.Constant(place), ast.Load()), frozenset({place}), largest)
+
+
+def join(parts: Sequence[Code]) -> Code:
+    """Give one text of several values."""
     reads = frozenset[int]().union(*(part.reads for part in parts))
-    largest = sum(part.largest for part in parts)
-    values = [part.value for part in parts]
-    if all(part.fixed for part in parts):
-        return constant("".join([value(()) for value in values]))
-    if len(values) == 1:
-        return parts[0]
-    return Made(lambda person: "".join([value(person) for value in values]), reads, largest)
+    trees = [part.tree if _is_text(part.tree) else ast.FormattedValue(part.tree, ord("s")) for part in parts]
+    return Code(ast.JoinedStr(trees), reads, sum(part.largest for part in parts))
 
 
-def choice(test: Made, yes: Made, no: Made) -> Made:
-    """Make one of two values."""
-    asked, then, otherwise = test.value, yes.value, no.value
-    return Made(
-        lambda person: then(person) if asked(person) else otherwise(person),
-        test.reads | yes.reads | no.reads,
-        max(yes.largest, no.largest),
-    )
+def function(tree: ast.expr, names: Mapping[str, Callable[..., Any]] | None = None) -> Callable[[Person], Any]:
+    """Compile an expression of a person, as Jinja compiles a template; `names` are functions that it may call."""
+    person = ast.arguments(posonlyargs=[], args=[ast.arg("person")], kwonlyargs=[], kw_defaults=[], defaults=[])
+    whole = ast.fix_missing_locations(ast.Expression(ast.Lambda(person, tree)))
+    called = {"escaped": escaped, "web_address": web_address, **(names or {}), "__builtins__": {}}
+    made: Callable[[Person], Any] = FunctionType(compile(whole, "<holes of a mail>", "eval"), called)()
+    return made
 
 
-def _apply(change: Callable[[Any], Any], made: Made) -> Made:
-    inner = made.value
-    return Made(lambda person: change(inner(person)), made.reads, made.largest)
+def escaped(value: object) -> str:
+    """Escape as Jinja does; most names need nothing."""
+    return value if type(value) is str and SPECIAL.search(value) is None else str(escape(value))
 
 
-def _read(place: int) -> Made:
-    return Made(operator.itemgetter(place), frozenset({place}), FIELD_BYTES)
+def _choice(test: Code, yes: Code, no: Code) -> Code:
+    tree = ast.IfExp(test.tree, yes.tree, no.tree)
+    return Code(tree, test.reads | yes.reads | no.reads, max(yes.largest, no.largest))
 
 
-def token_at(place: int, length: int) -> Made:
-    """Make one of the message's tokens."""
-    return Made(operator.itemgetter(place), frozenset({place}), length)
+def _call(name: str, argument: ast.expr) -> ast.Call:
+    return ast.Call(ast.Name(name, ast.Load()), [argument], [])
 
 
-def _within(before: str, place: int, after: str) -> Value:
-    return lambda person: f"{before}{person[place]}{after}"
+def _is_text(tree: ast.expr) -> bool:
+    return isinstance(tree, ast.Constant) and isinstance(tree.value, str)
 
 
-def _escaped(value: object) -> str:
-    return str(escape(value))
+def _unknown(node: nodes.Node) -> CannotSplitError:
+    return CannotSplitError(f"{type(node).__name__.lower()} depends on personal data", node)

@@ -33,7 +33,6 @@ WORDING = {
     "I can withdraw this consent at any time.",
 }
 SITE = "https://musterwerk.example"
-TOKEN_LENGTH = 58
 
 
 def context(mail: Mail, lead: Mapping[str, str] = FULL, sender: Mapping[str, str] = SENDER) -> dict[str, object]:
@@ -61,7 +60,7 @@ def context(mail: Mail, lead: Mapping[str, str] = FULL, sender: Mapping[str, str
 
 def frame(*, tracked: bool) -> Frame:
     """Give everything that the mails of a made-up batch share."""
-    return Frame(SITE, tracked, tuple(SENDER.items()), f"{SITE}/privacy", TOKEN_LENGTH)
+    return Frame(SITE, tracked, tuple(SENDER.items()), f"{SITE}/privacy")
 
 
 def render(mail: Mail, lead: Mapping[str, str] = FULL) -> Rendered:

@@ -7,19 +7,28 @@ content per batch, whoever is in it (decision 0024).
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
 
+from consent.tokens import ID_LENGTH, IN_MAILS, MAC_LENGTH_IN_MAILS
 from nurture.delivery.content import RenderError
-from nurture.delivery.content.addresses import TOKENS, Addresses
+from nurture.delivery.content.addresses import Addresses
 from nurture.delivery.content.context import LEAD, LONGEST_VALUE, MARKETING, freeze, header_text
 from nurture.delivery.content.evaluation import Evaluation, Hole
-from nurture.delivery.content.holes import FIELD_BYTES, FIRST_TOKEN, PERSONAL, CannotSplitError, Made, Maker
+from nurture.delivery.content.holes import (
+    FIELD_BYTES,
+    FIRST_TOKEN,
+    PERSON,
+    PERSONAL,
+    CannotSplitError,
+    Translator,
+    function,
+)
 from nurture.delivery.content.language import HTML, TEXT
 from nurture.delivery.content.library import LARGEST_RENDERED, TOO_LARGE, Mail, MessageClass
 from nurture.delivery.content.pieces import Content, Piece
@@ -48,7 +57,7 @@ class Frame:
     sender: tuple[tuple[str, str], ...]
     """The context's `sender`, as pairs."""
     privacy_url: str | None
-    token_length: int
+    token_length: int = ID_LENGTH + MAC_LENGTH_IN_MAILS
     """Characters of each token, letters and digits; where the text part is wrapped depends on it."""
 
 
@@ -70,7 +79,7 @@ class Skeleton:
     mail: str
     """Key of the mail, for messages."""
     content: Content
-    _values: tuple[Callable[[Person], str], ...] = field(repr=False)
+    _values: Callable[[Person], tuple[str, ...]] = field(repr=False)
     _token_lengths: list[int] = field(repr=False)
     _subject_varies: bool
     _roomy: bool
@@ -79,7 +88,7 @@ class Skeleton:
     def values(self, lead: Mapping[str, str], tokens: tuple[str, ...], *, customer: bool) -> tuple[str, ...]:
         """Give the values of one person's mail, by hole; the text is that of `Mail.render`, byte for byte.
 
-        `lead` is the context's `lead`, `tokens` are the message's in the order of `TOKENS`, `customer` says
+        `lead` is the context's `lead`, `tokens` are the message's in the order of `IN_MAILS`, `customer` says
         whether the existing-customer exception is the reason to write. Raises what `Mail.render` raises for
         this person, such as UnsafeHeaderError for a subject that would break out of its header, and
         ValueError for tokens of another length than the frame names.
@@ -92,7 +101,7 @@ class Skeleton:
         try:
             if length > LONGEST_VALUE:
                 _refuse_long(fields)
-            values = tuple([value(person) for value in self._values])
+            values = self._values(person)
             if self._subject_varies:
                 header_text(self.content.subject_for(values))
             if length > USUAL or not self._roomy:
@@ -131,16 +140,16 @@ def skeleton(mail: Mail, frame: Frame) -> Skeleton | Obstacle:
     except (RenderError, TemplateError, TypeError) as error:
         return Obstacle(f"it cannot be rendered: {error}", part)
     holes = evaluation.holes
-    largest = sum(hole.made.largest for hole in holes)
+    largest = sum(hole.code.largest for hole in holes)
     if largest > LARGEST_VALUES:
-        worst = max(holes, key=lambda hole: hole.made.largest)
-        reason = f"what differs from person to person may take {largest} bytes, {worst.made.largest} of them here"
+        worst = max(holes, key=lambda hole: hole.code.largest)
+        reason = f"what differs from person to person may take {largest} bytes, {worst.code.largest} of them here"
         return Obstacle(f"{reason}; at most {LARGEST_VALUES} fit into a request for many", worst.part, worst.node)
     return Skeleton(
         mail.key,
         Content(subject, html, text),
-        tuple(_remembered(hole.made) for hole in holes),
-        [frame.token_length] * len(TOKENS),
+        _all_values(holes),
+        [frame.token_length] * len(IN_MAILS),
         _varies(subject),
         all(_upper(part, holes) <= LARGEST_RENDERED for part in (html, text)),
     )
@@ -151,7 +160,7 @@ def _evaluation(mail: Mail, frame: Frame) -> Evaluation:
     # What begins a placeholder must occur nowhere else: a hash of everything there is does not.
     everything = repr((compiled.subject, compiled.html, compiled.text, frame))
     mark = "q" + hashlib.sha256(everything.encode()).hexdigest()[:16]
-    tokens = tuple(f"{mark}t{number}".ljust(frame.token_length, "z") for number in range(len(TOKENS)))
+    tokens = tuple(f"{mark}t{number}".ljust(frame.token_length, "z") for number in range(len(IN_MAILS)))
     if len(tokens[0]) != frame.token_length:
         raise ValueError(f"a token has at least {len(tokens[0])} characters")
     addresses = Addresses(frame.public_url, frame.tracked, tokens)
@@ -164,7 +173,7 @@ def _evaluation(mail: Mail, frame: Frame) -> Evaluation:
     }
     values = freeze(context, MARKETING, language=mail.language, zone=mail.zone)
     same = {name: value for name, value in values.items() if name not in PERSONAL}
-    return Evaluation(Maker(same, addresses, {link.key: number for number, link in enumerate(mail.links)}), mark)
+    return Evaluation(Translator(same, addresses, {link.key: number for number, link in enumerate(mail.links)}), mark)
 
 
 def _varies(pieces: tuple[Piece, ...]) -> bool:
@@ -174,24 +183,37 @@ def _varies(pieces: tuple[Piece, ...]) -> bool:
 def _upper(pieces: tuple[Piece, ...], holes: list[Hole]) -> int:
     """How many characters can a part have, for usual people? A field has at most `USUAL`, an escaped sign five."""
     growth = 1 + 5 * USUAL // FIELD_BYTES
-    return sum(len(piece) if isinstance(piece, str) else holes[piece].made.largest * growth for piece in pieces)
+    return sum(len(piece) if isinstance(piece, str) else holes[piece].code.largest * growth for piece in pieces)
 
 
-def _remembered(made: Made) -> Callable[[Person], str]:
-    """Keep the last values of what is slow to make; what holds a token is nobody else's."""
-    value: Callable[[Person], str] = made.value
-    if not made.slow or max(made.reads) >= FIRST_TOKEN:
-        return value
-    key_of = itemgetter(*sorted(made.reads))
-    kept: dict[object, str] = {}
+def _all_values(holes: list[Hole]) -> Callable[[Person], tuple[str, ...]]:
+    """Compile all holes to one function: a call for each would cost more than most of them do."""
+    trees: list[ast.expr] = []
+    paragraphs: dict[str, Callable[[Person], str]] = {}
+    for number, hole in enumerate(holes):
+        if hole.mend is None:
+            trees.append(hole.code.tree)
+        else:
+            name = f"paragraph{number}"
+            paragraphs[name] = _mended(hole, hole.mend)
+            trees.append(ast.Call(ast.Name(name, ast.Load()), [PERSON], []))
+    return function(ast.Tuple(trees, ast.Load()), paragraphs)
 
-    def remembered(person: Person) -> str:
-        key = key_of(person)
-        found = kept.get(key)
+
+def _mended(hole: Hole, mend: Callable[[str], str]) -> Callable[[Person], str]:
+    """Give a paragraph's value, and keep the last ones; what holds a token is nobody else's."""
+    written = function(hole.code.tree)
+    if max(hole.code.reads) >= FIRST_TOKEN:
+        return lambda person: mend(written(person))
+    kept: dict[str, str] = {}
+
+    def mended(person: Person) -> str:
+        text = written(person)
+        found = kept.get(text)
         if found is None:
             if len(kept) >= REMEMBERED:
                 kept.clear()
-            found = kept[key] = value(person)
+            found = kept[text] = mend(text)
         return found
 
-    return remembered
+    return mended

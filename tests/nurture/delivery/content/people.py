@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from consent.tokens import ID_LENGTH, IN_MAILS, MAC_LENGTH_IN_MAILS
 from nurture.delivery.content import sample
-from nurture.delivery.content.addresses import TOKENS, Addresses
+from nurture.delivery.content.addresses import Addresses
 from nurture.delivery.content.library import Mail, Rendered, Urls
 from nurture.delivery.content.skeleton import Frame, Obstacle, Skeleton, skeleton
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 SITE = "https://nurture.example"
 SENDER = tuple({**sample.SENDER, "imprint": 'Vera & "Beispiel" <HRB>'}.items())
-TOKEN_LENGTH = 58
+TOKEN_LENGTH = ID_LENGTH + MAC_LENGTH_IN_MAILS
 
 PEOPLE: tuple[Mapping[str, str], ...] = (
     sample.FULL,
@@ -31,7 +32,7 @@ PEOPLE: tuple[Mapping[str, str], ...] = (
 
 def frame(*, tracked: bool, privacy: str | None = None) -> Frame:
     """Give what the mails of a batch share."""
-    return Frame(SITE, tracked, SENDER, privacy, TOKEN_LENGTH)
+    return Frame(SITE, tracked, SENDER, privacy)
 
 
 def split(mail: Mail, shared: Frame) -> Skeleton:
@@ -44,7 +45,7 @@ def split(mail: Mail, shared: Frame) -> Skeleton:
 def tokens_of(lead: Mapping[str, str]) -> tuple[str, ...]:
     """Give one message's tokens."""
     seed = repr(sorted(lead.items()))
-    return tuple(hashlib.sha256(f"{name}{seed}".encode()).hexdigest()[:TOKEN_LENGTH] for name in TOKENS)
+    return tuple(hashlib.sha256(f"{name}{seed}".encode()).hexdigest()[:TOKEN_LENGTH] for name in IN_MAILS)
 
 
 def in_full(mail: Mail, shared: Frame, lead: Mapping[str, str], *, customer: bool) -> Rendered | type[Exception]:

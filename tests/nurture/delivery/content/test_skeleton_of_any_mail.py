@@ -109,6 +109,7 @@ def written(subject: str, html: str, text: str) -> Mail:
 @example("a", "{{ lead.company|url }}", "b", [{"company": "javascript:alert(1)"}], True, True, True)
 @example("{{ lead.company }}", "a", "b", [{"company": "a\nBcc: x@y.example"}], True, True, True)
 @example("a", "b", "{% if lead.company %}\n\nA\n\n{% endif %}\n\n{{ lead.first_name }}", [{}], True, True, True)
+@example("a", "{{ lead.company }}" * 20, "b", [{"company": "&" * 4000}, {}], True, True, True)
 @example("a", "b", "{{ lead.company }}\n\nSteady\n\n{{ lead.company }}", [{"company": "A"}, {}], True, True, True)
 def test_any_mail_is_the_same_both_ways(
     subject: str,
