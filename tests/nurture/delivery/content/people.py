@@ -22,6 +22,7 @@ PEOPLE: tuple[Mapping[str, str], ...] = (
     sample.FULL,
     sample.BARE,
     {"first_name": "Änne", "last_name": "Groß-O'Neill", "company": "Müller & Söhne"},
+    {"first_name": "'", "last_name": '"', "salutation": ">", "company": "<"},
     {"salutation": '<b onload="x">', "last_name": "</td>{{ lead.company }}{% if", "company": "%s {0} \\1 \\g<0>"},
     {"first_name": " ", "last_name": "two\n\n\nparagraphs\x0b\u2028\r", "company": "a\tb  c \xa0"},
     {"last_name": "x" * 80, "salutation": "y" * 75, "company": "word " * 60},

@@ -84,7 +84,7 @@ TEXT = st.lists(st.tuples(PARAGRAPH, st.sampled_from(["\n\n", "\n \t\n", "\n"]))
 SUBJECT = st.tuples(st.sampled_from(["S ", "S ", ""]), st.lists(st.text("a ", max_size=5) | FIELD, max_size=3)).map(
     lambda parts: parts[0] + "".join(parts[1])
 )
-ODD = ["", "a b\n\nc", "<&\"'>", "x" * 78, "\x0b\r", "\u2029 é", "b" * 4001, "&" * 900]
+ODD = ["", '"', "a b\n\nc", "<&\"'>", "x" * 78, "\x0b\r", "\u2029 é", "b" * 4001, "&" * 900]
 NAME = st.one_of(
     st.sampled_from(["Kim", "Weber", "Anna Maria", "Groß & Söhne"]), st.sampled_from(ODD), st.text(max_size=30)
 )
