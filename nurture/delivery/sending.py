@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
 from consent.gate import LEASE
 from nurture.clock import stopwatch
 from nurture.delivery.claiming import Claim, claim, recover
@@ -167,10 +169,19 @@ def _intend(ws: Workspace, composed: Composed, *, at: datetime) -> Submission:
 
 
 def _settle(ws: Workspace, prepared: Prepared, outcomes: Sequence[Outcome], *, at: datetime) -> Counts:
-    """Write down what became of a batch."""
+    """Write down what became of a batch; once more where the line to the database broke.
+
+    The commit may stand all the same; then the second time changes nothing. Without it, an answer that we
+    have in hand would be lost, and the batch in doubt.
+    """
     reach("result.before_tx")
-    with committing("result", ws.store.write()) as conn:
-        return prepared.submission.counts + settle(conn, prepared.submission, outcomes, at=at)
+    try:
+        with committing("result", ws.store.write()) as conn:
+            made = settle(conn, prepared.submission, outcomes, at=at)
+    except DBAPIError:
+        with ws.store.write() as conn:
+            made = settle(conn, prepared.submission, outcomes, at=at)
+    return prepared.submission.counts + made
 
 
 def refuse_ahead(provider: Provider, *, at: datetime, now: datetime) -> None:
