@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, case, exists, null, or_, select, update
+from sqlalchemy import String, and_, bindparam, case, exists, null, or_, select, update
 
 from consent import canonical, ledger, texts
-from consent.among import among
+from consent.among import among, among_listed, listed
 from consent.identity import chunks
 from consent.rules import stale_from
 from consent.schema import consent_state, identity, suppression
@@ -105,16 +106,34 @@ def check(
 
     Appends nothing and promises nothing: only `authorise` permits. `scope` and `exception` as in an Ask.
     """
+    found = _verdicts(conn, subjects, purpose=purpose, controller=controller, at=at, scope=scope, exception=exception)
+    return {subject: verdict for subject, (verdict, _) in found.items()}
+
+
+def _verdicts(
+    conn: Connection,
+    subjects: Iterable[str],
+    *,
+    purpose: str,
+    controller: str,
+    at: datetime,
+    scope: texts.Scope | None,
+    exception: bool,
+) -> dict[str, tuple[int | RefusalReason, int | None]]:
+    """Give what `check` gives, and beside it the entry of a tracking consent that stands."""
     wide = None if scope is None else texts.covering(conn, scope, controller=controller, purpose=purpose)
-    found: dict[str, int | RefusalReason] = dict.fromkeys(subjects, RefusalReason.NO_CONSENT)
+    found: dict[str, tuple[int | RefusalReason, int | None]] = dict.fromkeys(subjects, (RefusalReason.NO_CONSENT, None))
+    asked = {
+        "subjects": listed(conn, found), "purpose": purpose, "controller": controller, "recent": at - SURELY_FRESH,
+    }  # fmt: skip
     # Few persons differ in what a verdict rests on: it is found once for all that are alike.
     known: dict[Any, RefusalReason | None] = {}
-    for subject, seq, unused_since, *alike in conn.execute(_evidence(conn, found, purpose, controller, at)):
+    for subject, seq, tracking_seq, unused_since, *alike in conn.execute(_evidence(conn.dialect.name), asked):
         stale = unused_since is not None and at >= stale_from(unused_since)
         key = (stale, *alike)
         if key not in known:
             known[key] = _refused(Evidence(*key), wide, exception=exception)
-        found[subject] = known[key] or seq
+        found[subject] = (known[key] or seq, tracking_seq)
     return found
 
 
@@ -151,17 +170,19 @@ def _authorise(conn: Connection, asks: dict[int, Ask], *, at: datetime) -> dict[
     controller, purpose = one.controller, one.purpose
     about: dict[str, Any] = {"purpose": purpose, "controller": controller}
     subjects = [ask.subject for ask in asks.values()]
-    found = check(conn, subjects, at=at, scope=one.scope, exception=one.exception, **about)
+    found = _verdicts(conn, subjects, at=at, scope=one.scope, exception=one.exception, **about)
     permitted: dict[int, int] = {}
     refused: dict[int, RefusalReason] = {}
+    tracked: dict[str, int] = {}
     for number, ask in asks.items():
-        verdict = found[ask.subject]
+        verdict, tracking_seq = found[ask.subject]
+        if tracking_seq is not None:
+            tracked[ask.subject] = tracking_seq
         if isinstance(verdict, RefusalReason):
             refused[number] = verdict
         else:
             permitted[number] = verdict
     used = {asks[number].subject for number in permitted}
-    tracked = _tracking(conn, used, controller)
     about |= {"channel": EMAIL}
     if one.scope is not None:
         about["scope"] = one.scope.described
@@ -202,28 +223,39 @@ class Evidence(NamedTuple):
     basis: str | None
 
 
-def _evidence(conn: Connection, subjects: Iterable[str], purpose: str, controller: str, at: datetime) -> Any:  # noqa: ANN401  a select
+@cache
+def _evidence(dialect: str) -> Any:  # noqa: ANN401  a select
     """All that a verdict needs, by primary keys: identity, the consent's last word, the suppression.
 
-    Gives subject, consent entry, the last use where it is so long ago that the calendar must be asked, and
-    the rest of an Evidence.
+    Gives subject, consent entry, tracking consent entry, the last use where it is so long ago that the calendar must
+    be asked, and the rest of an Evidence. Parameters: subjects (as `listed`), purpose, controller, recent.
     """
+    controller = bindparam("controller", type_=String())
+    measured = consent_state.alias("measured")
     stands = and_(
         consent_state.c.subject == identity.c.subject,
         consent_state.c.controller == controller,
         consent_state.c.channel == EMAIL,
-        consent_state.c.purpose == purpose,
+        consent_state.c.purpose == bindparam("purpose"),
+    )
+    agreed = and_(
+        measured.c.subject == identity.c.subject,
+        measured.c.controller == controller,
+        measured.c.channel == EMAIL,
+        measured.c.purpose == TRACKING,
+        measured.c.state == State.GIVEN,
     )
     barred = exists().where(
         suppression.c.address_index == identity.c.address_index,
-        suppression.c.controller.in_([EVERYONE, controller]),
+        or_(suppression.c.controller == EVERYONE, suppression.c.controller == controller),
     )
     since, used_at = consent_state.c.since, consent_state.c.used_at
-    recent = at - SURELY_FRESH
+    recent = bindparam("recent", type_=since.type)
     return (
         select(
             identity.c.subject,
             consent_state.c.seq,
+            measured.c.seq.label("tracking_seq"),
             case(
                 (or_(since > recent, used_at > recent), null()), (used_at > since, used_at), else_=since
             ).label("unused_since"),
@@ -234,8 +266,8 @@ def _evidence(conn: Connection, subjects: Iterable[str], purpose: str, controlle
             consent_state.c.text_id,
             consent_state.c.basis,
         )
-        .join_from(identity, consent_state, stands, isouter=True)
-        .where(among(conn, identity.c.subject, subjects))
+        .select_from(identity.outerjoin(consent_state, stands).outerjoin(measured, agreed))
+        .where(among_listed(dialect, identity.c.subject, "subjects"))
     )  # fmt: skip
 
 
@@ -277,14 +309,21 @@ def _tracking_given(conn: Connection, column: Column[Any], subjects: Iterable[st
 
 def _use(conn: Connection, subjects: Iterable[str], controller: str, purpose: str, at: datetime) -> None:
     """Note the send on the consents it used; an older time takes nothing back."""
-    conn.execute(
+    used = {"subjects": listed(conn, subjects), "of": controller, "for": purpose, "now": at}
+    conn.execute(_used(conn.dialect.name), used)
+
+
+@cache
+def _used(dialect: str) -> Any:  # noqa: ANN401  an update
+    now = bindparam("now", type_=consent_state.c.used_at.type)
+    return (
         update(consent_state)
         .where(
-            among(conn, consent_state.c.subject, subjects),
-            consent_state.c.controller == controller,
+            among_listed(dialect, consent_state.c.subject, "subjects"),
+            consent_state.c.controller == bindparam("of"),
             consent_state.c.channel == EMAIL,
-            consent_state.c.purpose == purpose,
-            or_(consent_state.c.used_at.is_(None), consent_state.c.used_at < at),
+            consent_state.c.purpose == bindparam("for"),
+            or_(consent_state.c.used_at.is_(None), consent_state.c.used_at < now),
         )
-        .values(used_at=at)
+        .values(used_at=now)
     )

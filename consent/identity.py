@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import bindparam, delete, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent import ConsentError, ledger, lookup, naming, sealing, suppression, tokens
-from consent.among import among
+from consent.among import among_listed, listed
 from consent.bulk import write_many
 from consent.schema import consent_state, identity, metadata, opt_in_request, proof_vault
 
@@ -149,16 +150,22 @@ def reveal_each(conn: Connection, keyring: Keyring, subjects: Iterable[str]) -> 
     Unknown and erased ones are left out.
     """
     found: dict[str, Person | sealing.SealError] = {}
-    who = identity.c
-    columns = (who.subject, who.wrapped_key, who.wrap_key, who.sealed_address, who.sealed_person)
     for chunk in chunks(subjects):
-        query = select(*columns).where(among(conn, who.subject, chunk), who.wrapped_key.is_not(None))
-        for subject, *sealed in conn.execute(query).all():
+        rows = conn.execute(_sealed(conn.dialect.name), {"subjects": listed(conn, chunk)})
+        for subject, wrapped_key, wrap_key, address, details in rows:
             try:
-                found[subject] = _person(keyring, subject, *sealed)
+                found[subject] = _person(keyring, subject, wrapped_key, wrap_key, address, details)
             except sealing.SealError as error:
                 found[subject] = error
     return found
+
+
+@cache
+def _sealed(dialect: str) -> Any:  # noqa: ANN401  a select
+    who = identity.c
+    return select(who.subject, who.wrapped_key, who.wrap_key, who.sealed_address, who.sealed_person).where(
+        among_listed(dialect, who.subject, "subjects"), who.wrapped_key.is_not(None)
+    )
 
 
 def _person(

@@ -92,13 +92,12 @@ def record(conn: Connection, provider: str, outcomes: Sequence[Outcome], at: dat
 
     Messages that shared a request share its answer, which counts once; what was not tried tells nothing.
     """
-    insert_missing(
-        conn,
-        circuit,
-        [{"provider": provider, "state": CircuitState.CLOSED, "since": at, "reason": "", "recent": ""}],
-        ("provider",),
-    )
-    row = conn.execute(select(circuit).where(circuit.c.provider == provider).with_for_update()).one()
+    query = select(circuit).where(circuit.c.provider == provider).with_for_update()
+    row = conn.execute(query).first()
+    if row is None:
+        first = {"provider": provider, "state": CircuitState.CLOSED, "since": at, "reason": "", "recent": ""}
+        insert_missing(conn, circuit, [first], ("provider",))
+        row = conn.execute(query).one()
     seen = Circuit(provider, CircuitState(row.state), row.since, row.reason, row.recent)
     for outcome in {id(one): one for one in outcomes if one is not NOT_TRIED}.values():
         seen = _after(seen, outcome, at)

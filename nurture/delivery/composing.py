@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from sqlalchemy import Row, not_, select
+from sqlalchemy import Row, bindparam, not_, select
 
-from consent import basis, gate, identity, opt_in, tokens
+from consent import basis, identity, opt_in, tokens
 from consent.schema import consent_text, opt_in_purpose, opt_in_request
 from consent.sealing import SealError
 from nurture.delivery import addressing, origins
@@ -25,6 +25,7 @@ from nurture.delivery.mime import message_id
 from nurture.delivery.provider import Outgoing, Sender, fault_of
 from nurture.delivery.states import Kind
 from nurture.failpoints import reach
+from nurture.leads import wordings
 from nurture.store.tables import message, message_exception, template_version
 
 if TYPE_CHECKING:
@@ -41,6 +42,16 @@ if TYPE_CHECKING:
 
 UNREADABLE = "unreadable_identity"
 """A sealed value of this one person does not open; the others of the batch get their mail."""
+_OWN = select(message_exception.c.message_id).where(message_exception.c.message_id == message.c.id).exists()
+MESSAGES = (
+    select(
+        message.c.id, message.c.public_id, message.c.subject, message.c.lead_id, message.c.request_id, message.c.kind,
+        message.c.sequence, message.c.step, message.c.tracked, message.c.template_version_id,
+    )
+    .where(message.c.batch_id == bindparam("batch"), not_(_OWN))
+    .order_by(message.c.id)
+)  # fmt: skip
+"""The messages of a batch that have not left it."""
 
 
 class Letter(NamedTuple):
@@ -98,11 +109,11 @@ def compose(ws: Workspace, library: Library, claim: Claim, *, at: datetime) -> C
             requests = _requests(conn, ws, [row.request_id for row in rows])
             writer = ConfirmationWriter(ws, library, templates, claim.attempt, at, requests)
         else:
-            tracked = [row.subject for row in rows if row.tracked]
-            agreed = gate.tracking(conn, tracked, controller=ws.settings.controller) if tracked else set()
-            ours = {"purpose": claim.purpose or "", "controller": ws.settings.controller}
-            customers = basis.among(conn, subjects, **ours)
-            writer = MarketingWriter(ws, library, templates, claim.attempt, at, agreed, customers)
+            customers: set[str] = set()
+            if wordings.exception_allowed(ws.settings.policies):
+                ours = {"purpose": claim.purpose or "", "controller": ws.settings.controller}
+                customers = basis.among(conn, subjects, **ours)
+            writer = MarketingWriter(ws, library, templates, claim.attempt, at, customers)
     letters = []
     for number, row in enumerate(rows):
         letters.append(_letter(row, people.get(row.subject), writer))
@@ -124,13 +135,7 @@ def _untracked(
 
 def _messages(conn: Connection, batch_id: int) -> Sequence[Row[Any]]:
     """Which messages of a batch have not left it? Served by ix_message_batch."""
-    own = select(message_exception.c.message_id).where(message_exception.c.message_id == message.c.id).exists()
-    m = message.c
-    columns = (
-        m.id, m.public_id, m.subject, m.lead_id, m.request_id, m.kind, m.sequence, m.step, m.tracked,
-        m.template_version_id,
-    )  # fmt: skip
-    return conn.execute(select(*columns).where(m.batch_id == batch_id, not_(own)).order_by(m.id)).all()
+    return conn.execute(MESSAGES, {"batch": batch_id}).all()
 
 
 def _templates(conn: Connection, ids: Collection[int]) -> dict[int, Template]:
@@ -173,8 +178,8 @@ def _letter(row: Row[Any], person: Person | SealError | None, writer: Writer) ->
 class MarketingWriter:
     """Writes the mails of sequences.
 
-    `agreed` are the subjects with tracking consent now; `customers` those whom no consent, but the
-    existing-customer exception permits: their footer says that they may object.
+    `customers` are those whom no consent, but the existing-customer exception permits: their footer says that
+    they may object.
     """
 
     ws: Workspace
@@ -182,12 +187,11 @@ class MarketingWriter:
     templates: Mapping[int, Template]
     attempt: int
     at: datetime
-    agreed: set[str]
     customers: set[str]
 
     def may_track(self, row: Row[Any]) -> bool:
-        """Only if consent to tracking was there when planned, and still is."""
-        return bool(row.tracked) and row.subject in self.agreed
+        """As it was when planned. Whether the person still agrees, the intent asks with authority (`_final`)."""
+        return bool(row.tracked)
 
     def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:
         """Write one mail, with one-click unsubscribe (RFC 8058)."""

@@ -11,11 +11,12 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+import orjson
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from consent import basis, gate, ledger, suppression
 from consent.among import among
-from consent.bulk import write_many
+from consent.bulk import insert_columns
 from consent.gate import Ask, Permit, Refusal, RefusalReason
 from consent.schema import identity, opt_in_request
 from nurture.delivery import circuit, frequency, switch
@@ -54,6 +55,10 @@ PASSED = (Gate("expiry", passed=True), Gate("kill_switch", passed=True), Gate("c
 """What the batch as a whole was asked before any of its messages."""
 WRITTEN = (*PASSED, Gate("content", passed=True), Gate("stage", passed=True))
 """What a message was asked before the person's own choices."""
+SCOPE = sequence_version.c.definition["scope"].as_string()
+NAMES_SCOPE = (
+    select(sequence_version.c.id).where(sequence_version.c.name == bindparam("sequence"), SCOPE.is_not(None)).limit(1)
+)
 
 
 class Ready(NamedTuple):
@@ -197,7 +202,9 @@ def _permits(
 ) -> list[Permit | Refusal]:
     """Ask the gate for each letter, in their order."""
     purpose, controller = claim.purpose or "", ws.settings.controller
-    scopes = scopes_of(conn, ws, purpose, [letter.message_id for letter in letters])
+    # Few sequences name a scope; only for those each lead's version is asked.
+    named = conn.execute(NAMES_SCOPE, {"sequence": claim.sequence}).first() is not None
+    scopes = scopes_of(conn, ws, purpose, [letter.message_id for letter in letters]) if named else {}
     customers = wordings.exception_allowed(ws.settings.policies)
     asks = [
         Ask(
@@ -233,12 +240,11 @@ def _refused(letter: Letter, answer: Refusal, limit: str, versions: dict[str, in
 
 def scopes_of(conn: Connection, ws: Workspace, purpose: str, message_ids: Sequence[int]) -> dict[int, Scope]:
     """Give the scope of each message whose sequence names one, in the version that its lead is in."""
-    named = sequence_version.c.definition["scope"].as_string()
     query = (
-        select(message.c.id, named.label("scope"))
+        select(message.c.id, SCOPE.label("scope"))
         .join(enrolment, enrolment.c.id == message.c.enrolment_id)
         .join(sequence_version, sequence_version.c.id == enrolment.c.sequence_version_id)
-        .where(among(conn, message.c.id, message_ids), named.is_not(None))
+        .where(among(conn, message.c.id, message_ids), SCOPE.is_not(None))
     )
     found: dict[int, Scope] = {}
     for message_id, name in conn.execute(query).all():
@@ -361,25 +367,26 @@ def content_sha256(mail: Outgoing) -> str:
 
     Together they are the mail; writing it out for everybody only to hash it would cost more than sending it.
     """
-    parts = (mail.content.sha256, mail.to_address, *mail.values)
-    return hashlib.sha256("".join([f"{len(part)}:{part}" for part in parts]).encode()).hexdigest()
+    return hashlib.sha256(orjson.dumps((mail.content.sha256, mail.to_address, *mail.values))).hexdigest()
 
 
 def _commit_to_send(conn: Connection, claim: Claim, ready: Sequence[Ready], at: datetime) -> None:
     """Write down what each mail rests on and that from now on it may have left."""
     fingerprints = [content_sha256(one.outgoing) for one in ready]
-    rows = [
-        {
-            "message_id": message_id,
-            "attempt": claim.attempt,
-            "seq": permit.seq,
-            "consent_seq": permit.consent_seq,
-            "content_sha256": fingerprint,
-        }
-        for (message_id, _, permit), fingerprint in zip(ready, fingerprints, strict=True)
-        if permit is not None
-    ]
-    write_many(conn, insert(authorisation), rows)
+    permits = [(ready[n].message_id, permit, fingerprints[n]) for n in range(len(ready)) if (permit := ready[n].permit)]
+    if permits:
+        ids, given, hashes = zip(*permits, strict=True)
+        insert_columns(
+            conn,
+            authorisation,
+            {
+                "message_id": ids,
+                "attempt": [claim.attempt] * len(ids),
+                "seq": [permit.seq for permit in given],
+                "consent_seq": [permit.consent_seq for permit in given],
+                "content_sha256": hashes,
+            },
+        )
     request = hashlib.sha256("".join(fingerprints).encode()).hexdigest()
     attempt = {"batch_id": claim.batch_id, "n": claim.attempt, "started_at": at, "request_sha256": request}
     conn.execute(insert(delivery_attempt).values(**attempt))

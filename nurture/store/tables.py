@@ -278,7 +278,9 @@ authorisation = Table(
     Column("attempt", Integer, primary_key=True),
     Column("seq", ForeignKey("ledger_entry.seq"), nullable=False, comment="the send.authorised entry"),
     Column("consent_seq", ForeignKey("ledger_entry.seq"), nullable=False, comment="the consent it rests on"),
-    Column("content_sha256", String(64), nullable=False, comment="of the bytes handed over"),
+    Column(
+        "content_sha256", String(64), nullable=False, comment="of content, address and values as JSON"
+    ),
 )
 
 delivery_attempt = Table(

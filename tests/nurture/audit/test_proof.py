@@ -217,8 +217,7 @@ def test_a_mail_is_proven_with_the_consent_it_rests_on(workspace: Workspace, at:
     check(page.data["consent"]["entry"], key)
     permit = canonical.decode(page.data["entry"]["leaf"].encode())["body"]["permits"][0]
     assert permit[:3] == [mail.public_id, page.data["consent"]["subject"], page.data["consent"]["entry"]["seq"]]
-    parts = (mail.content.sha256, mail.to_address, *mail.values)
-    said = "".join(f"{len(part)}:{part}" for part in parts)
+    said = json.dumps([mail.content.sha256, mail.to_address, *mail.values], ensure_ascii=False, separators=(",", ":"))
     assert page.data["content_sha256"] == hashlib.sha256(said.encode()).hexdigest()
     assert page.data["outcome"] == "accepted"
     assert re.search(r"^Zustellung +angenommen$", shown(page), re.MULTILINE)

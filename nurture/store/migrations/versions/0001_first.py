@@ -823,7 +823,7 @@ def upgrade() -> None:
             nullable=False,
             comment="the consent it rests on",
         ),
-        sa.Column("content_sha256", sa.String(length=64), nullable=False, comment="of the bytes handed over"),
+        sa.Column("content_sha256", sa.String(length=64), nullable=False, comment="of content, address and values as JSON"),
         sa.ForeignKeyConstraint(
             ["consent_seq"], ["ledger_entry.seq"], name=op.f("fk_authorisation_consent_seq_ledger_entry")
         ),
