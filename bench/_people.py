@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
 
-def make_leads(conn: Connection, keyring: Keyring, count: int) -> dict[str, int]:
-    """Make so many leads at AT; gives subject -> lead id."""
+def make_leads(conn: Connection, keyring: Keyring, count: int, *, at: datetime = AT) -> dict[str, int]:
+    """Make so many leads at a time; gives subject -> lead id."""
     addresses = [Address.of(f"person{number}@musterfirma.example") for number in range(count)]
-    subjects = list(identity.ensure_many(conn, keyring, addresses, at=AT).values())
+    subjects = list(identity.ensure_many(conn, keyring, addresses, at=at).values())
     consents = [
-        imported.ImportedConsent(subject, purpose, "default", "Ja, gern.", AT, {})
+        imported.ImportedConsent(subject, purpose, "default", "Ja, gern.", at, {})
         for subject in subjects
         for purpose in ("newsletter.product", "email.tracking")
     ]
-    imported.record(conn, keyring, consents, at=AT)
-    return register.register(conn, [register.NewLead(subject, "de", "import") for subject in subjects], at=AT)
+    imported.record(conn, keyring, consents, at=at)
+    return register.register(conn, [register.NewLead(subject, "de", "import") for subject in subjects], at=at)

@@ -25,7 +25,7 @@ from consent.suppression import EVERYONE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Column, Connection
+    from sqlalchemy import Column, ColumnElement, Connection
 
 LEASE = timedelta(seconds=30)
 """The provider's call must start this soon after the authorisation, else ask again."""
@@ -140,6 +140,21 @@ def _verdicts(
 def tracking(conn: Connection, subjects: Iterable[str], *, controller: str) -> set[str]:
     """Who of these agreed that opens and clicks are measured, and did not take it back?"""
     return set(_tracking(conn, subjects, controller))
+
+
+def agrees_to_tracking(subject: ColumnElement[Any], *, controller: str) -> ColumnElement[bool]:
+    """Make the condition that whoever `subject` names agreed, as `tracking` tells; for a query about many of them."""
+    return (
+        exists()
+        .where(
+            consent_state.c.subject == subject,
+            consent_state.c.controller == controller,
+            consent_state.c.channel == EMAIL,
+            consent_state.c.purpose == TRACKING,
+            consent_state.c.state == State.GIVEN,
+        )
+        .correlate_except(consent_state)
+    )
 
 
 def tracked_since(conn: Connection, subjects: Iterable[str], *, controller: str) -> dict[str, datetime]:

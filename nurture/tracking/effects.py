@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from consent import opt_in, suppression
+from nurture import failpoints
 from nurture.leads.rights import ending
 from nurture.store.inserting import chunks, insert_earliest, insert_new
 from nurture.store.tables import delivery_fact, event, kill_switch, message, signal
@@ -41,6 +42,13 @@ UNDELIVERED = frozenset({EventKind.BOUNCED, EventKind.DROPPED})
 """Ends of a mail that nobody will read."""
 ENDS_ALL = frozenset({EventKind.COMPLAINED, EventKind.UNSUBSCRIBED})
 DROP_ENDS_ALL = frozenset({"spam_reporting_address", "unsubscribed_address"})
+PRESSING = ENDS_ALL | {EventKind.GROUP_UNSUBSCRIBED, EventKind.DROPPED, EventKind.ACCOUNT_CHANGED}
+"""What may end a consent, or stop all sending: applied when it comes, not when the flow runs."""
+
+
+def presses(kind: EventKind, attributes: Mapping[str, Any]) -> bool:
+    """Must this event have its effect when it comes? A drop only where the provider knew of a person's no."""
+    return kind in PRESSING and (kind is not EventKind.DROPPED or attributes.get("reason") in DROP_ENDS_ALL)
 
 
 @dataclass
@@ -59,6 +67,7 @@ def apply(
     done = Effects()
     _keep_facts(conn, items, ids)
     _suppress(conn, items, done, at=at)
+    failpoints.reach("webhook.apply_mid")
     _withdraw(conn, ws.settings.controller, items, done, at=at)
     _close_requests(conn, items, at=at)
     _keep_signals(conn, signals, items, ids)

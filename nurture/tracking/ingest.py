@@ -62,18 +62,27 @@ class Ingested:
     more: bool = False
 
 
-def ingest(conn: Connection, ws: Workspace, *, at: datetime, limit: int) -> Ingested:
-    """Apply up to `limit` raw bodies at `at` (UTC). The caller commits, and calls again while `more`.
+@dataclass(frozen=True)
+class Applied:
+    """What became of a set of items."""
 
-    Two calls at once follow one another: the second judges what the first stored together with its own.
-    Raises DefinitionError when policies/ holds a mistake; never for what stands in a body.
+    new: list[Item]
+    """Stored now."""
+    kept: list[Item]
+    """Stored now or before."""
+    untracked: int
+    foreign: int
+    revised: set[int]
+    """Leads whose past was judged anew."""
+    effects: effects.Effects
+
+
+def apply(conn: Connection, ws: Workspace, items: Sequence[Item], *, at: datetime) -> Applied:
+    """Store events and do what they ask for, each once, however often it is told. The caller holds the ledger.
+
+    Raises DefinitionError when policies/ holds a mistake.
     """
-    rules = bots.load(ws.settings.policies)
-    meaning = signals.load(ws.settings.policies)
-    # First of all locks, as everywhere: persons and leads are written below, before consents end.
-    ledger.lock(conn)
-    raws, items, refused = _take(conn, ws, meaning, limit)
-    found = len(items)
+    rules, meaning = bots.load(ws.settings.policies), signals.load(ws.settings.policies)
     people.attach(conn, ws, items, at=at)
     once = list({item.key: item for item in reversed(items)}.values())[::-1]
     ours = [item for item in once if _ours(item)]
@@ -83,22 +92,48 @@ def ingest(conn: Connection, ws: Workspace, *, at: datetime, limit: int) -> Inge
     ids = _insert(conn, kept)
     new = [item for item in kept if item.key in ids]
     done = effects.apply(conn, ws, meaning, new, ids, at=at)
+    return Applied(new, kept, len(ours) - len(kept), len(once) - len(ours), revised, done)
+
+
+def ingest(conn: Connection, ws: Workspace, *, at: datetime, limit: int) -> Ingested:
+    """Apply up to `limit` raw bodies at `at` (UTC). The caller commits, and calls again while `more`.
+
+    Two calls at once follow one another: the second judges what the first stored together with its own.
+    Raises DefinitionError when policies/ holds a mistake; never for what stands in a body.
+    """
+    # First of all locks, as everywhere: persons and leads are written below, before consents end.
+    ledger.lock(conn)
+    meaning = signals.load(ws.settings.policies)
+    raws, items, refused = _take(conn, ws, meaning, limit)
+    done = apply(conn, ws, items, at=at)
+    new = [*done.new, *_applied_on_arrival(conn, done)]
     _settle(conn, ws, raws, refused)
-    touched = {item.lead_id for item in new if item.lead_id is not None and _scores(item)} | revised
+    touched = {item.lead_id for item in new if item.lead_id is not None and _scores(item)} | done.revised
     return Ingested(
         raw=len(raws),
         events=len(new),
-        duplicates=found - len(once) + len(kept) - len(new),
+        duplicates=len(items) - done.untracked - done.foreign - len(new),
         quarantined=len(refused),
-        withdrawn=len(done.withdrawn),
-        suppressed=len(done.suppressed),
-        untracked=len(ours) - len(kept),
-        foreign=len(once) - len(ours),
-        stopped=done.stopped,
+        withdrawn=len(done.effects.withdrawn),
+        suppressed=len(done.effects.suppressed),
+        untracked=done.untracked,
+        foreign=done.foreign,
+        stopped=done.effects.stopped,
         leads=tuple(sorted(touched)),
         kinds=dict(Counter(item.event.kind.value for item in new)),
         more=bool(raws) and conn.execute(_new().limit(1)).first() is not None,
     )
+
+
+def _applied_on_arrival(conn: Connection, done: Applied) -> list[Item]:
+    """Which of these were stored with the very bodies they came in, since they could not wait (`receiving`)?"""
+    stored = {item.key for item in done.new}
+    pressing = {item.key: item for item in done.kept if item.event.kind in effects.PRESSING and item.key not in stored}
+    found: list[Item] = []
+    for part in chunks(sorted(pressing)):
+        rows = conn.execute(select(event.c.key, event.c.raw_id).where(event.c.key.in_(part)))
+        found += [pressing[row.key] for row in rows if row.raw_id == pressing[row.key].raw_id]
+    return found
 
 
 def waiting(conn: Connection) -> int:
@@ -133,10 +168,7 @@ def _take(
             contents = _read(ws, row, forms)
             if contents.problems:
                 refused[row.id] = contents
-            for told in contents.events:
-                # A clock of theirs may run ahead of ours; nothing happened after we heard of it.
-                moment = min(told.at, row.received_at)
-                items.append(Item(told, row.id, row.received_at, told.key, moment, attributes=told.attributes))
+            items += [Item.of(told, row.id, row.received_at) for told in contents.events]
     return raws, items, refused
 
 

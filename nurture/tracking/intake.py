@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from nurture.store.inserting import insert_new
+from nurture.store.inserting import chunks, insert_new
 from nurture.store.tables import raw_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -61,17 +62,51 @@ def _place(sha256: str) -> bytes:
     return f"raw_event:{sha256}".encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A body that is ready to be stored; received at `at` (UTC)."""
+
+    source: str
+    sha256: str
+    body: bytes
+    at: datetime
+
+
+def sealed(keyring: Keyring, source: str, body: bytes, *, at: datetime) -> Sealed:
+    """Make a body ready, outside of any transaction."""
+    sha256 = fingerprint(body)
+    return Sealed(Source(source).value, sha256, seal(keyring, body, sha256), at)
+
+
+def store(conn: Connection, bodies: Sequence[Sealed]) -> dict[str, int]:
+    """Keep bodies; give fingerprint -> id of those that were not kept before."""
+    known: set[str] = set()
+    for part in chunks([body.sha256 for body in bodies]):
+        query = select(raw_event.c.body_sha256).where(raw_event.c.body_sha256.in_(part))
+        known.update(conn.execute(query).scalars())
+    return put(conn, [body for body in bodies if body.sha256 not in known])
+
+
+def put(conn: Connection, bodies: Sequence[Sealed]) -> dict[str, int]:
+    """Do what `store` does, for bodies that are hardly ever known: without a look first."""
+    rows = [
+        {
+            "source": body.source,
+            "received_at": body.at,
+            "body_sha256": body.sha256,
+            "sealed_body": body.body,
+            "state": "new",
+        }
+        for body in bodies
+    ]
+    found = insert_new(conn, raw_event, rows, returning=(raw_event.c.body_sha256, raw_event.c.id))
+    return {row.body_sha256: row.id for row in found}
+
+
 def store_raw(conn: Connection, keyring: Keyring, *, source: str, body: bytes, at: datetime) -> bool:
     """Keep a body as it came; False when the very same bytes were kept before (`at` in UTC)."""
     sha256 = fingerprint(body)
     # A replay of known bytes must cost a look-up, not an encryption.
     if conn.execute(select(raw_event.c.id).where(raw_event.c.body_sha256 == sha256)).first() is not None:
         return False
-    row = {
-        "source": Source(source).value,
-        "received_at": at,
-        "body_sha256": sha256,
-        "sealed_body": seal(keyring, body, sha256),
-        "state": "new",
-    }
-    return bool(insert_new(conn, raw_event, [row]))
+    return bool(store(conn, [sealed(keyring, source, body, at=at)]))

@@ -63,6 +63,12 @@ class Item:
     verdict: Verdict = Verdict.MACHINE
     verdict_reason: str = "provider"
 
+    @classmethod
+    def of(cls, told: Normalised, raw_id: int, received_at: datetime) -> Item:
+        """Begin with what a body told; nothing happened after we heard of it, whatever clock they have."""
+        moment = min(told.at, received_at)
+        return cls(told, raw_id, received_at, told.key, moment, attributes=dict(told.attributes))
+
 
 def mails(conn: Connection, public_ids: Sequence[str]) -> dict[str, Mail]:
     """Find our messages by their public ids."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from nurture.tracking.sendgrid_events import LAST_SECOND, OUR_ID, Normalised, Po
 from nurture.tracking.vocabulary import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 OUTSIDE = re.compile(rb'["\[\]{},]')
 INSIDE = re.compile(rb'["\\]')
@@ -50,16 +51,47 @@ def read(source: str, body: bytes, forms: Mapping[str, str]) -> Contents:
         _read_batch(body, found)
         return found
     try:
-        found.events.append(_READERS[Source(source)](_object(body), forms))
+        told = orjson.loads(body)
     except orjson.JSONDecodeError:
         found.refuse(body, "body: is no JSON")
-    except PoisonError as error:
-        found.refuse(body, str(error))
+        return found
+    # Visits that were committed together came in one body.
+    for one in told if isinstance(told, list) else [told]:
+        try:
+            found.events.append(_READERS[Source(source)](_object(one), forms))
+        except PoisonError as error:
+            found.refuse(body if one is told else orjson.dumps(one), str(error))
     return found
 
 
-def _object(body: bytes) -> dict[str, Any]:
-    told = orjson.loads(body)
+def pick(body: bytes, names: Collection[str]) -> list[Normalised]:
+    """Read only the events of these names in a provider's batch.
+
+    Skips what cannot be read: `read` will put it aside. Never raises for what stands in a body.
+    """
+    found = []
+    for event in _elements(body):
+        name = event.get("event") if isinstance(event, dict) else None
+        if isinstance(name, str) and name in names:
+            with suppress(PoisonError):
+                found.append(normalise(event))
+    return found
+
+
+def _elements(body: bytes) -> Iterator[object]:
+    """Give the elements of a list that are JSON, even where the list as a whole is none."""
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        for part in split(body):
+            with suppress(orjson.JSONDecodeError):
+                yield orjson.loads(part)
+        return
+    if isinstance(told, list):
+        yield from told
+
+
+def _object(told: object) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise PoisonError("body: is no object")
     return told

@@ -17,10 +17,12 @@ from consent import ledger
 from nurture.leads import profiling
 from nurture.store.committing import Committer
 from nurture.web import edge, evidence
+from nurture.web.arrivals import Arrivals
 from nurture.web.brake import Brake
 from nurture.web.guard import Guard
+from nurture.web.listener import Listener
 from nurture.web.pages import Pages
-from nurture.web.routes import PUBLIC, route
+from nurture.web.routes import PUBLIC, lean_doors, route
 from nurture.web.wake import Wake
 
 if TYPE_CHECKING:
@@ -50,17 +52,20 @@ def create_app(
     `minimum_fill`: seconds a form must have been open. `answer_floor`: seconds a sign-up's answer
     takes at least, so that its time tells nothing. Without `wake` no hints are given.
     """
+    committer = Committer(workspace.store, prepare=ledger.lock)
+    hints = wake or Wake("")
     here = edge.Edge(
         workspace=workspace,
         clock=clock,
         pages=Pages(workspace.settings),
         profiling=profiling.load(workspace.settings.policies),
-        wake=wake or Wake(""),
+        wake=hints,
         brake=brake or Brake(),
         trusted=evidence.networks(workspace.settings.trusted_proxies),
         minimum_fill=minimum_fill,
         answer_floor=answer_floor,
-        committer=Committer(workspace.store, prepare=ledger.lock),
+        committer=committer,
+        arrivals=Arrivals(workspace, committer, hints),
     )
 
     @asynccontextmanager
@@ -70,7 +75,7 @@ def create_app(
 
     app = Starlette(
         routes=[route(public) for public in PUBLIC],
-        middleware=[Middleware(Guard, pages=here.pages)],
+        middleware=[Middleware(Guard, pages=here.pages), Middleware(Listener, doors=lean_doors(), wrong=_wrong)],
         exception_handlers={HTTPException: _wrong},
         lifespan=lifespan,
     )

@@ -9,11 +9,15 @@ from urllib.parse import parse_qsl
 from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+from nurture.web.listener import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope
 
 KIB = 1024
 FORM_CAP = 16 * KIB
@@ -24,26 +28,36 @@ SECONDS = 10.0
 
 
 async def read(request: Request, cap: int) -> bytes:
+    """Read the raw body as `take` does."""
+    return await take(request.scope, request.receive, cap)
+
+
+async def take(scope: Scope, receive: Receive, cap: int) -> bytes:
     """Read the raw body.
 
     Raises HTTPException 415 for any Content-Encoding (194 kB of gzip can be 200 MB), 413 above
-    `cap` bytes whatever Content-Length said, 408 after ten seconds.
+    `cap` bytes whatever Content-Length said, 408 after ten seconds; ClientDisconnect when nobody listens any more.
     """
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    headers = headers_of(scope)
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise HTTPException(415)
-    stated = request.headers.get("content-length", "0")
-    if stated.isascii() and stated.isdigit() and int(stated[:20]) > cap:
+    stated = headers.get(b"content-length", b"0")
+    if stated.isdigit() and int(stated[:20]) > cap:
         raise HTTPException(413)
-    body = bytearray()
+    body, more = b"", True
     try:
         async with asyncio.timeout(SECONDS):
-            async for chunk in request.stream():
-                body += chunk
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
                 if len(body) > cap:
                     raise HTTPException(413)
     except TimeoutError:
         raise HTTPException(408) from None
-    return bytes(body)
+    return body
 
 
 async def form(request: Request) -> dict[str, str]:

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
     from starlette.requests import Request
+    from starlette.types import Scope
 
     from nurture.clock import Clock
     from nurture.leads.profiling import Profiling
     from nurture.store.committing import Committer
     from nurture.store.workspace import Workspace
+    from nurture.web.arrivals import Arrivals
     from nurture.web.brake import Brake
     from nurture.web.evidence import Network
     from nurture.web.pages import Pages
@@ -48,6 +50,7 @@ class Edge:
     minimum_fill: float
     answer_floor: float
     committer: Committer
+    arrivals: Arrivals
     _limiters: dict[int, CapacityLimiter] = field(default_factory=dict, repr=False)
 
     @property
@@ -106,5 +109,10 @@ def refuse_foreign_pages(request: Request) -> None:
 
 def of(request: Request) -> Edge:
     """Give what the application of this request shares."""
-    edge: Edge = request.app.state.edge
+    return within(request.scope)
+
+
+def within(scope: Scope) -> Edge:
+    """Give what the application that was called with this scope shares."""
+    edge: Edge = scope["app"].state.edge
     return edge

@@ -75,6 +75,8 @@ def shown_ip(address: Ip | None, how: Literal["full", "truncated", "none"]) -> s
 
 def printable(text: str, longest: int) -> str:
     """Drop control characters, so that no log, export or proof page breaks on them; cut to length."""
+    if text.isprintable():
+        return text[:longest]
     return "".join(char for char in text if char.isprintable())[:longest]
 
 

@@ -7,12 +7,11 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,8 +32,14 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
 }
+OURS = frozenset(name.lower().encode() for name in [*HEADERS, "Cross-Origin-Resource-Policy"])
+FIXED = tuple((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
+NO_STORE = (b"cache-control", b"no-store")
+SAME_ORIGIN = (b"cross-origin-resource-policy", b"same-origin")
+CROSS_ORIGIN = (b"cross-origin-resource-policy", b"cross-origin")
 PIXEL = "/o/{token}.gif"
 LONGEST_PATH = 1_024
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "TRACE", "CONNECT"})
 
 
 class Guard:
@@ -57,7 +62,7 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _dress(MutableHeaders(scope=message), route_of(scope))
+                message["headers"] = _dressed(message.get("headers", ()), route_of(scope))
             await send(message)
 
         try:
@@ -80,12 +85,15 @@ class Guard:
         await self.pages.wrong(self.pages.language(request), status)(scope, receive, send)
 
 
-def _dress(headers: MutableHeaders, route: str) -> None:
-    for name, value in HEADERS.items():
-        headers[name] = value
+def _dressed(headers: Iterable[tuple[bytes, bytes]], route: str) -> list[tuple[bytes, bytes]]:
+    """Give an answer's own headers and those of every answer, spelt as they go out: this runs for every click."""
+    kept = [pair for pair in headers if pair[0] not in OURS]
+    kept += FIXED
     # A mail program shows the pixel in a page of its own origin; everything else stays with ours.
-    headers["Cross-Origin-Resource-Policy"] = "cross-origin" if route == PIXEL else "same-origin"
-    headers.setdefault("Cache-Control", "no-store")
+    kept.append(CROSS_ORIGIN if route == PIXEL else SAME_ORIGIN)
+    if not any(name == b"cache-control" for name, _ in kept):
+        kept.append(NO_STORE)
+    return kept
 
 
 def route_of(scope: Scope) -> str:
@@ -96,8 +104,7 @@ def route_of(scope: Scope) -> str:
 
 def method_of(scope: Scope) -> str:
     """Name the method if it is a usual one; a made-up one may hold anything."""
-    known = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "TRACE", "CONNECT"}
-    return scope["method"] if scope["method"] in known else "?"
+    return scope["method"] if scope["method"] in METHODS else "?"
 
 
 def _place(error: Exception) -> str:

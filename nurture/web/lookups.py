@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import select
+from sqlalchemy import and_, bindparam, select
 
-from consent import rules, states, texts, tokens
+from consent import gate, rules, states, texts, tokens
 from consent.schema import identity
 from consent.states import NEWSLETTER
 from nurture.store.tables import message, template_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
     from consent.keys import Keyring
     from consent.texts import ConsentText
@@ -42,14 +43,21 @@ NOBODY = Recipient(None, MAIN, None)
 """Who was erased. Their links lead to the same pages as those of somebody who agreed to nothing."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where a link of a message leads."""
+class Mail(NamedTuple):
+    """A message of ours, as far as its links and its pixel need it."""
 
-    public_id: str
-    subject: str
-    url: str
-    tracked: bool
+    measured: bool
+    """Was it sent with tracking, and does its reader agree to that now?"""
+    links: tuple[str | None, ...]
+    """The addresses that its template version holds: a link leads there and nowhere else."""
+
+    def target(self, link: int) -> str | None:
+        """Give where a link leads, None where it leads nowhere."""
+        return self.links[link] if link < len(self.links) else None
+
+    def shows(self, link: int | None) -> bool:
+        """Is there such a link? The pixel (None) always is."""
+        return link is None or self.target(link) is not None
 
 
 @dataclass(frozen=True)
@@ -93,24 +101,49 @@ def recipient(conn: Connection, public_id: str) -> Recipient:
     return NOBODY if found is None else Recipient(found, MAIN, None)
 
 
-def target(conn: Connection, public_id: str, index: int) -> Target | None:
-    """Give where link `index` of a message leads: the address its template version holds, nothing else."""
-    row = conn.execute(
-        select(message.c.subject, message.c.tracked, template_version.c.links)
-        .join(template_version, template_version.c.id == message.c.template_version_id)
-        .where(message.c.public_id == public_id)
-    ).first()
-    if row is None or not 0 <= index < len(row.links):
-        return None
-    url = row.links[index].get("url")
-    return Target(public_id, row.subject, url, row.tracked) if isinstance(url, str) and is_web(url) else None
+class Links:
+    """Where the links of template versions lead. A version never changes: what was read once stays true."""
+
+    def __init__(self, most: int = 1_024) -> None:
+        """Hold up to `most` versions."""
+        self._most = most
+        self._held: dict[int, tuple[str | None, ...]] = {}
+
+    def of(self, conn: Connection, versions: Iterable[int]) -> Mapping[int, tuple[str | None, ...]]:
+        """Give the addresses of each version, in order; None for one that cannot be a target."""
+        held = self._held
+        missing = [version for version in versions if version not in held]
+        if missing:
+            query = select(template_version.c.id, template_version.c.links).where(template_version.c.id.in_(missing))
+            found = {row.id: tuple(map(_address, row.links)) for row in conn.execute(query)}
+            # A new mapping: whoever reads the former one meanwhile is not disturbed.
+            held = {**held, **found} if len(held) + len(found) <= self._most else {**_only(held, versions), **found}
+            self._held = held
+        return held
 
 
-def tracked_subject(conn: Connection, public_id: str) -> str | None:
-    """Give the recipient of a message that was planned with tracking; None otherwise."""
-    return conn.execute(
-        select(message.c.subject).where(message.c.public_id == public_id, message.c.tracked)
-    ).scalar_one_or_none()
+def _only(held: Mapping[int, tuple[str | None, ...]], versions: Iterable[int]) -> dict[int, tuple[str | None, ...]]:
+    return {version: held[version] for version in versions if version in held}
+
+
+def _address(link: object) -> str | None:
+    url = link.get("url") if isinstance(link, dict) else None
+    return url if isinstance(url, str) and is_web(url) else None
+
+
+def mails(conn: Connection, public_ids: Iterable[str], links: Links, *, controller: str) -> dict[str, Mail]:
+    """Give the mails of these public ids, with the consent of this moment; unknown ones are left out."""
+    rows = conn.execute(_mails(controller), {"ids": list(public_ids)}).all()
+    held = links.of(conn, {row.template_version_id for row in rows})
+    return {public_id: Mail(measured, held[version]) for public_id, version, measured in rows}
+
+
+@lru_cache(maxsize=8)
+def _mails(controller: str) -> Select[tuple[str, int, bool]]:
+    """Ask by keys alone: uq_message_public_id, pk_consent_state. Made once: to make it costs more than to run it."""
+    agrees = gate.agrees_to_tracking(message.c.subject, controller=controller)
+    query = select(message.c.public_id, message.c.template_version_id, and_(message.c.tracked, agrees))
+    return query.where(message.c.public_id.in_(bindparam("ids", expanding=True)))
 
 
 def is_web(url: str) -> bool:

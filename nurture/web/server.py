@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ MOST_CONNECTIONS = 512
 KEEP_ALIVE_SECONDS = 5
 LONGEST_HEADER_BLOCK = 16 * 1_024
 SHUTDOWN_SECONDS = 10
+GARBAGE_LOOK = 20_000
+"""Objects made and not freed before the collector looks; Python's 700 is about two requests."""
+LOG_FORMAT = "%(asctime)s %(name)s %(message)s"
 
 
 def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
@@ -50,14 +54,26 @@ def configuration(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
     )
 
 
+def settle() -> None:
+    """Take what is loaded out of the garbage collector's sight, and let it look less often.
+
+    It would walk through all modules again and again: a quarter of what a click costs. What requests leave behind is
+    freed by counting references; cycles are few, and still found.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_LOOK, 20, 50)
+
+
 def serve(settings: Settings) -> None:
     """Serve the public pages until stopped; logs one line per answer on stderr, without tokens."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     # httpx names the address of every request at INFO; ours is of no use in the log.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with open_workspace(settings) as workspace:
         prepare(workspace, at=SystemClock().now())
         app = create_app(workspace, SystemClock(), wake=Wake.from_environment())
+        settle()
         uvicorn.Server(configuration(app, host=settings.web_host, port=settings.web_port)).run()
 
 

@@ -10,18 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
 
 from consent import tokens
 from nurture.leads.rights import ending
 from nurture.web import bodies, edge, lookups, wake
+from nurture.web.listener import TEXT, answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
-    from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
     from nurture.web.lookups import Recipient, Standing
 
@@ -35,14 +36,24 @@ async def show(request: Request) -> Response:
     return await _leave_page(request, here, recipient)
 
 
-async def leave(request: Request) -> Response:
+async def leave(scope: Scope, receive: Receive, send: Send) -> None:
     """Withdraw: for a mail program (RFC 8058, answered 200 in plain words) or for the page's button."""
-    here = edge.of(request)
-    recipient = await recipient_of(request, "unsubscribe")
+    here, request = edge.within(scope), Request(scope, receive)
+    public_id = _read(here, scope, "unsubscribe")
     fields = await bodies.form(request)
-    if fields.get(ONE_CLICK[0]) == ONE_CLICK[1]:
-        await withdraw(here, recipient, [recipient.purpose], "one_click")
-        return PlainTextResponse("unsubscribed\n")
+    if fields.get(ONE_CLICK[0]) != ONE_CLICK[1]:
+        page = await _press(request, here, fields)
+        await page(scope, receive, send)
+        return
+    # Whose link it is, and the end of their consent: one transaction, which other one-clicks may share.
+    if await here.write(lambda conn: _end_topic(here, conn, public_id)):
+        here.wake.hint(wake.CONSENT_WITHDRAWN)
+    await answer(send, 200, TEXT, body=b"unsubscribed\n")
+
+
+async def _press(request: Request, here: edge.Edge, fields: Mapping[str, str]) -> Response:
+    """Do what the page's button says."""
+    recipient = await recipient_of(request, "unsubscribe")
     if fields.get("action") != "leave":
         return await _leave_page(request, here, recipient, status=400)
     purposes = None if fields.get("everything") == "yes" else [recipient.purpose]
@@ -56,33 +67,50 @@ async def leave(request: Request) -> Response:
 async def recipient_of(request: Request, purpose: str) -> Recipient:
     """Give whose link this is; the same 404 for a forged and a foreign token."""
     here = edge.of(request)
-    public_id = lookups.read_token(here.workspace.keyring, purpose, request.path_params["token"])
+    public_id = _read(here, request.scope, purpose)
+    return await here.read(lambda conn: lookups.recipient(conn, public_id))
+
+
+def _read(here: edge.Edge, scope: Scope, purpose: str) -> str:
+    """Give the id in the token of this path; raises HTTPException 404."""
+    public_id = lookups.read_token(here.workspace.keyring, purpose, scope["path_params"]["token"])
     if public_id is None:
         raise HTTPException(404)
-    return await here.read(lambda conn: lookups.recipient(conn, public_id))
+    return public_id
 
 
 async def withdraw(
     here: edge.Edge, recipient: Recipient, purposes: Sequence[str] | None, route: Literal["page", "one_click"]
 ) -> None:
     """End consents of a recipient, all of them with `purposes` None, and of the leads that were merged with them."""
-    subject, at = recipient.subject, here.now()
-    if subject is None:
-        return
-
-    def act(conn: Connection) -> list[int]:
-        return ending.withdraw(
-            conn,
-            subject=subject,
-            controller=here.controller,
-            purposes=purposes,
-            route=route,
-            actor="subject",
-            at=at,
-        )
-
-    if await here.write(act):
+    if await here.write(lambda conn: _end(here, conn, recipient, purposes, route)):
         here.wake.hint(wake.CONSENT_WITHDRAWN)
+
+
+def _end_topic(here: edge.Edge, conn: Connection, public_id: str) -> list[int]:
+    """End what the mail with this public id was about, as a mail program asks."""
+    recipient = lookups.recipient(conn, public_id)
+    return _end(here, conn, recipient, [recipient.purpose], "one_click")
+
+
+def _end(
+    here: edge.Edge,
+    conn: Connection,
+    recipient: Recipient,
+    purposes: Sequence[str] | None,
+    route: Literal["page", "one_click"],
+) -> list[int]:
+    if recipient.subject is None:
+        return []
+    return ending.withdraw(
+        conn,
+        subject=recipient.subject,
+        controller=here.controller,
+        purposes=purposes,
+        route=route,
+        actor="subject",
+        at=here.now(),
+    )
 
 
 def _standings(here: edge.Edge, conn: Connection, recipient: Recipient) -> list[Standing]:

@@ -45,13 +45,15 @@ def test_a_click_is_stored_raw(visitor: Visitor, mailed: Mailed, link: Link, wor
         row = conn.execute(select(raw_event)).one()
     body = json.loads(intake.unseal(workspace.keyring, row.sealed_body, row.body_sha256))
     assert row.source == "click"
-    assert body == {
-        "message": public_id,
-        "link": 2,
-        "method": "GET",
-        "user_agent": "Leserin/1.0",
-        "at": visitor.clock.now().isoformat(),
-    }
+    assert body == [
+        {
+            "message": public_id,
+            "link": 2,
+            "method": "GET",
+            "user_agent": "Leserin/1.0",
+            "at": visitor.clock.now().isoformat(),
+        }
+    ]
 
 
 @pytest.mark.parametrize("path", ["/c/{click}/0", "/o/{open}.gif"])
