@@ -14,6 +14,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ from nurture.web.pages import Pages
 from nurture.web.server import LOG_FORMAT, configuration, settle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -70,6 +73,11 @@ class Server:
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.process.wait(30)
+
+
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """Give the median over the rounds of what they took to what we took: 1 means that our work costs nothing."""
+    return median(their / our for their, our in zip(theirs, ours, strict=True))
 
 
 def address_of(store: Store) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import insert
 from bench import _load
 from bench._databases import stores
 from bench._people import make_leads
-from bench._serving import TARGET, Server, address_of
+from bench._serving import TARGET, Server, address_of, ratio
 from consent import tokens
 from consent.keys import Keyring
 from nurture.clock import SystemClock
@@ -72,17 +72,12 @@ def _measure(store: Store, home: Path, clicks: int) -> dict[str, object]:
     if recorded != clicks * (ROUNDS + 1):
         raise AssertionError(f"{clicks * (ROUNDS + 1)} clicks were led on, {recorded} recorded")
     return {
-        "redirect_vs_bare": _ratio(spent["bare"], spent["edge"]),
-        "the same by the server's CPU": _ratio(cpu["bare"], cpu["edge"]),
-        "vs a redirect without our headers and log": _ratio(spent["naked"], spent["edge"]),
+        "redirect_vs_bare": ratio(spent["bare"], spent["edge"]),
+        "the same by the server's CPU": ratio(cpu["bare"], cpu["edge"]),
+        "vs a redirect without our headers and log": ratio(spent["naked"], spent["edge"]),
         **{f"{what}, redirects/s": clicks / median(spent[what]) for what in servers},
         **{f"{what}, CPU us": median(cpu[what]) / clicks * 1e6 for what in servers},
     }
-
-
-def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
-    """Give the median over the rounds: 1 means that our work costs nothing."""
-    return median(their / our for their, our in zip(theirs, ours, strict=True))
 
 
 def _get(path: str) -> bytes:

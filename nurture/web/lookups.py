@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, select
 
 from consent import gate, rules, states, texts, tokens
+from consent.among import among
 from consent.schema import identity
 from consent.states import NEWSLETTER
 from nurture.store.tables import message, template_version
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Connection
 
     from consent.keys import Keyring
     from consent.texts import ConsentText
@@ -132,18 +132,15 @@ def _address(link: object) -> str | None:
 
 
 def mails(conn: Connection, public_ids: Iterable[str], links: Links, *, controller: str) -> dict[str, Mail]:
-    """Give the mails of these public ids, with the consent of this moment; unknown ones are left out."""
-    rows = conn.execute(_mails(controller), {"ids": list(public_ids)}).all()
-    held = links.of(conn, {row.template_version_id for row in rows})
-    return {public_id: Mail(measured, held[version]) for public_id, version, measured in rows}
+    """Give the mails of these public ids, with the consent of this moment; unknown ones are left out.
 
-
-@lru_cache(maxsize=8)
-def _mails(controller: str) -> Select[tuple[str, int, bool]]:
-    """Ask by keys alone: uq_message_public_id, pk_consent_state. Made once: to make it costs more than to run it."""
+    Asks by keys alone: uq_message_public_id, pk_consent_state.
+    """
     agrees = gate.agrees_to_tracking(message.c.subject, controller=controller)
-    query = select(message.c.public_id, message.c.template_version_id, and_(message.c.tracked, agrees))
-    return query.where(message.c.public_id.in_(bindparam("ids", expanding=True)))
+    columns = (message.c.public_id, message.c.template_version_id, and_(message.c.tracked, agrees))
+    rows = conn.execute(select(*columns).where(among(conn, message.c.public_id, public_ids))).all()
+    held = links.of(conn, {version for _, version, _ in rows})
+    return {public_id: Mail(measured, held[version]) for public_id, version, measured in rows}
 
 
 def is_web(url: str) -> bool:
