@@ -15,6 +15,7 @@ from nurture.clock import VirtualClock
 from nurture.store.tables import message, raw_event, send_batch, template_version
 from nurture.web.app import create_app
 from tests.consent import wording
+from tests.nurture.web.provider import PUBLIC
 from tests.nurture.web.visitor import Visitor
 
 if TYPE_CHECKING:
@@ -51,6 +52,15 @@ def app(ready: Workspace, clock: VirtualClock) -> Starlette:
 def visitor(app: Starlette, clock: VirtualClock) -> Iterator[Visitor]:
     """Somebody at 203.0.113.7."""
     made = Visitor(app, clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hook(ready: Workspace, clock: VirtualClock) -> Iterator[Visitor]:
+    """A visitor to an edge that knows the provider's key."""
+    keyed = ready.settings.model_copy(update={"sendgrid_webhook_key": PUBLIC})
+    made = Visitor(create_app(type(ready)(keyed, ready.store, ready.keyring), clock), clock)
     yield made
     made.close()
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -17,41 +13,14 @@ from sqlalchemy import select
 from nurture.delivery.status import status
 from nurture.store.tables import raw_event
 from nurture.tracking import intake
-from nurture.web.app import create_app
 from nurture.web.hooks import SIGNATURE, TIMESTAMP
-from tests.nurture.web.visitor import Visitor
+from tests.nurture.web.provider import PATH, send, signed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
-    from nurture.clock import VirtualClock
     from nurture.store.workspace import Workspace
-
-PATH = "/hooks/sendgrid"
-PRIVATE = ec.generate_private_key(ec.SECP256R1())
-PUBLIC = base64.b64encode(PRIVATE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
-
-
-@pytest.fixture
-def hook(ready: Workspace, clock: VirtualClock) -> Iterator[Visitor]:
-    """A visitor to an edge that knows the provider's key."""
-    keyed = ready.settings.model_copy(update={"sendgrid_webhook_key": PUBLIC})
-    app = create_app(type(ready)(keyed, ready.store, ready.keyring), clock)
-    made = Visitor(app, clock)
-    yield made
-    made.close()
-
-
-def signed(hook: Visitor, body: bytes, **headers: str) -> dict[str, str]:
-    """The headers of a genuine post."""
-    timestamp = str(int(hook.clock.now().timestamp()))
-    signature = base64.b64encode(PRIVATE.sign(timestamp.encode() + body, ec.ECDSA(SHA256()))).decode()
-    return {SIGNATURE: signature, TIMESTAMP: timestamp, "content-type": "application/json"} | headers
-
-
-def send(hook: Visitor, body: bytes, **headers: str) -> int:
-    """Post a body with a genuine signature and give the status."""
-    return hook.call("POST", PATH, content=body, headers=signed(hook, body, **headers)).status_code
+    from tests.nurture.web.visitor import Visitor
 
 
 def test_a_signed_body_is_stored_as_it_came(hook: Visitor, workspace: Workspace) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from starlette.applications import Starlette
 
@@ -98,6 +98,14 @@ class Visitor:
 
         async def all_of_them() -> list[httpx.Response]:
             return await asyncio.gather(*(self._client.request(method, path, **how) for _ in range(times)))
+
+        return self._runner.run(all_of_them())
+
+    def together_at(self, paths: Sequence[str]) -> list[httpx.Response]:
+        """Open many pages at once."""
+
+        async def all_of_them() -> list[httpx.Response]:
+            return await asyncio.gather(*(self._client.get(path) for path in paths))
 
         return self._runner.run(all_of_them())
 
