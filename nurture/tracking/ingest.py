@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from consent import gate, ledger
 from consent.sealing import SealError
@@ -21,7 +21,7 @@ from nurture.tracking.people import Item
 from nurture.tracking.vocabulary import DELIVERY, MEASURED, EventKind, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
@@ -35,6 +35,7 @@ ENOUGH = 10_000
 """Events of one call: bounds memory and the length of the transaction."""
 REDIRECT = re.compile(r"/c/[^/?#]+/([0-9]{1,4})$", re.ASCII)
 """Our own redirect, where a provider wrapped it once more."""
+OWN = frozenset({intake.Source.CLICK, intake.Source.OPEN})
 JUDGED = (EventKind.OPENED.value, EventKind.CLICKED.value)
 NO_SCORE = DELIVERY - {EventKind.DELIVERED}
 
@@ -107,7 +108,7 @@ def ingest(conn: Connection, ws: Workspace, *, at: datetime, limit: int) -> Inge
     raws, items, refused = _take(conn, ws, meaning, limit)
     done = apply(conn, ws, items, at=at)
     new = [*done.new, *_applied_on_arrival(conn, done)]
-    _settle(conn, ws, raws, refused)
+    _settle(conn, ws, raws, refused, kept={item.raw_id for item in done.kept})
     touched = {item.lead_id for item in new if item.lead_id is not None and _scores(item)} | done.revised
     return Ingested(
         raw=len(raws),
@@ -340,9 +341,20 @@ def _insert(conn: Connection, items: Sequence[Item]) -> dict[str, int]:
     return {row.key: row.id for row in insert_new(conn, event, rows, returning=(event.c.key, event.c.id))}
 
 
-def _settle(conn: Connection, ws: Workspace, raws: Sequence[Row[Any]], refused: Mapping[int, reading.Contents]) -> None:
+def _settle(
+    conn: Connection,
+    ws: Workspace,
+    raws: Sequence[Row[Any]],
+    refused: Mapping[int, reading.Contents],
+    *,
+    kept: Collection[int],
+) -> None:
     """Forget the bodies that were understood; of the others keep the parts that were not."""
     fine = [row.id for row in raws if row.id not in refused]
+    # Of our own links nothing is told twice, so nothing has to be known again: no trace where nothing was kept.
+    own = [row.id for row in raws if row.source in OWN and row.id not in refused and row.id not in kept]
+    for part in chunks(own):
+        conn.execute(delete(raw_event).where(raw_event.c.id.in_(part)))
     for part in chunks(fine):
         conn.execute(update(raw_event).where(raw_event.c.id.in_(part)).values(state="applied", sealed_body=None))
     for row in raws:

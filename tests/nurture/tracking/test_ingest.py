@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from consent import gate, identity, imported, ledger
+from consent import gate, identity, imported, ledger, withdrawal
 from consent.schema import consent_state, suppression
 from consent.states import standings
 from nurture.store.tables import delivery_fact, event, kill_switch, lead, raw_event, signal
@@ -88,6 +88,31 @@ def test_opens_without_tracking_leave_no_row(world: World, told: Callable[..., d
     world.receive("click", click(world, person))
     done = world.sendgrid(told("open", person, world.at))
     assert (world.events(), done.untracked, done.leads) == ([], 2, ())
+
+
+@pytest.mark.requirement(44)
+def test_a_click_whose_consent_ended_meanwhile_leaves_nothing_at_all(world: World) -> None:
+    """Stored while it was agreed to, gone with the agreement: no event, and no raw row either."""
+    leaving, staying = world.person(), world.person()
+    both = [json.loads(click(world, person)) for person in (leaving, staying)]
+    world.receive("click", click(world, leaving))
+    world.receive("click", json.dumps(both).encode())
+    with world.ws.store.write() as conn:
+        withdrawal.withdraw(
+            conn, subject=leaving.subject, controller="default", purposes=["email.tracking"], route="page",
+            actor="subject", at=world.at,
+        )  # fmt: skip
+    assert world.ingest().untracked == 1
+    [row] = world.events()
+    assert (row.lead_id, [each.id for each in world.rows(select(raw_event))]) == (staying.lead_id, [row.raw_id])
+
+
+def test_clicks_of_one_commit_come_in_one_body(world: World) -> None:
+    """One that cannot be understood costs the others nothing."""
+    good = [json.loads(click(world, world.person(), link=number)) for number in range(3)]
+    world.receive("click", json.dumps([good[0], {"link": "x"}, *good[1:]]).encode())
+    done = world.ingest()
+    assert (done.events, done.quarantined) == (3, 1)
 
 
 @pytest.mark.requirement(44)
