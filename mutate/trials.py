@@ -11,6 +11,7 @@ import ast
 import contextlib
 import functools
 import gc
+import inspect
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,6 +61,8 @@ class Trials:
     """No more tests for one mutant than what the code itself passes in this time."""
     failed: bool = False
     _item: Any = None
+    _functions: dict[tuple[str, int, str], list[Any]] = field(default_factory=dict)
+    _caches: list[Any] = field(default_factory=list)
     _callers: dict[tuple[str, int], set[Any]] = field(default_factory=lambda: defaultdict(set))
     _seconds: dict[Any, float] = field(default_factory=dict)
 
@@ -68,10 +72,12 @@ class Trials:
         self._watch(session.items)
         if self.failed:
             raise session.Failed("a test fails without any mutant")
+        self._find_functions()
         known = {json.loads(line)["mutant"] for line in self._lines()}
         for module in self.modules:
             tree = ast.parse(Path(module).read_text("utf-8"))
-            for one in list(mutants(tree)):
+            # Those that need a process of their own take longest, so they come last.
+            for one in sorted(mutants(tree), key=lambda mutant: mutant.function is None):
                 named = name(module, one)
                 if named in self.chosen - known:
                     self._note(named, self._outcome(module, tree, one))
@@ -112,17 +118,20 @@ class Trials:
         if mutant.function is None:
             reached = {item for (file, _), items in self._callers.items() if file == path for item in items}
             return self._alone(module, tree, mutant, self._ordered(module, reached or set(self._seconds)))
-        items = self._ordered(module, self._callers[path, mutant.function])
-        if not items:
-            return UNREACHED
         with mutant.applied():
             code = code_of(tree, path, mutant.function)
-        return self._forked(code, items)
+        items = self._ordered(module, self._callers[path, mutant.function], code.co_name.strip("_"))
+        return self._forked(code, items) if items else UNREACHED
 
-    def _ordered(self, module: str, items: set[Any]) -> list[Any]:
-        """Put the module's own tests first, then the fastest, as many as there is time for."""
-        own = Path(module).stem
-        ordered = sorted(items, key=lambda item: (own not in item.path.stem, self._seconds[item]))
+    def _ordered(self, module: str, items: set[Any], function: str = "") -> list[Any]:
+        """Put tests first that speak of the function or its module, then the fastest; as many as there is time for."""
+        words = {Path(module).stem, function} - {""}
+
+        def rank(item: Any) -> tuple[int, float]:  # noqa: ANN401  pytest's item
+            text = item.path.stem + inspect.getsource(item.function)
+            return -sum(word in text for word in words), self._seconds[item]
+
+        ordered = sorted(items, key=rank)
         until = accumulate(self._seconds[item] for item in ordered)
         return [item for item, spent in zip(ordered, until, strict=True) if spent <= self.seconds] or ordered[:1]
 
@@ -144,7 +153,7 @@ class Trials:
                 os.dup2(silence, 1)
                 os.dup2(silence, 2)
                 items[0].config._tmp_path_factory._basetemp = space  # noqa: SLF001  what fails cleans nothing up
-                _replace(code)
+                self._replace(code)
                 status = FAILED if self._fails(items) else 0
             finally:
                 os._exit(status)
@@ -155,6 +164,24 @@ class Trials:
         if os.WIFSIGNALED(status):
             return TIMEOUT
         return KILLED if os.WEXITSTATUS(status) else SURVIVED
+
+    def _find_functions(self) -> None:
+        """Note every function of the modules, and what remembers results; leave all there is alone from now on."""
+        files = {str(Path(module).resolve()) for module in self.modules}
+        for one in gc.get_objects():
+            if isinstance(one, functools._lru_cache_wrapper):  # noqa: SLF001  the type has no public name
+                self._caches.append(one)
+            elif isinstance(one, FunctionType) and one.__code__.co_filename in files:
+                self._functions.setdefault(_place(one.__code__), []).append(one)
+        # What a fork does not touch, it shares.
+        gc.freeze()
+
+    def _replace(self, code: CodeType) -> None:
+        """Give the functions of this place the new code, and forget what functions remembered."""
+        for cache in self._caches:
+            cache.cache_clear()
+        for one in self._functions[_place(code)]:
+            one.__code__ = code
 
     def _fails(self, items: Sequence[Any]) -> bool:
         """Run tests until one fails."""
@@ -190,12 +217,5 @@ def _run(item: Any, following: Any) -> None:  # noqa: ANN401  pytest's items
     item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
 
 
-def _replace(code: CodeType) -> None:
-    """Give every function that has the code of this place the new one, and forget what functions remembered."""
-    place = code.co_filename, code.co_firstlineno, code.co_name
-    for one in gc.get_objects():
-        if isinstance(one, functools._lru_cache_wrapper):  # noqa: SLF001  the type has no public name
-            one.cache_clear()
-        own: CodeType | None = getattr(one, "__code__", None) if type(one) is type(_run) else None
-        if own is not None and (own.co_filename, own.co_firstlineno, own.co_name) == place:
-            one.__code__ = code
+def _place(code: CodeType) -> tuple[str, int, str]:
+    return code.co_filename, code.co_firstlineno, code.co_name
