@@ -110,6 +110,19 @@ def test_off_by_default_and_never_for_measuring(people: People) -> None:
         record(people, subject, purpose=TRACKING)
 
 
+def test_without_a_word_the_exception_permits_nothing(people: People) -> None:
+    """Whoever asks the gate must say that the mail carries the notice; saying nothing is a no."""
+    subject = customer(people)
+    record(people, subject)
+    with people.store.write() as conn:
+        checked = gate.check(conn, [subject], purpose=NEWSLETTER, controller="default", at=people.at)
+        [answer] = gate.authorise(conn, [gate.Ask(subject, NEWSLETTER, "default", tokens.random_id())], at=people.at)
+
+    assert checked == {subject: gate.RefusalReason.NOT_COVERED}
+    assert isinstance(answer, gate.Refusal)
+    assert answer.reason is gate.RefusalReason.NOT_COVERED
+
+
 def test_own_records_outweigh_the_file(people: People) -> None:
     """Withdrawn, suppressed, erased, or consenting anyway: refused, whatever the file says of objections."""
     left, barred, gone, given = (people.confirmed(f"{name}@firma.example") for name in "abcd")

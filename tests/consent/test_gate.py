@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from consent import gate, identity, imported, ledger, replay, rules, suppression, tokens, withdrawal
+from consent import canonical, gate, identity, imported, ledger, replay, rules, suppression, texts, tokens, withdrawal
 from consent.addresses import Address
 from consent.schema import consent_state
 from consent.schema import identity as identities
@@ -280,6 +280,78 @@ def test_authorisations_are_batched(people: People) -> None:
     assert types == ["send.authorised"] * 3 + ["send.blocked"] * 2
     assert sum(isinstance(one, gate.Permit) for one in answers) == 450
     assert (shown.ok, shown.authorisations) == (True, 450)
+
+
+def test_asks_of_one_kind_share_an_entry_however_they_are_mixed(people: People) -> None:
+    """Two purposes and a scope in turn: an entry for each kind, holding its messages in the caller's order."""
+    subject = people.confirmed(purposes=[NEWSLETTER, OTHER])
+    scope = texts.Scope("sensors", ("Musterwerk",))
+    asks = [
+        gate.Ask(
+            subject, purpose, "default", f"m{number}{purpose[-6:]}{'' if wide else '-scope'}", None if wide else scope
+        )
+        for number in range(2)
+        for purpose, wide in ((OTHER, True), (NEWSLETTER, True), (NEWSLETTER, False))
+    ]
+    with people.store.write() as conn:
+        answers = gate.authorise(conn, asks, at=people.at)
+        written = list(ledger.read(conn, types=["send.authorised", "send.blocked"]))
+
+    assert [one.message_id for one in answers] == [ask.message_id for ask in asks]
+    listed = [
+        (entry.body["purpose"], entry.body.get("scope"), [one[0] for one in entry.body["permits"]]) for entry in written
+    ]
+    assert listed == [
+        (OTHER, None, ["m0events", "m1events"]),
+        (NEWSLETTER, None, ["m0roduct", "m1roduct"]),
+        (NEWSLETTER, scope.described, ["m0roduct-scope", "m1roduct-scope"]),
+    ]
+
+
+def test_an_entry_holds_what_each_answer_says(people: People) -> None:
+    """A permit with the consent and the tracking consent it rests on; a refusal with message, person and reason."""
+    tracked, plain = people.confirmed(purposes=[NEWSLETTER, TRACKING]), people.confirmed("pat@firma.example")
+    left = people.confirmed("lee@firma.example")
+    people.leave(left)
+    asks = [
+        gate.Ask(one, NEWSLETTER, "default", f"m-{number}") for number, one in enumerate((tracked, plain, left, "x"))
+    ]
+    with people.store.write() as conn:
+        answers = gate.authorise(conn, asks, at=people.at)
+        permitted, refused = ledger.read(conn, types=["send.authorised", "send.blocked"])
+
+    assert permitted.body["permits"] == [["m-0", tracked, 1, 1], ["m-1", plain, 3, None]]
+    assert permitted.body["lease_until"] == canonical.utc_text(people.at + gate.LEASE)
+    assert refused.body["refusals"] == [["m-2", left, "withdrawn"], ["m-3", "x", "no_consent"]]
+    assert answers[2:] == [
+        gate.Refusal(left, "m-2", gate.RefusalReason.WITHDRAWN),
+        gate.Refusal("x", "m-3", gate.RefusalReason.NO_CONSENT),
+    ]
+    assert answers[1] == gate.Permit(
+        plain, NEWSLETTER, "default", 3, "m-1", permitted.seq, False, people.at + gate.LEASE
+    )
+
+
+def test_tracking_for_one_controller_is_none_for_another(people: People) -> None:
+    """Who may be measured is asked for each controller, with the moment from which on."""
+    subject = people.confirmed(purposes=[NEWSLETTER, TRACKING])
+    with people.store.read() as conn:
+        assert gate.tracking(conn, [subject], controller="default") == {subject}
+        assert gate.tracked_since(conn, [subject], controller="default") == {subject: people.at}
+        assert gate.tracking(conn, [subject], controller="other") == set()
+        assert gate.tracked_since(conn, [subject], controller="other") == {}
+
+
+def test_who_never_consented_is_refused_for_the_gravest_reason(people: People) -> None:
+    """Erased before restricted before suppressed, also where no consent ever stood."""
+    one, two, three = (ensure(people, f"{name}@firma.example") for name in "abc")
+    with people.store.write() as conn:
+        for subject in (one, two, three):
+            suppression.suppress_subject(conn, subject, "bounced", at=people.at)
+        conn.execute(update(identities).where(identities.c.subject.in_([two, three])).values(restricted_at=people.at))
+        identity.erase(conn, three, at=people.at)
+
+    assert [people.reason(subject) for subject in (one, two, three)] == ["suppressed", "restricted", "erased"]
 
 
 def test_t31_race_of_withdrawal_and_authorisation(people: People) -> None:

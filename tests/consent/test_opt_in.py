@@ -7,14 +7,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from consent import identity, ledger, opt_in, suppression, texts, vault
+from consent import canonical, identity, ledger, opt_in, sealing, suppression, texts, vault
 from consent.addresses import Address
 from consent.keys import Keyring
 from consent.schema import consent_state, opt_in_request
 from consent.schema import identity as identities
 from consent.schema import suppression as barred
+from consent.states import Standing, State, put
 from nurture.store.tables import lead
 from tests.consent.people import NEWSLETTER, TRACKING, People
 
@@ -535,3 +536,123 @@ def test_confirmed_state_names_its_entry(people: People) -> None:
         row = conn.execute(select(consent_state).where(consent_state.c.subject == subject)).one()
 
     assert (row.state, row.seq, row.text_id is not None) == ("given", 1, True)
+
+
+def test_the_button_answers_with_all_that_was_given(people: People) -> None:
+    """Whoever goes on from there (a welcome, a lead) needs no second look."""
+    requested = people.sign_up(purposes=[NEWSLETTER, TRACKING])
+    done = people.press(people.link(requested), people.at + DAY)
+
+    expected = opt_in.Confirmed(subject_of(people), 1, (NEWSLETTER, TRACKING), "de", "footer", "default", 1)
+    assert done == expected
+    with people.store.read() as conn:
+        row = conn.execute(select(opt_in_request)).one()
+        assert vault.evidence(conn, people.keyring, 1) == {"ip": "192.0.2.1"}
+    assert (row.state, row.settled_at, row.sealed_token) == ("confirmed", people.at + DAY, None)
+
+
+def test_the_entries_of_an_opt_in_are_found_at_the_person(people: People) -> None:
+    """Request and confirmation name them, the wordings with their hashes, the form and the time that is left."""
+    subject = people.confirmed(purposes=[NEWSLETTER, TRACKING])
+    with people.store.read() as conn:
+        requested, confirmed = ledger.read(conn, subject=subject)
+        held = {purpose: texts.current(conn, controller="default", purpose=purpose, language="de")
+                for purpose in (NEWSLETTER, TRACKING)}  # fmt: skip
+
+    named = [{"purpose": purpose, "text": text.sha256, "version": text.version} for purpose, text in held.items()]
+    assert requested.body["purposes"] == confirmed.body["purposes"] == named
+    assert requested.body["expires"] == canonical.utc_text(people.at + opt_in.TOKEN_LIFE)
+    about = {name: requested.body[name] for name in ("controller", "channel", "language", "source")}
+    assert about == {"controller": "default", "channel": "email", "language": "de", "source": "footer"}
+    assert (confirmed.body["request"], confirmed.body["lifted"]) == (0, 0)
+
+
+@pytest.mark.parametrize("way", ["declined", "lapsed", "bounced"])
+def test_the_end_of_a_request_is_found_at_the_person(people: People, way: str) -> None:
+    """Why it ended, which request, and only what is not given from before; its time is noted."""
+    subject = people.confirmed()
+    requested = people.sign_up(purposes=[NEWSLETTER, TRACKING], at=people.at + DAY)
+    token, later = people.link(requested), people.at + 9 * DAY
+    with people.store.write() as conn:
+        if way == "declined":
+            later = people.at + 2 * DAY
+            assert opt_in.decline(conn, token, at=later) == opt_in.Declined(2)
+        elif way == "lapsed":
+            assert opt_in.lapse(conn, at=later, limit=10) == 1
+        else:
+            assert opt_in.bounce(conn, [2], at=later) == 1
+        *_, last = ledger.read(conn, subject=subject)
+        row = conn.execute(select(opt_in_request).where(opt_in_request.c.id == 2)).one()
+
+    assert last.type == ("consent.declined" if way == "declined" else "consent.lapsed")
+    assert last.body.get("reason", "declined") == way
+    assert (last.body["purposes"], last.body["request"]) == ([TRACKING], 2)
+    assert (row.state, row.settled_at, row.sealed_token) == (way, later, None)
+
+
+def test_a_late_no_names_what_became_of_the_request(people: People) -> None:
+    """Which request, and that it lapsed."""
+    token = people.link(people.sign_up())
+    with people.store.write() as conn:
+        answer = opt_in.decline(conn, token, at=people.at + opt_in.TOKEN_LIFE)
+
+    assert answer == opt_in.Lapsed(1, opt_in.RequestState.LAPSED)
+
+
+def test_due_mails_come_oldest_first_and_no_more_than_asked_for(people: People) -> None:
+    """With all that the mail must say; who is restricted gets none, and what is settled is not due."""
+    for name in "abcd":
+        people.sign_up(f"{name}@firma.example")
+    people.press(people.link(opt_in.Requested(1, queued=True)))
+    with people.store.write() as conn:
+        second = identities.c.subject == subject_of(people, "b@firma.example")
+        conn.execute(update(identities).where(second).values(restricted_at=people.at))
+        [first] = opt_in.due(conn, at=people.at, limit=1)
+        listed = opt_in.due(conn, at=people.at, limit=10)
+
+    assert [one.request_id for one in listed] == [3, 4]
+    assert listed[0] == first
+    assert first.subject == subject_of(people, "c@firma.example")
+    assert (first.language, first.controller, first.source) == ("de", "default", "footer")
+    assert (first.requested_at, first.expires_at) == (people.at, people.at + opt_in.TOKEN_LIFE)
+
+
+def test_another_controllers_consent_answers_no_request(people: People) -> None:
+    """Who agreed to it elsewhere is still asked here, and an old link tells of what stands here."""
+    people.sign_up()
+    with people.store.write() as conn:
+        text_id = texts.current(conn, controller="default", purpose=NEWSLETTER, language="de").id
+        other = Standing(subject_of(people), "other", "email", NEWSLETTER, State.GIVEN, 77, text_id, people.at, None)
+        put(conn, [other])
+    assert people.sign_up(at=people.at + DAY).queued
+
+    token = people.link(opt_in.Requested(1, queued=True))
+    people.press(token)
+    people.leave(subject_of(people))
+    with people.store.read() as conn:
+        view = opt_in.look_up(conn, token, at=people.at + DAY)
+    assert view is not None
+    assert view.state is opt_in.RequestState.VOID
+
+
+def test_a_bar_of_another_controller_stops_no_sign_up(people: People) -> None:
+    """Only what binds this controller, or all, does."""
+    index = people.keyring.address_index("kim@firma.example")
+    with people.store.write() as conn:
+        suppression.add(conn, {index: "blocked"}, controller="other", at=people.at - DAY)
+    assert people.sign_up().queued
+
+    with people.store.write() as conn:
+        suppression.add(conn, {index: "blocked"}, controller="default", at=people.at)
+    assert not people.sign_up(at=people.at + DAY).queued
+
+
+def test_a_sealed_link_opens_at_its_own_request_only(people: People) -> None:
+    """Whoever copies one into another row of the same person opens nothing."""
+    people.sign_up()
+    people.sign_up(at=people.at + DAY)
+    with people.store.write() as conn:
+        sealed = conn.execute(select(opt_in_request.c.sealed_token).where(opt_in_request.c.id == 1)).scalar_one()
+        conn.execute(update(opt_in_request).where(opt_in_request.c.id == 2).values(sealed_token=sealed))
+        with pytest.raises(sealing.SealError):
+            opt_in.token(conn, people.keyring, 2)

@@ -323,6 +323,43 @@ def test_forgetting_a_version_waits_until_nothing_needs_it(people: People, path:
     assert len(names(People(people.store, kept, people.at))) == 4
 
 
+@pytest.mark.parametrize("key", [rotation.Key.LINK, rotation.Key.MASTER])
+def test_what_is_forgotten_is_gone_from_the_file(people: People, path: Path, key: rotation.Key) -> None:
+    """The version that was destroyed, and no other; a key that no row rests on needs nothing rewritten."""
+    rotation.begin(path, key)
+    with people.store.read() as conn:
+        kept = rotation.forget(conn, path, key, 1, inbox=())
+
+    held = Keyring.load_or_create(path)
+    assert held.keys == kept.keys
+    assert {name: sorted(versions) for name, versions in held.keys.items() if 2 in versions} == {key: [2]}
+
+
+def test_the_look_up_key_waits_for_people_and_for_suppressed_addresses(people: People, path: Path) -> None:
+    """One of each: neither makes up for the other."""
+    people.confirmed()
+    with people.store.write() as conn:
+        suppression.add(conn, {people.keyring.address_index("nobody@firma.example"): "import"}, at=people.at)
+    rotation.begin(path, rotation.Key.INDEX)
+    with people.store.read() as conn, pytest.raises(KeyringError, match="2 rows still rest"):
+        rotation.forget(conn, path, rotation.Key.INDEX, 1, inbox=())
+
+    assert sorted(Keyring.load_or_create(path).keys["index"]) == [1, 2]
+
+
+@pytest.mark.parametrize("key", [rotation.Key.MASTER, rotation.Key.INDEX])
+def test_a_step_rewrites_no_more_than_its_share(
+    people: People, path: Path, key: rotation.Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no transaction grows with the number of people."""
+    monkeypatch.setattr(rotation, "CHUNK", 2)
+    for name in "abc":
+        people.confirmed(f"{name}@firma.example")
+    keyring = rotation.begin(path, key)
+    with people.store.write() as conn:
+        assert [rotation.step(conn, keyring) for _ in range(3)] == [2, 1, 0]
+
+
 def test_forgetting_the_inbox_key_waits_for_what_came_in(people: People, path: Path) -> None:
     """A body that waits may be somebody's no; what no version opens is lost already, and holds nothing up."""
     first = Keyring.load_or_create(path)
