@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consent import basis, gate, identity, ledger, replay, suppression, tokens, vault, withdrawal
+from consent import basis, gate, identity, ledger, replay, states, suppression, tokens, vault, withdrawal
 from consent.addresses import Address
 from tests.consent.people import NEWSLETTER, TRACKING, People
 
@@ -159,6 +159,8 @@ def test_a_withdrawal_ends_it_like_a_consent(people: People, purposes: list[str]
     people.leave(subject, purposes)
 
     assert ask(people, subject, exception=True) is gate.RefusalReason.WITHDRAWN
+    with people.store.read() as conn:
+        assert [one.basis for one in states.standings(conn, subject)] == ["existing_customer"]
     with pytest.raises(basis.BasisError, match="withdrew or objected"):
         record(people, subject)
 

@@ -9,7 +9,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from consent import canonical, gate, identity, imported, ledger, replay, rules, suppression, texts, tokens, withdrawal
+from consent import (
+    canonical,
+    gate,
+    identity,
+    imported,
+    ledger,
+    replay,
+    rules,
+    states,
+    suppression,
+    texts,
+    tokens,
+    withdrawal,
+)
 from consent.addresses import Address
 from consent.schema import consent_state
 from consent.schema import identity as identities
@@ -227,6 +240,24 @@ def test_t61_use_starts_the_months_anew(people: People) -> None:
 
     later = (people.at + 365 * DAY).replace(year=people.at.year + 3)
     assert people.reason(subject, at=later - DAY) is None
+
+
+def test_every_use_starts_the_months_anew(people: People) -> None:
+    """Not the first one alone; a use of one purpose, and by one controller, is none of another."""
+    subject = people.confirmed(purposes=[NEWSLETTER, OTHER])
+    other = states.Standing(subject, "other", "email", NEWSLETTER, states.State.GIVEN, 77, None, people.at, None)
+    with people.store.write() as conn:
+        states.put(conn, [other])
+    for days in (300, 600):
+        people.ask(subject, at=people.at + days * DAY)
+    with people.store.read() as conn:
+        used = {(one.controller, one.purpose): one.used_at for one in states.standings(conn, subject)}
+
+    assert used == {
+        ("default", NEWSLETTER): people.at + 600 * DAY,
+        ("default", OTHER): None,
+        ("other", NEWSLETTER): None,
+    }
 
 
 def test_late_clock_takes_no_use_back(people: People) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import StatementError
 
-from consent import gate, identity, ledger, opt_in, sealing, suppression, vault
+from consent import gate, identity, ledger, opt_in, sealing, states, suppression, vault
 from consent.addresses import Address
 from consent.schema import identity as identities
-from consent.schema import ledger_entry, proof_vault
+from consent.schema import ledger_entry, opt_in_request, proof_vault
 from tests.consent.people import NEWSLETTER, TRACKING, People
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from consent.keys import Keyring
     from nurture.store.engine import Store
 
+DAY = timedelta(days=1)
 KIM, PAT = Address.of("Kim@firma.example"), Address.of("pat@firma.example")
 
 
@@ -118,6 +119,45 @@ def test_erasure_leaves_nothing_but_the_ledger(people: People) -> None:
     assert (row.address_index, row.wrapped_key, row.sealed_address, row.sealed_person) == (None, None, None, None)
     assert vaulted == 0
     assert people.reason(subject) == "erased"
+
+
+def test_erasure_tells_how_many_and_why(people: People) -> None:
+    """One entry for each person, with the reason; consents end and open requests are void from that moment."""
+    subjects = sorted([people.confirmed(), people.confirmed("pat@firma.example")])
+    people.sign_up(purposes=[TRACKING], at=people.at + DAY)
+    later = people.at + 2 * DAY
+    with people.store.write() as conn:
+        assert identity.erase_many(conn, [*subjects, "x" * 26], at=later, reason="retention") == 2
+        erased = [(entry.subject, entry.body) for entry in ledger.read(conn, types=["subject.erased"])]
+        standing = {(one.state, one.since) for subject in subjects for one in states.standings(conn, subject)}
+        requests = conn.execute(select(opt_in_request.c.state, opt_in_request.c.settled_at)).all()
+        gone = set(conn.execute(select(identities.c.erased_at)).scalars())
+
+    assert erased == [(subject, {"reason": "retention"}) for subject in subjects]
+    assert standing == {("erased", later)}
+    assert sorted(requests) == [("confirmed", people.at), ("confirmed", people.at), ("void", later)]
+    assert gone == {later}
+
+
+def test_only_whom_nothing_holds_is_free(people: People) -> None:
+    """Held by a consent that once was, or by a request that is open or confirmed; not by one that ended."""
+    left, asked, lapsed = people.confirmed(), "pat@firma.example", "lee@firma.example"
+    people.leave(left)
+    people.sign_up(lapsed, at=people.at - 30 * DAY)
+    people.sign_up(asked)
+    with people.store.write() as conn:
+        bare = identity.ensure(conn, people.keyring, Address.of("new@firma.example"), at=people.at)
+        of = {one: identity.find(conn, people.keyring, Address.of(one)) or "" for one in (asked, lapsed)}
+        # As lapse leaves it, without erasing.
+        old = opt_in_request.c.subject == of[lapsed]
+        conn.execute(update(opt_in_request).where(old).values(state="lapsed"))
+        everybody = [left, of[asked], of[lapsed], bare, "x" * 26]
+        free = identity.erasable(conn, everybody)
+        conn.execute(update(opt_in_request).where(old).values(state="confirmed"))
+        fewer = identity.erasable(conn, everybody)
+
+    assert sorted(free) == sorted([of[lapsed], bare])
+    assert fewer == [bare]
 
 
 def test_erased_address_may_stay_suppressed(people: People) -> None:

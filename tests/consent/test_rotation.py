@@ -132,6 +132,31 @@ def test_a_process_with_the_former_keys_loses_no_withdrawal(people: People, path
     assert after.reason(made["given"]) == "withdrawn"
 
 
+def test_a_no_from_an_address_barred_before_the_rotation_stays_one_row(people: People, path: Path) -> None:
+    """It is found under the former key and moved, not listed twice."""
+    address = Address.of("nobody@firma.example")
+    with people.store.write() as conn:
+        suppression.add(conn, {people.keyring.address_index(address.identity): "import"}, at=people.at)
+    after = run_on(people, path, rotation.Key.INDEX)
+    with people.store.write() as conn:
+        withdrawal.withdraw_address(conn, after.keyring, address, controller="*", purposes=None, route="mailto",
+                                    actor="mail:sender", at=people.at)  # fmt: skip
+        rows = conn.execute(select(barred.c.address_index, barred.c.index_key)).all()
+
+    assert [tuple(row) for row in rows] == [(after.keyring.address_index(address.identity), 2)]
+
+
+def test_whoever_comes_after_a_rotation_is_wrapped_by_the_new_key(people: People, path: Path) -> None:
+    """And says so in their row: a fresh process opens them."""
+    after = run_on(people, path, rotation.Key.MASTER)
+    subject = after.confirmed()
+    with people.store.read() as conn:
+        person = identity.reveal(conn, Keyring.load_or_create(path), [subject])[subject]
+        version = conn.execute(select(identities.c.wrap_key)).scalar_one()
+
+    assert (person.address, version) == ("kim@firma.example", 2)
+
+
 @pytest.mark.parametrize("door", ["find", "ensure"])
 def test_a_process_with_the_former_keys_makes_nobody_anew(people: People, path: Path, door: str) -> None:
     """From the first step of a rotation on: who said no would be a stranger to it."""
