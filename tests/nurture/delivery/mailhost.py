@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import ipaddress
 import ssl
@@ -17,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -30,9 +30,13 @@ class Mailhost:
     drop: str = ""
     context: ssl.SSLContext | None = None
     password: str = ""
+    features: tuple[str, ...] = ()
+    """Further lines of the answer to EHLO, such as PIPELINING."""
     mails: list[bytes] = field(default_factory=list)
+    senders: list[str] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     port: int = 0
+    connections: int = 0
 
     @contextmanager
     def run(self, *, tls: bool = False) -> Iterator[Mailhost]:
@@ -60,6 +64,11 @@ class Mailhost:
             cast("asyncio.Transport", server.transport).abort()
         return self.refuse.get(stage)
 
+    async def handle_EHLO(self, _server: SMTP, session: Any, _e: Any, hostname: str, answers: list[str]) -> list[str]:  # noqa: N802  aiosmtpd's name
+        """EHLO."""
+        session.host_name = hostname
+        return [*answers[:-1], *(f"250-{feature}" for feature in self.features), answers[-1]]
+
     async def handle_MAIL(self, server: SMTP, _s: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: ARG002, N802  aiosmtpd's name
         """MAIL FROM."""
         envelope.mail_from = address
@@ -78,10 +87,31 @@ class Mailhost:
         if reply is None:
             self.mails.append(envelope.content)
             self.recipients += envelope.rcpt_tos
+            self.senders.append(envelope.mail_from)
         return reply or "250 OK"
 
 
 class _Controller(Controller):
+    def __init__(self, handler: Mailhost, **options: Any) -> None:
+        super().__init__(handler, **options)
+        self._host, self._lines = handler, cast("list[SMTP]", [])
+
+    def factory(self) -> SMTP:
+        """Serve a new connection."""
+        self._host.connections += 1
+        self._lines.append(super().factory())
+        return self._lines[-1]
+
+    def stop(self, no_assert: bool = False) -> None:  # noqa: FBT001, FBT002  the library's signature
+        """Hang up on all; a client may keep its line."""
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self.loop).result()
+        super().stop(no_assert)
+
+    async def _hang_up(self) -> None:
+        for line in self._lines:
+            cast("asyncio.Transport", line.transport).abort()
+        await asyncio.sleep(0.01)
+
     def _trigger_server(self) -> None:
         """Do not connect to port 0, as the library would."""
         self.port = cast("asyncio.Server", self.server).sockets[0].getsockname()[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.utils import parsedate_to_datetime
@@ -80,6 +81,54 @@ def test_every_line_ends_with_cr_lf() -> None:
 
 def test_a_defect_is_never_found() -> None:
     assert back(MAIL).defects == []
+
+
+PIECES = st.lists(
+    st.text(st.sampled_from("ab .=-_\n\r\t<&äß€😀\x00"), max_size=90) | st.integers(0, 2), min_size=1, max_size=9
+).map(tuple)
+VALUES = st.tuples(*[st.text(st.sampled_from("ab .=-_?\n\r\t<äß€😀\x0c"), max_size=90)] * 3)
+
+
+def parts(raw: bytes) -> list[str]:
+    """Read both parts, with the line ends of Python."""
+    read = message_from_bytes(raw, policy=policy.default)
+    assert read.defects == []
+    bodies = [part.get_payload(decode=True) for part in read.iter_parts()]
+    return [body.decode("utf-8").replace("\r\n", "\n") for body in bodies]  # type: ignore[union-attr]
+
+
+def lines(text: str) -> str:
+    """Give text with the line ends of Python."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@given(PIECES, PIECES, VALUES)
+def test_whatever_stands_in_the_holes_reads_back(
+    html: tuple[str | int, ...], text: tuple[str | int, ...], values: tuple[str, ...]
+) -> None:
+    """As the mail written for one alone would, with no line longer than quoted-printable allows."""
+    content = Content(("Betreff",), html, text)
+    raw = encode(SENDER, replace(MAIL, content=content, values=values))
+
+    assert parts(raw) == [lines(content.text_for(values)), lines(content.html_for(values))]
+    body = raw.partition(b"\r\n\r\n")[2]
+    assert max(len(line) for line in body.split(b"\r\n")) <= 78
+    assert max(len(line) for line in body.split(b"\r\n") if not line.startswith(b"Content-T")) <= 76
+    assert raw.count(b"\n") == raw.count(b"\r\n") == raw.count(b"\r")
+
+
+def test_no_value_ends_a_part() -> None:
+    """Who knows the boundary cannot write it: an equals sign is always encoded."""
+    content = Content(("Betreff",), ("<p>", 0, "</p>"), (1, "\n"))
+    forged = f"\n--=_{MAIL.public_id}--\n"
+    raw = encode(SENDER, replace(MAIL, content=content, values=(forged, forged)))
+    assert parts(raw) == [f"{forged}\n", f"<p>{forged}</p>"]
+
+
+def test_two_mails_have_two_boundaries() -> None:
+    """One forwarded inside the other must not end it."""
+    boundaries = {back(replace(MAIL, public_id=name * 26)).get_boundary() for name in "ab"}
+    assert len(boundaries) == 2
 
 
 printable = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), max_size=120)
