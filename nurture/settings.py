@@ -142,6 +142,15 @@ class Settings(BaseSettings):
     smtp_user: str = Field("", description="user for submission")
     smtp_password: SecretStr | None = Field(None, description="secret")
     smtp_password_file: Path | None = Field(None, description="file holding the password")
+    smtp_bounce_address: str = Field(
+        "",
+        description="address whose mailbox takes bounces: each mail leaves as local+token@domain, so that one names it",
+    )
+    dkim_domain: str = Field("", description="domain to sign mails for, where the submission server does not sign")
+    dkim_selector: str = Field("", description="names the key in DNS: selector._domainkey.domain")
+    dkim_key_file: Path | None = Field(
+        None, description="file holding the private key, PEM: Ed25519, or RSA of 2048 bits"
+    )
     provider_timeout: float = Field(10.0, gt=0, le=60, description="seconds for connecting and for each answer")
     provider_connections: int = Field(4, ge=1, le=32, description="most requests to the provider at the same time")
     batch_size: int = Field(500, ge=1, le=1000, description="most messages in one request to the provider")
@@ -270,6 +279,15 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @field_validator("smtp_bounce_address")
+    @classmethod
+    def _short_mailbox(cls, value: str) -> str:
+        # A token has 52 characters, and what stands before the @ at most 64 (RFC 5321).
+        if value and not re.fullmatch(r"[A-Za-z0-9._-]{1,11}@[A-Za-z0-9.-]{1,189}", value):
+            message = "smtp_bounce_address must be one plain address, 11 characters at most before the @"
+            raise ValueError(message)
+        return value
+
     @field_validator(*SENDER)
     @classmethod
     def _not_blank(cls, value: str) -> str:
@@ -286,6 +304,10 @@ class Settings(BaseSettings):
             raise ValueError(message)
         if self.provider == "smtp" and not self.smtp_host:
             message = "provider smtp needs smtp_host"
+            raise ValueError(message)
+        dkim = (self.dkim_domain, self.dkim_selector, self.dkim_key_file)
+        if any(dkim) and not all(dkim):
+            message = "dkim_domain, dkim_selector and dkim_key_file belong together; set all three or none"
             raise ValueError(message)
         if self.provider == "sendgrid" and self.secret("sendgrid_api_key") is None:
             message = "provider sendgrid needs NURTURE_SENDGRID_API_KEY or sendgrid_api_key_file"
@@ -307,21 +329,31 @@ class Settings(BaseSettings):
         value: SecretStr | None = getattr(self, name)
         if value is not None:
             return value.get_secret_value()
-        path: Path | None = getattr(self, f"{name}_file")
-        if path is None:
+        raw = self.private(f"{name}_file")
+        if raw is None:
             return None
-        try:
-            if os.name == "posix" and path.stat().st_mode & 0o077:
-                message = f"{name}_file is readable by others; chmod 600 it"
-                raise SettingsError(message)
-            text = path.read_text("utf-8").strip()
-        except OSError as error:
-            message = f"{name}_file cannot be read: {error.strerror}"
-            raise SettingsError(message) from error
+        text = raw.decode("utf-8", "replace").strip()
         if not text or "\n" in text:
             message = f"{name}_file must hold exactly one line"
             raise SettingsError(message)
         return text
+
+    def private(self, name: str) -> bytes | None:
+        """Read the file that a setting names; None without one.
+
+        Raises SettingsError when it cannot be read, or others may read it.
+        """
+        path: Path | None = getattr(self, name)
+        if path is None:
+            return None
+        try:
+            if os.name == "posix" and path.stat().st_mode & 0o077:
+                message = f"{name} is readable by others; chmod 600 it"
+                raise SettingsError(message)
+            return path.read_bytes()
+        except OSError as error:
+            message = f"{name} cannot be read: {error.strerror}"
+            raise SettingsError(message) from error
 
     @cached_property
     def database(self) -> str:

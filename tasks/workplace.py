@@ -79,7 +79,7 @@ class Workplace:
     @cached_property
     def provider(self) -> Provider:
         """Who delivers mail."""
-        return open_provider(self.workspace.settings)
+        return open_provider(self.workspace.settings, self.workspace.keyring)
 
     @cached_property
     def target(self) -> Target:

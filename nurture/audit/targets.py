@@ -215,7 +215,7 @@ def _open(ws: Workspace, text: str) -> Target:
         raise AuditError("checkpoint_targets: behind mail: must stand one plain address")
     settings = ws.settings
     sender = Sender(settings.sender_address, settings.sender_name)
-    return Mail(rest, _mail_label(ws, rest), open_provider(settings), sender, settings.company)
+    return Mail(rest, _mail_label(ws, rest), open_provider(settings, ws.keyring), sender, settings.company)
 
 
 def _mail_label(ws: Workspace, address: str) -> str:

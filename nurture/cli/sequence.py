@@ -44,7 +44,7 @@ def run(
             fail(f"there is no sequence {sequence!r}; known are {', '.join(sorted(definitions))}", Exit.USAGE)
         library = Library.load(ws.settings.templates, zone=ws.settings.zone)
         tick = Tick(
-            ws, definitions, library, open_provider(ws.settings), sequence=sequence or None, at=moment(at)
+            ws, definitions, library, open_provider(ws.settings, ws.keyring), sequence=sequence or None, at=moment(at)
         )  # fmt: skip
         done = tick.foresee() if dry_run else tick.run()
         with ws.store.read() as conn:

@@ -29,6 +29,8 @@ LONGEST_IDLE = 1.0
 LONGEST_ANSWER = 16 * 1024
 """Bytes; RFC 5321 allows 512 for a line."""
 GO_AHEAD = 354
+REFUSING = 400
+"""From here on a code says no; one below that is not the good one answers something else."""
 FINE = {"rset": {250}, "mail": {250}, "rcpt": {250, 251}, "data": {GO_AHEAD}}
 
 
@@ -90,16 +92,14 @@ class Line:
                 if codes[stage] not in FINE[stage]:
                     break
         self._announced, self._unfinished = None, True
-        if self._heard:
-            raise GarbledError("more answers than commands")
         refused = next((stage for stage, code in codes.items() if code not in FINE[stage]), None)
-        if refused is None:
-            return "data", GO_AHEAD
-        if codes.get("data") == GO_AHEAD:
+        if refused is not None and codes.get("data") == GO_AHEAD:
             # It has no recipient and asks for the content all the same: RFC 2920 3.1 ends that by a dot alone.
             self._say(b".\r\n")
             self._answer()
-        return refused, codes[refused]
+        if self._heard or (refused is not None and codes[refused] < REFUSING):
+            raise GarbledError("answers that fit no command")
+        return ("data", GO_AHEAD) if refused is None else (refused, codes[refused])
 
     def write(self, letter: Letter) -> None:
         """Write the mail without its dot. Raises OSError when the line breaks: nothing was taken."""
@@ -139,11 +139,15 @@ class Line:
             return False
         return False
 
-    def close(self) -> None:
-        """Take leave, and hang up without waiting for an answer."""
+    def quit(self) -> None:
+        """Take leave of a server that waits for a command, and hang up."""
         with suppress(OSError):
             self._wire.settimeout(0)
             self._wire.sendall(b"QUIT\r\n")
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """End the line at whatever point it is; what has no dot yet is thrown away by the server."""
         self._server.close()
 
     def _opening(self, letter: Letter) -> dict[str, bytes]:

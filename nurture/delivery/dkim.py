@@ -22,6 +22,9 @@ from nurture.delivery.errors import DeliveryError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nurture.delivery.provider import Sender
+    from nurture.settings import Settings
+
 SIGNED = (
     "From", "To", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post", "MIME-Version",
     "Content-Type",
@@ -35,13 +38,28 @@ LINE = 72
 """Characters of a line of the signature; RFC 5322 recommends 78 at most, with the white space before it."""
 
 
+def signer(settings: Settings, sender: Sender) -> Signer | None:
+    """Give the signer that the settings ask for; None when they ask for none.
+
+    Raises DeliveryError when its signature would not speak for the sender, SettingsError when others may read the key.
+    """
+    key = settings.private("dkim_key_file")
+    if key is None:
+        return None
+    if not f".{sender.domain.lower()}".endswith(f".{settings.dkim_domain}"):
+        raise DeliveryError("dkim_domain is neither the domain of sender_address nor one above it; receivers ignore it")
+    return Signer(domain=settings.dkim_domain, selector=settings.dkim_selector, key=key)
+
+
 class Signer:
     """Signs mails for a domain. Safe to use from any thread."""
 
     def __init__(self, *, domain: str, selector: str, key: bytes) -> None:
         """Take a private key in PEM, RSA or Ed25519. Raises DeliveryError when it, or a name, is none to sign with."""
         if not (NAME.fullmatch(domain) and NAME.fullmatch(selector)):
-            raise DeliveryError("dkim_domain and dkim_selector are names of DNS, in lower case; see docs/how-to/smtp.md")
+            raise DeliveryError(
+                "dkim_domain and dkim_selector are names of DNS, in lower case; see docs/how-to/smtp.md"
+            )
         try:
             private = load_pem_private_key(key, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from consent.keys import Keyring
     from nurture.delivery.content.pieces import Content
     from nurture.settings import Settings
 
@@ -185,8 +186,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def open_provider(settings: Settings) -> Provider:
-    """Open the configured provider; opening touches no network.
+def open_provider(settings: Settings, keyring: Keyring) -> Provider:
+    """Open the configured provider; opening touches no network. `keyring` makes the tokens of envelope senders.
 
     Raises DeliveryError or SettingsError when its settings cannot work.
     """
@@ -201,7 +202,8 @@ def open_provider(settings: Settings) -> Provider:
             timeout=settings.provider_timeout,
         )
     if settings.provider == "smtp":
-        from nurture.delivery.smtp import Smtp  # noqa: PLC0415  as above
+        from nurture.delivery.dkim import signer  # noqa: PLC0415  as above
+        from nurture.delivery.smtp import Smtp, verp  # noqa: PLC0415  as above
 
         return Smtp(
             sender,
@@ -211,6 +213,8 @@ def open_provider(settings: Settings) -> Provider:
             user=settings.smtp_user,
             password=settings.secret("smtp_password") or "",
             timeout=settings.provider_timeout,
+            bounces_to=verp(settings.smtp_bounce_address, keyring) if settings.smtp_bounce_address else None,
+            sign=signer(settings, sender),
         )
     from nurture.delivery.outbox import Outbox  # noqa: PLC0415  as above
 

@@ -11,6 +11,7 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Literal
 
+from consent import tokens
 from nurture.clock import stopwatch
 from nurture.delivery.dialogue import GO_AHEAD, GarbledError, Letter, Line
 from nurture.delivery.errors import DeliveryError
@@ -32,8 +33,11 @@ from nurture.failpoints import reach
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from consent.keys import Keyring
     from nurture.delivery.mime import Sign
 
+BOUNCE = "bounce"
+"""Purpose of the tokens in envelope senders."""
 PERMANENT = 500
 LEAVING = 421
 """The server ends the line, for a reason that is no mail's."""
@@ -49,7 +53,7 @@ class Smtp:
     """A crash puts as many in doubt, for their answers stand in memory until the batch is settled. The three
     commits of a batch cost less than a tenth of its dialogue by then: a larger one would risk more for nothing."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  settings, each by its name
         self,
         sender: Sender,
         *,
@@ -76,7 +80,8 @@ class Smtp:
         self.timeout = timeout
         self._host, self._port, self._security = host, port, security
         self._user, self._password = user, password
-        self._context = context or ssl.create_default_context()
+        # An own context, not the process-wide default: nobody else's change weakens it.
+        self._context = context or (None if security == "none" else ssl.create_default_context())
         self._bounces_to = bounces_to
         self._sign = sign
         self._rested: list[Line] = []
@@ -96,7 +101,7 @@ class Smtp:
         with self._lock:
             rested, self._rested = self._rested, []
         for line in rested:
-            line.close()
+            line.quit()
 
     def submit(self, batch: Sequence[Outgoing]) -> list[Outcome]:
         """Tell one mail after the other; after trouble that is not a mail's own the rest is not tried.
@@ -118,7 +123,7 @@ class Smtp:
                 with self._lock:
                     self._rested.append(line)
             else:
-                line.close()
+                line.hang_up()
             if not go_on:
                 break
         return [
@@ -151,7 +156,7 @@ class Smtp:
                 line = self._rested.pop()
             if line.is_fresh():
                 return line
-            line.close()
+            line.quit()
 
     def _open(self) -> Line | Refused:
         """Connect, encrypt, log in. Whatever fails here, no mail has left."""
@@ -182,6 +187,15 @@ class Smtp:
         if server is not None:
             server.close()
         return Refused(code, opens_circuit=opens)
+
+
+def verp(address: str, keyring: Keyring) -> Callable[[str], str]:
+    """Give an envelope sender for each message, below `address`: who bounces to it names the message, unforgeably.
+
+    Capitals would be no safe part of it: some servers on the way write all in small letters.
+    """
+    local, _, domain = address.rpartition("@")
+    return lambda public_id: f"{local}+{tokens.issue(keyring, BOUNCE, public_id)}@{domain}"
 
 
 TAKEN = Accepted("")
@@ -219,7 +233,8 @@ class _Telling:
                 except (OSError, GarbledError) as error:
                     self._outcomes[letter.number] = Unknown(f"after data {type(error).__name__}")
                     return False
-            outcome = TAKEN if 200 <= code < 300 else _refusal(stage, code)  # noqa: PLR2004  any success
+            taken = stage == "data end" and 200 <= code < 300  # noqa: PLR2004  any success
+            outcome = TAKEN if taken else _refusal(stage, code)
             self._outcomes[letter.number], self.letter = outcome, following
             self._refused = self._refused + 1 if isinstance(outcome, Refused) else 0
             if code == LEAVING or isinstance(outcome, Unknown):

@@ -99,7 +99,7 @@ class _Controller(Controller):
     def factory(self) -> SMTP:
         """Serve a new connection."""
         self._host.connections += 1
-        self._lines.append(super().factory())
+        self._lines.append(cast("SMTP", super().factory()))  # type: ignore[no-untyped-call]
         return self._lines[-1]
 
     def stop(self, no_assert: bool = False) -> None:  # noqa: FBT001, FBT002  the library's signature
@@ -109,7 +109,10 @@ class _Controller(Controller):
 
     async def _hang_up(self) -> None:
         for line in self._lines:
-            cast("asyncio.Transport", line.transport).abort()
+            # None once the client has hung up.
+            transport = cast("asyncio.Transport | None", line.transport)
+            if transport is not None:
+                transport.abort()
         await asyncio.sleep(0.01)
 
     def _trigger_server(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
 
+from nurture.delivery.content.pieces import Content
 from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Accepted, Outgoing, Refused, Rejected, Sender, open_provider
 from nurture.delivery.sendgrid import SendGrid
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nurture.delivery.provider import Provider
+    from consent.keys import Keyring
+    from nurture.delivery.provider import Outcome, Provider
     from nurture.settings import Settings
 
 SENDER = Sender("post@example.com", "Musterwerk")
@@ -80,6 +83,52 @@ def test_what_could_inject_is_rejected(provider: Provider, bad: Outgoing) -> Non
     assert isinstance(provider.submit([bad])[0], Rejected)
 
 
+def people(count: int) -> list[Outgoing]:
+    """Give mails to several persons that share their content."""
+    content = Content(("Guten Tag ", 0), ("<p>Guten Tag ", 1, "</p>"), ("Guten Tag ", 2, "\n"))
+    return [
+        replace(
+            MAIL,
+            public_id=f"{number:026d}",
+            to_address=f"p{number}@example.org",
+            content=content,
+            values=(f"P{number}", f"P&amp;{number}", f"P&{number}"),
+        )
+        for number in range(count)
+    ]
+
+
+def test_a_batch_gets_an_outcome_for_each(provider: Provider) -> None:
+    """All are taken."""
+    assert [type(outcome) for outcome in provider.submit(people(7))] == [Accepted] * 7
+
+
+def test_one_bad_mail_costs_no_other(provider: Provider) -> None:
+    """Outcomes stand in the order of the batch, wherever the bad one stands."""
+    for place in (0, 2, 4):
+        batch = people(5)
+        batch[place] = replace(batch[place], to_address="a@example.org, b@example.org")
+        expected: list[type[Outcome]] = [Accepted] * 5
+        expected[place] = Rejected
+        assert [type(outcome) for outcome in provider.submit(batch)] == expected
+
+
+def test_only_bad_mails_are_all_rejected(provider: Provider) -> None:
+    """Nobody is asked for anything."""
+    batch = [replace(mail, values=()) for mail in people(3)]
+    assert [type(outcome) for outcome in provider.submit(batch)] == [Rejected] * 3
+
+
+def test_an_empty_batch_has_no_outcomes(provider: Provider) -> None:
+    """And costs nothing."""
+    assert list(provider.submit([])) == []
+
+
+def test_nobody_there_costs_the_rest_nothing(unreachable: Provider) -> None:
+    """All are known to be refused, whether tried or not."""
+    assert {type(outcome) for outcome in unreachable.submit(people(3))} == {Refused}
+
+
 def test_nobody_there_is_a_known_refusal(unreachable: Provider) -> None:
     outcome = unreachable.submit([MAIL])[0]
     assert isinstance(outcome, Refused)
@@ -90,15 +139,15 @@ def test_no_outcome_names_a_person(unreachable: Provider) -> None:
     assert "erika" not in repr(unreachable.submit([MAIL])[0])
 
 
-def test_the_outbox_is_the_default(settings: Settings) -> None:
-    assert open_provider(settings).name == "outbox"
+def test_the_outbox_is_the_default(settings: Settings, keyring: Keyring) -> None:
+    assert open_provider(settings, keyring).name == "outbox"
 
 
-def test_settings_choose_sendgrid(settings: Settings) -> None:
+def test_settings_choose_sendgrid(settings: Settings, keyring: Keyring) -> None:
     chosen = settings.model_copy(update={"provider": "sendgrid", "sendgrid_api_key": SecretStr("SG.0123456789")})
-    assert open_provider(chosen).name == "sendgrid"
+    assert open_provider(chosen, keyring).name == "sendgrid"
 
 
-def test_settings_choose_smtp(settings: Settings) -> None:
+def test_settings_choose_smtp(settings: Settings, keyring: Keyring) -> None:
     chosen = settings.model_copy(update={"provider": "smtp", "smtp_host": "mail.example.com"})
-    assert open_provider(chosen).name == "smtp"
+    assert open_provider(chosen, keyring).name == "smtp"
