@@ -156,13 +156,14 @@ def basis(
 
 
 def intake(
-    folder: Annotated[Path, typer.Argument(help="Maildir, or folder of raw mails, of the unsubscribe mailbox.")],
+    folder: Annotated[Path, typer.Argument(help="Maildir, or folder of raw mails: unsubscribe mailbox, bounces.")],
     at: At = None,
     json: Json = False,
 ) -> None:
-    """Read mails to the unsubscribe mailbox: each ends a consent at once. Example: nurture consent intake Maildir.
+    """Read wishes to unsubscribe and bounces that came by mail. Example: nurture consent intake Maildir.
 
-    Nothing is answered. What names neither a token of ours nor one sender whom we know is set aside for a person.
+    A wish ends a consent at once, a server's report on a mail of ours becomes an event; nothing is answered. What
+    names neither a message of ours nor one sender whom we know is set aside for a person.
     """
     from nurture.store.workspace import open_workspace
     from nurture.tracking import mailbox

@@ -364,7 +364,7 @@ raw_event = Table(
     "raw_event",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("source", String(32), nullable=False, comment="sendgrid, click, open, form, beacon, import"),
+    Column("source", String(32), nullable=False, comment="sendgrid, click, open, form, beacon, dsn"),
     Column("received_at", UtcTime, nullable=False),
     Column("body_sha256", String(64), nullable=False, unique=True),
     Column("sealed_body", LargeBinary, comment="as received, sealed; removed once applied"),

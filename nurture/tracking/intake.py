@@ -34,6 +34,8 @@ class Source(StrEnum):
     """A form on our pages."""
     BEACON = "beacon"
     """A visit of a page of ours, a download, told by that page or by another system."""
+    DSN = "dsn"
+    """What a mail server reported of a mail of ours, its address checked."""
 
 
 def fingerprint(body: bytes) -> str:

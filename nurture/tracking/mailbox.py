@@ -1,31 +1,35 @@
-"""What did people write to the mailbox for unsubscribing? Each mail ends a consent, at once; nothing is answered.
+"""What came back by mail? A wish to unsubscribe ends a consent, at once; a bounce is an event. Nothing is answered.
 
 A mail program that follows the mailto part of List-Unsubscribe sends the token of the message in the
 subject (or in the address behind a plus sign): that ends the purpose of that message. A mail without
 one ends everything for the address in From. What names nobody whom we know stays for a person to read.
+
+A mail to the bounce address is never such a wish: it is a server's report about the message that its address names,
+or nothing. Both kinds may lie in one mailbox.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email import policy
-from email.parser import BytesHeaderParser
+from datetime import UTC, datetime
 from email.utils import getaddresses
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from sqlalchemy import select
 
 from consent import tokens
 from consent.identity import find
 from nurture.leads.rights import ending
 from nurture.store.tables import message
+from nurture.tracking import dsn
+from nurture.tracking.intake import Source, store_raw
 from nurture.tracking.people import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
     from email.message import Message
     from pathlib import Path
 
@@ -36,8 +40,7 @@ if TYPE_CHECKING:
 
 TOKEN = re.compile(rf"(?<![a-z0-9])[a-z2-7]{{{tokens.ID_LENGTH}}}[0-9a-f]{{{tokens.MAC_LENGTH_IN_MAILS}}}(?![a-z0-9])")
 MOST_BYTES = 64 * 1024
-"""Of a mail, this much is read: its headers. The body is nobody's business here."""
-TO = ("to", "cc", "delivered-to", "x-original-to", "envelope-to")
+"""Of a mail that people write, this much is read: its headers. The body is nobody's business here."""
 DONE, UNCLEAR = "done", "unclear"
 """Folders beside plain files; a Maildir keeps its own order."""
 
@@ -51,6 +54,10 @@ class Read(StrEnum):
     """No token: everything ended for the address in From."""
     REPEATED = "repeated"
     """It said what had been said before; nothing changed."""
+    REPORT = "report"
+    """A server told what became of a mail of ours; stored as an event."""
+    AUTOMATIC = "automatic"
+    """A program answered one of our mails for its owner: nothing to do."""
     UNCLEAR = "unclear"
     """Sent by a machine, or neither a token of ours nor one plain sender whom we know: a person must read it."""
 
@@ -79,17 +86,48 @@ def take(ws: Workspace, path: Path, *, at: datetime) -> Read:
     Killed between the two it is taken in again, which changes nothing.
     """
     with path.open("rb") as file:
-        wish = read(ws, file.read(MOST_BYTES))
-    with ws.store.write() as conn:
-        done = _act(conn, ws, wish, at=at)
+        raw = file.read(dsn.LARGEST)
+    done = _take_report(ws, path, raw, at=at)
+    if done is None:
+        wish = read(ws, raw[:MOST_BYTES])
+        with ws.store.write() as conn:
+            done = _act(conn, ws, wish, at=at)
     _set_aside(path, done)
     return done
+
+
+def _take_report(ws: Workspace, path: Path, raw: bytes, *, at: datetime) -> Read | None:
+    """Store what a server reports; None for a mail that is not for the bounce address."""
+    try:
+        head = dsn.headers(raw[:MOST_BYTES])
+        public_id = dsn.message_of(ws.keyring, head)
+        if public_id is None:
+            return Read.UNCLEAR if _is_for(ws.settings.smtp_bounce_address, dsn.addressed(head)) else None
+    except Exception:  # noqa: BLE001  as in `read`, which will say what it is
+        return None
+    told = dsn.outcome(raw)
+    if told is None:
+        return Read.AUTOMATIC if dsn.is_automatic(head) else Read.UNCLEAR
+    came = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    moment = dsn.moment(head, otherwise=came, at=at)
+    action, status = told
+    body = {"message": public_id, "at": moment.isoformat(), "action": action, "status": status}
+    with ws.store.write() as conn:
+        new = store_raw(conn, ws.keyring, source=Source.DSN, body=orjson.dumps(body), at=at)
+    return Read.REPORT if new else Read.REPEATED
+
+
+def _is_for(address: str, addressed: str) -> bool:
+    """Is one of these our bounce address, with or without a token behind the plus sign?"""
+    local, _, domain = address.lower().rpartition("@")
+    there = rf"(?<![\w.+-]){re.escape(local)}(\+[^@\s]*)?@{re.escape(domain)}(?![\w.-])"
+    return bool(address) and re.search(there, addressed) is not None
 
 
 def read(ws: Workspace, raw: bytes) -> Wish:
     """Understand the headers of a raw mail; never raises for what stands in them."""
     try:
-        head = BytesHeaderParser(policy=policy.compat32).parsebytes(raw)
+        head = dsn.headers(raw)
         machine = str(head.get("auto-submitted", "no")).partition(";")[0].strip().lower() != "no"
         return Wish(_public_id(ws, head), _sender(head), machine or str(head.get("return-path", "")).strip() == "<>")
     except Exception:  # noqa: BLE001  strangers write these; what the parser stumbles over is for a person
@@ -98,8 +136,7 @@ def read(ws: Workspace, raw: bytes) -> Wish:
 
 def _public_id(ws: Workspace, head: Message) -> str | None:
     """Find a token made for unsubscribing, in the subject or behind a plus sign."""
-    addressed = " ".join(str(value) for name in TO for value in head.get_all(name, []))
-    for found in TOKEN.findall(f"{head.get('subject', '')} {addressed}".lower()):
+    for found in TOKEN.findall(f"{head.get('subject', '')} {dsn.addressed(head)}".lower()):
         public_id = tokens.read(ws.keyring, "unsubscribe", found)
         if public_id is not None:
             return public_id

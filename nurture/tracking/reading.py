@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from nurture.tracking import dsn
 from nurture.tracking.intake import Source
 from nurture.tracking.sendgrid_events import LAST_SECOND, OUR_ID, Normalised, PoisonError, normalise
 from nurture.tracking.vocabulary import EventKind
@@ -250,4 +251,20 @@ def _beacon(told: Mapping[str, Any], _forms: Mapping[str, str]) -> Normalised:
     return Normalised(kind, at, f"{stamp}:{message}:{kind}{tail}", message, attributes=attributes, agent=_agent(told))
 
 
-_READERS = {Source.CLICK: _click, Source.OPEN: _open, Source.FORM: _form, Source.BEACON: _beacon}
+def _report(told: Mapping[str, Any], _forms: Mapping[str, str]) -> Normalised:
+    at, message, action, status = _moment(told), _message(told), told.get("action"), told.get("status")
+    if not (isinstance(status, str) and dsn.STATUS.fullmatch(status)):
+        raise PoisonError("status: must be three numbers")
+    kind = dsn.kind_of(action, status) if isinstance(action, str) else None
+    if kind is None:
+        raise PoisonError("action: is none of a report")
+    return Normalised(kind, at, f"{int(at.timestamp()):010d}:{message}:{kind}", message, attributes={"status": status})
+
+
+_READERS = {
+    Source.CLICK: _click,
+    Source.OPEN: _open,
+    Source.FORM: _form,
+    Source.BEACON: _beacon,
+    Source.DSN: _report,
+}

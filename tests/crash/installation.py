@@ -105,7 +105,7 @@ class Installation:
                 self._switch(day)
             if day.withdraws is not None:
                 self._withdraw(day, day.withdraws)
-            provider = open_provider(self.ws.settings)
+            provider = open_provider(self.ws.settings, self.ws.keyring)
             for kind in (Kind.MARKETING, Kind.CONFIRMATION):
                 self._send(day, provider, kind)
             self._reconcile(day)

@@ -36,6 +36,7 @@ class Linehost:
     """Mails of one line; then it says 421 and hangs up."""
     taken: list[str] = field(default_factory=list)
     mails: list[bytes] = field(default_factory=list)
+    senders: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     ahead: list[bytes] = field(default_factory=list)
     connections: int = 0
@@ -134,6 +135,7 @@ class _Conversation:
         if verb == "MAIL":
             if self.told >= self.host.most:
                 self._say("421 enough")
+            self.host.senders.append(re.search(rb"<(.*)>", line)[1].decode())  # type: ignore[index]
             answer = "503 nested" if self.begun else self._told(self._next(), verb)
             self.begun, self.recipient = self.begun or answer.startswith("2"), ""
         elif verb == "RCPT":

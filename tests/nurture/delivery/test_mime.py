@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.utils import parsedate_to_datetime
@@ -108,7 +107,7 @@ def test_whatever_stands_in_the_holes_reads_back(
 ) -> None:
     """As the mail written for one alone would, with no line longer than quoted-printable allows."""
     content = Content(("Betreff",), html, text)
-    raw = encode(SENDER, replace(MAIL, content=content, values=values))
+    raw = encode(SENDER, MAIL._replace(content=content, values=values))
 
     assert parts(raw) == [lines(content.text_for(values)), lines(content.html_for(values))]
     body = raw.partition(b"\r\n\r\n")[2]
@@ -121,13 +120,13 @@ def test_no_value_ends_a_part() -> None:
     """Who knows the boundary cannot write it: an equals sign is always encoded."""
     content = Content(("Betreff",), ("<p>", 0, "</p>"), (1, "\n"))
     forged = f"\n--=_{MAIL.public_id}--\n"
-    raw = encode(SENDER, replace(MAIL, content=content, values=(forged, forged)))
+    raw = encode(SENDER, MAIL._replace(content=content, values=(forged, forged)))
     assert parts(raw) == [f"{forged}\n", f"<p>{forged}</p>"]
 
 
 def test_two_mails_have_two_boundaries() -> None:
     """One forwarded inside the other must not end it."""
-    boundaries = {back(replace(MAIL, public_id=name * 26)).get_boundary() for name in "ab"}
+    boundaries = {back(MAIL._replace(public_id=name * 26)).get_boundary() for name in "ab"}
     assert len(boundaries) == 2
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,8 +86,7 @@ def people(count: int) -> list[Outgoing]:
     """Give mails to several persons that share their content."""
     content = Content(("Guten Tag ", 0), ("<p>Guten Tag ", 1, "</p>"), ("Guten Tag ", 2, "\n"))
     return [
-        replace(
-            MAIL,
+        MAIL._replace(
             public_id=f"{number:026d}",
             to_address=f"p{number}@example.org",
             content=content,
@@ -107,7 +105,7 @@ def test_one_bad_mail_costs_no_other(provider: Provider) -> None:
     """Outcomes stand in the order of the batch, wherever the bad one stands."""
     for place in (0, 2, 4):
         batch = people(5)
-        batch[place] = replace(batch[place], to_address="a@example.org, b@example.org")
+        batch[place] = batch[place]._replace(to_address="a@example.org, b@example.org")
         expected: list[type[Outcome]] = [Accepted] * 5
         expected[place] = Rejected
         assert [type(outcome) for outcome in provider.submit(batch)] == expected
@@ -115,7 +113,7 @@ def test_one_bad_mail_costs_no_other(provider: Provider) -> None:
 
 def test_only_bad_mails_are_all_rejected(provider: Provider) -> None:
     """Nobody is asked for anything."""
-    batch = [replace(mail, values=()) for mail in people(3)]
+    batch = [mail._replace(values=()) for mail in people(3)]
     assert [type(outcome) for outcome in provider.submit(batch)] == [Rejected] * 3
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +27,7 @@ SENDER = Sender("post@example.com", "Musterwerk")
 def mails(count: int, first: int = 0) -> list[Outgoing]:
     """Give mails to persons with numbers."""
     return [
-        replace(MAIL, public_id=f"{number:026d}", to_address=f"p{number}@example.org")
+        MAIL._replace(public_id=f"{number:026d}", to_address=f"p{number}@example.org")
         for number in range(first, first + count)
     ]
 

@@ -191,7 +191,9 @@ def test_intake_reads_a_maildir(people: People, workspace: Workspace, monkeypatc
 
     done = CliRunner().invoke(app, ["consent", "intake", str(box), "--json"])
 
-    assert json.loads(done.stdout) == {"token": 1, "sender": 0, "repeated": 0, "unclear": 1}
+    assert json.loads(done.stdout) == {
+        "token": 1, "sender": 0, "repeated": 0, "report": 0, "automatic": 0, "unclear": 1,
+    }  # fmt: skip
     assert sorted(path.name for path in (box / "cur").iterdir()) == ["1.host:2,S", "2.host:2,F"]
     assert people.reason(subject) == "withdrawn"
     assert CliRunner().invoke(app, ["consent", "intake", str(box / "none")]).exit_code == 1

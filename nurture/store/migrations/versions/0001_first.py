@@ -162,7 +162,7 @@ def upgrade() -> None:
         "raw_event",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
-            "source", sa.String(length=32), nullable=False, comment="sendgrid, click, open, form, beacon, import"
+            "source", sa.String(length=32), nullable=False, comment="sendgrid, click, open, form, beacon, dsn"
         ),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("body_sha256", sa.String(length=64), nullable=False),
