@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ from nurture.delivery.provider import open_provider
 from nurture.delivery.states import Kind
 from nurture.failpoints import committing, reach
 from nurture.leads.rights import ending
-from nurture.settings import PROJECT, Settings
+from nurture.settings import Settings
 from nurture.store.engine import open_store
 from nurture.store.keyrings import open_keyring
 from nurture.store.migrations import upgrade
@@ -30,6 +29,7 @@ from nurture.tracking.intake import Source, store_raw
 from tests.crash.verdict import read_log
 from tests.nurture.delivery.world import World
 from tests.nurture.delivery.world import library as templates
+from tests.simulation import population
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from tests.simulation.broken import Variant
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-CAP = 40
-"""Mails per lead and day in these runs: high enough that mails flow, low enough to bite now and then."""
 BATCHES = 8
 """Batches in one life."""
 TIMEOUT = 0.25
@@ -201,14 +199,9 @@ def events(public_ids: Collection[str], at: datetime) -> bytes:
 @contextmanager
 def opened(folder: Path, url: str, port: int) -> Iterator[Installation]:
     """Make an installation that sends to a provider on this port."""
-    project = folder / "project"
-    shutil.copytree(PROJECT / "policies", project / "policies")
-    (project / "templates").symlink_to(PROJECT / "templates")
-    policy = project / "policies" / "frequency.yaml"
-    policy.write_text(f"version: 1\nmarketing:\n  most: {CAP}\n  per: day\n", "utf-8")
     settings = Settings(
         home=folder,
-        project=project,
+        project=population.project(folder),
         database_url=url,
         provider="sendgrid",
         sendgrid_url=f"http://127.0.0.1:{port}",

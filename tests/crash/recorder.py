@@ -23,7 +23,7 @@ INT = ctypes.c_int
 INT64 = ctypes.c_int64
 NAME = b"nurture-recorder"
 
-OPEN = ctypes.CFUNCTYPE(INT, POINTER, ctypes.c_char_p, POINTER, INT, POINTER)
+OPEN = ctypes.CFUNCTYPE(INT, POINTER, POINTER, POINTER, INT, POINTER)
 DELETE = ctypes.CFUNCTYPE(INT, POINTER, ctypes.c_char_p, INT)
 WRITE = ctypes.CFUNCTYPE(INT, POINTER, POINTER, INT, INT64)
 TRUNCATE = ctypes.CFUNCTYPE(INT, POINTER, INT64)
@@ -126,10 +126,11 @@ def _vfs(system: Any, made: Recording) -> tuple[Vfs, list[Any]]:
     system_open = OPEN(system.contents.xOpen)
     system_delete = DELETE(system.contents.xDelete)
 
-    def opened(_vfs: int, path: bytes | None, file: int, flags: int, out: int) -> int:
+    def opened(_vfs: int, path: int | None, file: int, flags: int, out: int) -> int:
+        # The very pointer goes on: the system's VFS keeps it, as SQLite promises that the text stays.
         code: int = system_open(ctypes.addressof(system.contents), path, file, flags, out)
         if code == 0 and path:
-            names[file] = Path(path.decode()).name
+            names[file] = Path(ctypes.string_at(path).decode()).name
             wire = File.from_address(file)
             before = ctypes.addressof(wire.pMethods.contents)
             if before not in tables:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.simulation import installation
 from tests.simulation.campaign import campaign, ground
+from tests.simulation.installation import STEPS
 
 
 def main() -> int:
@@ -19,10 +20,11 @@ def main() -> int:
     asked.add_argument("--processes", type=int, default=2)
     asked.add_argument("--json", type=Path, help="write the figures here, too")
     asked.add_argument("--seed", type=int, help="run this one seed and print what happened")
+    asked.add_argument("--steps", type=int, default=STEPS, help="turns of the scheduler in that seed")
     chosen = asked.parse_args()
     if chosen.seed is not None:
         with ground() as here:
-            done = installation.run(here, chosen.seed)
+            done = installation.run(here, chosen.seed, steps=chosen.steps)
         sys.stdout.write("\n".join([*done.trace, str(done.fates), ""]))
         return 0
     total = campaign(crossings=chosen.crossings, first=chosen.first, processes=chosen.processes)

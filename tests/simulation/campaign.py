@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation import installation
 from tests.simulation.checker import LEGAL, BrokenPromiseError
-from tests.simulation.installation import Ground
+from tests.simulation.installation import STEPS, Ground
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -120,15 +120,15 @@ def ground() -> Iterator[Ground]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def several(here: Ground, seeds: Iterable[int]) -> Total:
+def several(here: Ground, seeds: Iterable[int], *, steps: int = STEPS) -> Total:
     """Run seeds one after the other; one that breaks a promise is noted, and the next goes on."""
     total = Total()
     for seed in seeds:
         try:
-            total.add(installation.run(here, seed))
+            total.add(installation.run(here, seed, steps=steps))
         except Exception as error:  # noqa: BLE001  whatever the code under test raises is a finding
             kind = "" if isinstance(error, BrokenPromiseError) else f"{type(error).__name__}: "
-            total.broken.append(f"seed {seed}: {kind}{error}")
+            total.broken.append(f"--seed {seed} --steps {steps}: {kind}{error}")
     return total
 
 

@@ -50,7 +50,7 @@ class Checker:
     """Follows one installation from outside."""
 
     def __init__(self, database: Path, taken: Taken, cap: int, *, stride: int = 1_000_000) -> None:
-        """Read `database` beside the code; `taken` is what the provider knows; `cap` mails per lead and week.
+        """Read `database` beside the code; `taken` is what the provider knows; `cap` mails per lead and day.
 
         Occurrences that differ by a multiple of `stride` are the same step (a broken variant hides it so).
         """
@@ -67,7 +67,7 @@ class Checker:
         self.stopped = False
         self.found = ""
         self.windows: dict[str, str] = {}
-        """The week of the last intent for each message."""
+        """The day of the last intent for each message."""
 
     def close(self) -> None:
         """Stop reading."""
@@ -83,8 +83,7 @@ class Checker:
         for mail in batch:
             if mail.to_address in gone:
                 self.found = f"{mail.public_id}: sent by an intent after the withdrawal"
-            local = at.astimezone(ZONE).isocalendar()
-            self.windows[mail.public_id] = f"{local.year}-{local.week}"
+            self.windows[mail.public_id] = at.astimezone(ZONE).date().isoformat()
 
     def look(self) -> None:
         """Check all that must hold at any time."""

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event
 from consent.keys import Keyring
 from nurture import failpoints
 from nurture.clock import VirtualClock
-from nurture.delivery import facts, frequency, sending, switch
+from nurture.delivery import facts, sending, switch
 from nurture.delivery.confirmations import queue_confirmations
 from nurture.leads.rights import ending
 from nurture.settings import Settings
@@ -26,7 +26,7 @@ from tests.nurture.delivery.world import World
 from tests.simulation import population
 from tests.simulation.broken import STRIDE
 from tests.simulation.checker import LONG_AFTER, Checker
-from tests.simulation.population import START, Template
+from tests.simulation.population import CAP, START, Template
 from tests.simulation.provider import Odds, SimulatedProvider
 from tests.simulation.scheduler import Intent, Scheduler, SimulatedStore, Worker
 
@@ -57,7 +57,8 @@ class Ground:
     def prepare(cls, folder: Path) -> Ground:
         """Make it in a folder, best one in memory (/dev/shm)."""
         template = population.build(folder)
-        settings = Settings(home=folder, database_url=f"sqlite:///{folder / 'nurture.db'}")
+        address = f"sqlite:///{folder / 'nurture.db'}"
+        settings = Settings(home=folder, database_url=address, project=population.project(folder))
         engine = open_store(settings.database).engine
         # Crashes here are of workers, not of the machine: waiting for the disk would test nothing.
         event.listen(engine, "connect", lambda wire, _: wire.execute("PRAGMA synchronous=OFF"))
@@ -120,8 +121,7 @@ class Installation:
         self.provider.seen = self._submitted
         self.store = SimulatedStore(ground.engine, self.scheduler)
         self.ws = Workspace(ground.settings, self.store, ground.keyring)
-        cap = frequency.load(ground.settings.policies).marketing.most
-        self.checker = Checker(ground.database, self.provider.taken, cap, stride=STRIDE)
+        self.checker = Checker(ground.database, self.provider.taken, CAP, stride=STRIDE)
         # A variant is to be caught by what it does to people.
         self.checker.strict = variant is None
         self.scheduler.tolerant = variant is not None
@@ -231,7 +231,7 @@ class Installation:
         self._world().plan(
             *chosen,
             tracked=self.rng.random() < 0.3,
-            batch_limit=self.rng.randint(1, 4),
+            batch_limit=self.rng.choice((1, 3, 10)),
             late=timedelta(hours=self.rng.choice((1, 24))),
             n=n,
         )
@@ -349,7 +349,7 @@ def dice(seed: int) -> Iterator[None]:
         random.setstate(kept[2])
 
 
-def run(ground: Ground, seed: int, variant: Variant | None = None) -> Outcome:
+def run(ground: Ground, seed: int, variant: Variant | None = None, *, steps: int = STEPS) -> Outcome:
     """Run one seed, of the product or of a broken variant."""
     with dice(seed):
-        return Installation(ground, seed, variant=variant).run()
+        return Installation(ground, seed, variant=variant).run(steps)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from consent.keys import Keyring
-from nurture.settings import Settings
+from nurture.settings import PROJECT, Settings
 from nurture.store.engine import open_store
 from nurture.store.migrations import upgrade
 from nurture.store.workspace import Workspace
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 """A Monday morning in winter, 09:00 in Berlin."""
-PEOPLE = 6
-REQUESTS = 2
+PEOPLE = 10
+REQUESTS = 3
+CAP = 3
+"""Mails per lead and day: enough that mails flow, few enough that it bites."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ def build(folder: Path) -> Template:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     store.close()
     return Template(folder / "template.db", folder / "keys.json", subjects, world.sequence)
+
+
+def project(folder: Path) -> Path:
+    """Give a project folder whose policies are the product's, but for the cap."""
+    made = folder / "project"
+    shutil.copytree(PROJECT / "policies", made / "policies")
+    (made / "templates").symlink_to(PROJECT / "templates")
+    policy = made / "policies" / "frequency.yaml"
+    policy.write_text(f"version: 1\nmarketing:\n  most: {CAP}\n  per: day\n", "utf-8")
+    return made
 
 
 def copy(template: Template, database: Path) -> None:

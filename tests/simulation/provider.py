@@ -74,7 +74,7 @@ class SimulatedProvider:
     def submit(self, batch: Sequence[Outgoing]) -> Sequence[Outcome]:
         """Take a batch in one request or several, as a provider may."""
         outcomes: list[Outcome] = []
-        size = self.rng.choice((len(batch), len(batch), 1, 2))
+        size = self.rng.choice((len(batch), 1, 1, 2))
         for start in range(0, len(batch), max(1, size)):
             part = batch[start : start + max(1, size)]
             if outcomes and isinstance(outcomes[-1], Refused | Unknown):

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from tests.simulation.installation import Ground
 
 PARTS = 4
-SEEDS = 25
-"""Seeds in each part of the default suite; `python -m tests.simulation` runs as many as one likes."""
+SEEDS = 40
+STEPS = 40
+"""Short lives in each part of the default suite; `python -m tests.simulation` runs as many as one likes."""
 ENOUGH = 60
 """By then a broken variant has to be caught."""
 
@@ -35,8 +36,8 @@ def here() -> Iterator[Ground]:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_seed_breaks_a_promise(here: Ground, part: int) -> None:
-    """A failure names its seed: `python -m tests.simulation --seed N` runs it again."""
-    total = several(here, range(part * SEEDS, (part + 1) * SEEDS))
+    """A failure names its seed: `python -m tests.simulation --seed N --steps M` runs it again."""
+    total = several(here, range(part * SEEDS, (part + 1) * SEEDS), steps=STEPS)
     assert total.broken == []
     assert total.taken > 0
     assert total.crashes > 0
