@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,20 @@ def stores() -> Iterator[dict[str, Store]]:
             yield made
             for store in made.values():
                 store.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def fresh(kind: str) -> Iterator[Store]:
+    """Give an empty, migrated store of one kind, `sqlite` or `postgresql`."""
+    folder = Path(tempfile.mkdtemp(prefix="nurture-bench-"))
+    try:
+        with _postgres(folder) if kind == "postgresql" else nullcontext(f"sqlite:///{folder}/nurture.db") as address:
+            store = open_store(address)
+            upgrade(store.engine)
+            yield store
+            store.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
