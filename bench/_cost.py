@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from nurture.store.engine import Store
 
 PROC = Path("/proc")
-TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 @dataclass
@@ -67,17 +65,14 @@ def _difference(before: float | None, after: float | None) -> float | None:
 
 
 def _cpu_of(processes: Sequence[int]) -> float | None:
-    """Seconds of CPU that these processes, and the children they waited for, used so far."""
-    if not processes or not (PROC / "self" / "stat").exists():
+    """Seconds of CPU that these single-threaded processes used so far; None where the system does not tell (Linux)."""
+    if not processes or not (PROC / "self" / "schedstat").exists():
         return None
-    ticks = 0
+    nanoseconds = 0
     for process in processes:
-        try:
-            fields = (PROC / str(process) / "stat").read_text().rpartition(") ")[2].split()
-        except OSError:
-            continue
-        ticks += sum(int(one) for one in fields[11:15])
-    return ticks / TICKS
+        with suppress(OSError):
+            nanoseconds += int((PROC / str(process) / "schedstat").read_text().split()[0])
+    return nanoseconds / 1e9
 
 
 def server_processes(store: Store) -> list[int]:
@@ -163,9 +158,12 @@ def spread(values: Sequence[float]) -> float:
 
 def middle(costs: Sequence[Cost]) -> Cost:
     """Give the medians of a variant's repetitions, each number for itself."""
+
     def of(values: Sequence[float | None]) -> float | None:
         known = [value for value in values if value is not None]
         return median(known) if known else None
 
     wall, cpu = median(one.wall for one in costs), median(one.cpu for one in costs)
-    return Cost(round(median(one.count for one in costs)), wall, cpu, of([c.server for c in costs]), of([c.sink for c in costs]))
+    return Cost(
+        round(median(one.count for one in costs)), wall, cpu, of([c.server for c in costs]), of([c.sink for c in costs])
+    )

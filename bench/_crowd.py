@@ -32,10 +32,25 @@ PURPOSE = "newsletter.product"
 TRACKING = "email.tracking"
 CHUNK = 10_000
 FIRST = ("Anna", "Björn", "Carla", "Dieter", "Esra", "Franz", "Greta", "Hüseyin", "Ines", "Jonas", "", "Karla")
-LAST = ("Ahrens", "Böhm", "Çelik", "Dörr", "Eckert", "Fuchs", "Groß", "Huber", "Ihle", "Jäger", "Köhler", "Lang", "Muñoz")
+LAST = (
+    "Ahrens",
+    "Böhm",
+    "Çelik",
+    "Dörr",
+    "Eckert",
+    "Fuchs",
+    "Groß",
+    "Huber",
+    "Ihle",
+    "Jäger",
+    "Köhler",
+    "Lang",
+    "Muñoz",
+)
 COMPANY = ("Beispiel Pumpen GmbH", "Müller & Söhne KG", "", "Antriebe Süd AG", "Beispiel Guss GmbH", "", "Werk Neun")
 SALUTATION = ("Frau", "Herr", "", "Frau", "Herr")
 WITHDRAWN_EVERY, SUPPRESSED_EVERY = 20, 50
+WITHDRAWN, SUPPRESSED = 3, 7
 """One in twenty took the consent back, one in fifty is suppressed: about 93 of 100 may be written to."""
 
 
@@ -96,13 +111,17 @@ def _register(conn: Connection) -> None:
 def _agree(conn: Connection, keyring: Keyring) -> None:
     """Let one person's consents be imported as they are in the field, and everybody else's refer to the same proof."""
     first = conn.execute(select(lead.c.subject).order_by(lead.c.id).limit(1)).scalar_one()
-    given = [imported.ImportedConsent(first, purpose, "default", "Ja, gern.", AT, {}) for purpose in (PURPOSE, TRACKING)]
+    given = [
+        imported.ImportedConsent(first, purpose, "default", "Ja, gern.", AT, {}) for purpose in (PURPOSE, TRACKING)
+    ]
     imported.record(conn, keyring, given, at=AT)
     model = consent_state.alias()
     names = [column.name for column in consent_state.c if column.name != "subject"]
-    others = select(lead.c.subject, *[model.c[name] for name in names]).select_from(lead.join(model, model.c.subject == first))
+    others = select(lead.c.subject, *[model.c[name] for name in names]).select_from(
+        lead.join(model, model.c.subject == first)
+    )
     conn.execute(insert(consent_state).from_select(["subject", *names], others.where(lead.c.subject != first)))
-    left = select(lead.c.subject).where(lead.c.id % WITHDRAWN_EVERY == 3)  # noqa: PLR2004  any one will do
+    left = select(lead.c.subject).where(lead.c.id % WITHDRAWN_EVERY == WITHDRAWN)
     of_mail = and_(consent_state.c.purpose == PURPOSE, consent_state.c.subject.in_(left))
     conn.execute(consent_state.update().where(of_mail).values(state="withdrawn"))
     barred = select(
@@ -110,19 +129,26 @@ def _agree(conn: Connection, keyring: Keyring) -> None:
         literal(AT, identity_table.c.created_at.type),
     ).join(lead, lead.c.subject == identity_table.c.subject)  # fmt: skip
     columns = ["address_index", "controller", "index_key", "reason", "since"]
-    conn.execute(insert(suppression).from_select(columns, barred.where(lead.c.id % SUPPRESSED_EVERY == 7)))  # noqa: PLR2004  as above
+    conn.execute(insert(suppression).from_select(columns, barred.where(lead.c.id % SUPPRESSED_EVERY == SUPPRESSED)))
 
 
-def due(conn: Connection, version: int, *, at: datetime, count: int) -> None:
+def due(conn: Connection, sequence: str, version: int, *, at: datetime, count: int) -> None:
     """Enrol the first so many leads, due now. What is due is scattered over all leads and not in their order."""
     common = {
-        "sequence": "bench", "sequence_version_id": version, "state": "active", "step": "hello", "occurrence": 1,
+        "sequence": sequence, "sequence_version_id": version, "state": "active", "step": "hello", "occurrence": 1,
         "due_at": at, "entered_at": at,
     }  # fmt: skip
     values = [literal(value, enrolment.c[name].type) for name, value in common.items()]
     scattered: Select[Any] = select(lead.c.id, *values).where(lead.c.id <= _last(conn, count))
     scattered = scattered.order_by(cast(lead.c.id * 7919 % 10_007, Integer), lead.c.id)
     conn.execute(insert(enrolment).from_select(["lead_id", *common], scattered))
+
+
+def sendable(conn: Connection, *, at: datetime) -> int:
+    """How many of those enrolled at `at` neither took their consent back nor are suppressed?"""
+    number = enrolment.c.lead_id
+    free = (number % WITHDRAWN_EVERY != WITHDRAWN, number % SUPPRESSED_EVERY != SUPPRESSED)
+    return int(conn.execute(select(func.count()).where(enrolment.c.entered_at == at, *free)).scalar_one())
 
 
 def _last(conn: Connection, count: int) -> int:

@@ -1,4 +1,4 @@
-"""Which mail does the benchmark send? One like those of the field: 13 KB of HTML, twelve links, conditions on who reads.
+"""Which mail does the benchmark send? One as in the field: 13 KB of HTML, twelve links, conditions on who reads.
 
 The compiled form is written here directly, so that its size does not change whenever a shipped text is polished.
 """
@@ -27,7 +27,9 @@ _TEXT = (
 
 def _block(number: int) -> str:
     link = LINKS[number]
-    body = f'<tr><td {_STYLE}><p>{_TEXT}</p><a href="{{{{ track("{link.key}", "{link.url}") }}}}">Mehr lesen</a></td></tr>'
+    body = (
+        f'<tr><td {_STYLE}><p>{_TEXT}</p><a href="{{{{ track("{link.key}", "{link.url}") }}}}">Mehr lesen</a></td></tr>'
+    )
     # Three of twelve are for some readers only: nine or ten are seen by one person.
     for_some = {3: "lead.company", 7: "not lead.company", 11: "lead.salutation == 'Frau'"}
     return f"{{% if {for_some[number]} %}}{body}{{% endif %}}" if number in for_some else body
@@ -41,13 +43,13 @@ def _html() -> str:
         "{% elif lead.salutation == 'Herr' %}Sehr geehrter Herr {{ lead.last_name }}"
         "{% elif lead.first_name %}Guten Tag {{ lead.first_name }} {{ lead.last_name }}"
         "{% else %}Guten Tag{% endif %}, "
-        "{% if lead.company %}was sich bei {{ lead.company }} ändern könnte.{% else %}was sich ändern könnte.{% endif %}"
+        "was sich {% if lead.company %}bei {{ lead.company }}{% else %}bei Ihnen{% endif %} ändern könnte."
         "</td></tr>"
     )
     foot = (
         f"<tr><td {_STYLE}>{{{{ sender.company }}}}, {{{{ sender.postal_address }}}}<br>"
         '<a href="{{ unsubscribe_url }}">Abmelden</a> <a href="{{ preferences_url }}">Einstellungen</a>'
-        "</td></tr></table>{% if open_pixel_url %}<img src=\"{{ open_pixel_url }}\" alt=\"\">{% endif %}</body></html>"
+        '</td></tr></table>{% if open_pixel_url %}<img src="{{ open_pixel_url }}" alt="">{% endif %}</body></html>'
     )
     blocks = "".join(_block(number) for number in range(SITES))
     padding = SIZE - len((head + blocks + foot).encode())

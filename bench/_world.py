@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
+from sqlalchemy import func, select
 
 from bench import _crowd, _mail
 from bench._databases import fresh
 from bench._people import AT
 from nurture.clock import VirtualClock
 from nurture.delivery.provider import Sender
-from nurture.delivery.sending import send_many
 from nurture.delivery.sendgrid import SendGrid
+from nurture.delivery.sending import send_many
 from nurture.sequences import definition
 from nurture.sequences.planner import plan
 from nurture.settings import Settings
 from nurture.store.keyrings import open_keyring
+from nurture.store.tables import send_batch
 from nurture.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -31,8 +33,7 @@ if TYPE_CHECKING:
     from nurture.delivery.content.library import Library
     from nurture.sequences.definition import Sequence
 
-SEQUENCE = """\
-sequence: bench
+REST = """\
 version: 1
 purpose: newsletter.product
 goal: {event: demo_requested}
@@ -65,7 +66,18 @@ class World:
         """Let so many leads come due, in the next week: the cap counts by weeks."""
         self.week += 1
         with self.ws.store.write() as conn:
-            _crowd.due(conn, self.version, at=self.at, count=count)
+            _crowd.due(conn, next(iter(self.definitions)), self.version, at=self.at, count=count)
+
+    def sendable(self) -> int:
+        """How many mails came due this week for people who may get one? Asked of the tables, not of the product."""
+        with self.ws.store.read() as conn:
+            return _crowd.sendable(conn, at=self.at)
+
+    def batches(self) -> int:
+        """How many batches were planned this week?"""
+        mine = select(func.count()).select_from(send_batch).where(send_batch.c.planned_at == self.at)
+        with self.ws.store.read() as conn:
+            return int(conn.execute(mine).scalar_one())
 
     def plan(self) -> int:
         """Plan all that is due as the flow does; give the number of messages."""
@@ -98,17 +110,29 @@ def world(
     """Make an installation with so many leads, and leave nothing behind."""
     with tempfile.TemporaryDirectory(prefix="nurture-bench-") as folder, fresh(database) as store:
         home = Path(folder)
-        path = home / "templates" / "bench" / "sequence.yaml"
-        path.parent.mkdir(parents=True)
-        path.write_text(SEQUENCE, "utf-8")
-        definitions = dict(definition.load(home / "templates"))
         settings = Settings(
             home=home, provider="sendgrid", batch_size=batch, sendgrid_api_key=SecretStr(KEY),
             public_url="https://news.firma.example", company="Firma GmbH", postal_address="Hauptweg 1, 10115 Berlin",
             imprint="Geschäftsführung: V. Firma", sender_name="Firma", sender_address="post@firma.example",
         )  # fmt: skip
         ws = Workspace(settings, store, open_keyring(store, home / "keys.json"))
-        with store.write() as conn:
-            [version] = definition.register(conn, definitions, at=AT).values()
-        _crowd.settle(store, ws.keyring, leads, progress)
-        yield World(ws, _mail.library(), definitions, version)
+        yield install(ws, leads, progress=progress)
+
+
+def install(
+    ws: Workspace,
+    leads: int,
+    *,
+    library: Library | None = None,
+    sequence: str = _mail.KEY.sequence,
+    progress: Callable[[str], None] = lambda _: None,
+) -> World:
+    """Fill an empty workspace with leads and one sequence, whose only mail is `<sequence>/hello` of the library."""
+    path = ws.home / "sequences" / sequence / "sequence.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"sequence: {sequence}\n{REST}", "utf-8")
+    definitions = dict(definition.load(ws.home / "sequences"))
+    with ws.store.write() as conn:
+        [version] = definition.register(conn, definitions, at=AT).values()
+    _crowd.settle(ws.store, ws.keyring, leads, progress)
+    return World(ws, library or _mail.library(), definitions, version)

@@ -37,8 +37,9 @@ MODES = ("floor", "checking", "limited", "failing", "one_bad", "cut")
 EVERY = 3
 """Every so many-th request meets the trouble of its mode."""
 MOST = 1000
-LARGEST_SUBSTITUTIONS = 10_000
-LARGEST_CUSTOM = 10_000
+LARGEST = {".substitutions": 10_000, ".custom_args": 10_000}
+"""Bytes for each personalization."""
+BOTH = ["text/plain", "text/html"]
 LARGEST_REQUEST = 30_000_000
 NEEDED = ("personalizations", "from", "subject", "content")
 
@@ -60,54 +61,56 @@ def fault_of(body: bytes) -> Fault | None:
 
 
 def _envelope(asked: dict[str, Any]) -> Fault | None:
-    for name in NEEDED:
-        if not asked.get(name):
-            return name, "missing"
-    sender, content = asked["from"], asked["content"]
-    if not (isinstance(sender, dict) and _is_address(sender.get("email"))):
-        return "from.email", "no address"
-    if not isinstance(asked["subject"], str):
-        return "subject", "not a string"
-    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
-        return "content", "not a list"
-    for number, part in enumerate(content):
-        if not (isinstance(part.get("type"), str) and part["type"]):
-            return f"content.{number}.type", "missing"
-        if not (isinstance(part.get("value"), str) and part["value"]):
-            return f"content.{number}.value", "missing"
-    kinds = [part["type"] for part in content]
-    if kinds != sorted(kinds, key=("text/plain", "text/html").index if set(kinds) <= {"text/plain", "text/html"} else len):
-        return "content", "text/plain comes first"
-    people = asked["personalizations"]
-    if not isinstance(people, list) or len(people) > MOST:
-        return "personalizations", f"at most {MOST}"
-    return None
+    """Say what is wrong beside the recipients."""
+    sender, people = asked.get("from"), asked.get("personalizations")
+    rules = (
+        *((name, not asked.get(name), "missing") for name in NEEDED),
+        ("from.email", not (isinstance(sender, dict) and _is_address(sender.get("email"))), "no address"),
+        ("subject", not isinstance(asked.get("subject"), str), "not a string"),
+        ("content", not _is_content(asked.get("content")), "not a list of types with their values, plain text first"),
+        ("personalizations", not isinstance(people, list) or len(people) > MOST, f"no list of at most {MOST}"),
+    )
+    return next(((field, wrong) for field, holds, wrong in rules if holds), None)
+
+
+def _is_content(parts: object) -> bool:
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        return False
+    said = [value for part in parts for value in (part.get("type"), part.get("value"))]
+    kinds = [part.get("type") for part in parts]
+    return all(isinstance(one, str) and one for one in said) and kinds in (["text/plain"], ["text/html"], BOTH)
 
 
 def _recipients(people: list[Any]) -> Fault | None:
     seen: set[str] = set()
     for number, one in enumerate(people):
-        where = f"personalizations.{number}"
-        if not isinstance(one, dict) or not one.get("to") or not isinstance(one["to"], list):
-            return f"{where}.to", "missing"
-        for to in (*one["to"], *one.get("cc", ()), *one.get("bcc", ())):
-            if not (isinstance(to, dict) and _is_address(to.get("email")) and isinstance(to.get("name", ""), str)):
-                return f"{where}.to", "no address"
-            address = to["email"].lower()
-            if address in seen:
-                return f"{where}.to", "an address stands twice in this request"
-            seen.add(address)
-        if len(seen) > MOST:
-            return "personalizations", f"more than {MOST} recipients"
-        for name in ("substitutions", "headers", "custom_args"):
-            values = one.get(name, {})
-            if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-                return f"{where}.{name}", "values must be strings"
-        if sum(len(value.encode()) for value in one.get("substitutions", {}).values()) > LARGEST_SUBSTITUTIONS:
-            return f"{where}.substitutions", "more than 10000 bytes"
-        if len(orjson.dumps(one.get("custom_args", {}))) > LARGEST_CUSTOM:
-            return f"{where}.custom_args", "more than 10000 bytes"
-    return None
+        fault = _person(one, seen)
+        if fault is not None:
+            return f"personalizations.{number}{fault[0]}", fault[1]
+    return ("personalizations", f"more than {MOST} recipients") if len(seen) > MOST else None
+
+
+def _person(one: Any, seen: set[str]) -> Fault | None:  # noqa: ANN401  what came over the line
+    """Say what is wrong with one personalization; `seen` are the addresses of those before."""
+    if not isinstance(one, dict) or not one.get("to") or not isinstance(one["to"], list):
+        return ".to", "missing"
+    people = [*one["to"], *one.get("cc", ()), *one.get("bcc", ())]
+    if not all(isinstance(to, dict) and _is_address(to.get("email")) for to in people):
+        return ".to", "no address"
+    mine = [to["email"].lower() for to in people]
+    before = len(seen)
+    seen.update(mine)
+    if len(seen) != before + len(mine):
+        return ".to", "an address stands twice in this request"
+    for name in ("substitutions", "headers", "custom_args"):
+        values = one.get(name, {})
+        if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+            return f".{name}", "values must be strings"
+    sizes = {
+        ".substitutions": sum(len(value.encode()) for value in one.get("substitutions", {}).values()),
+        ".custom_args": len(orjson.dumps(one.get("custom_args", {}))),
+    }
+    return next(((name, f"more than {LARGEST[name]} bytes") for name in sizes if sizes[name] > LARGEST[name]), None)
 
 
 def _is_address(value: object) -> bool:
@@ -120,7 +123,8 @@ class Seen:
 
     requests: int = 0
     """All of them, also refused ones."""
-    bytes: int = 0
+    size: int = 0
+    """Bytes of all of them, with their headers."""
     refused: int = 0
     ids: dict[str, int] = field(default_factory=dict)
     """How often was each message id taken?"""
@@ -134,7 +138,7 @@ class Seen:
     def told(self) -> dict[str, int]:
         """Give the counts."""
         taken = sum(self.ids.values())
-        counts = {"requests": self.requests, "bytes": self.bytes, "refused": self.refused}
+        counts = {"requests": self.requests, "bytes": self.size, "refused": self.refused}
         return {**counts, "messages": taken, "different": len(self.ids), "twice": taken - len(self.ids)}
 
 
@@ -169,7 +173,7 @@ class Line(asyncio.Protocol):
             self.transport.write(_answer(200, json.dumps(self.seen.told()).encode()))
         else:
             self.seen.requests += 1
-            self.seen.bytes += len(whole)
+            self.seen.size += len(whole)
             self._judge(whole[len(head) + 4 :])
 
     def _judge(self, body: bytes) -> None:
