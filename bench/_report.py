@@ -85,7 +85,8 @@ def measure(databases: Sequence[str], *, quick: bool, leads: Sequence[int] | Non
             for size in sizes if part == "sending" else (0,):
                 found, reason = ({}, left_out) if left_out else _part(part, database, quick, size, say)
                 if part == "sending" and size != main_size:
-                    result["sizes"].setdefault(database, {})[str(size)] = found or {"reason": reason}
+                    at_size: dict[str, Any] = dict(found) or {"reason": reason}
+                    result["sizes"].setdefault(database, {})[str(size)] = at_size
                 else:
                     _take(result, database, names, found, reason)
                 if reason.startswith("failed"):
@@ -97,7 +98,8 @@ def measure(databases: Sequence[str], *, quick: bool, leads: Sequence[int] | Non
 
 def of_both(module: ModuleType, *, quick: bool) -> dict[str, object]:
     """Give the figures of one part on both databases, by name."""
-    began, found = time.monotonic(), {}
+    began = time.monotonic()
+    found: dict[str, object] = {}
     for database in ("sqlite", "postgresql"):
         say = _voice(began, database, module.__name__)
         of_one = module.figures(database, quick=quick, progress=say)

@@ -278,9 +278,8 @@ authorisation = Table(
     Column("attempt", Integer, primary_key=True),
     Column("seq", ForeignKey("ledger_entry.seq"), nullable=False, comment="the send.authorised entry"),
     Column("consent_seq", ForeignKey("ledger_entry.seq"), nullable=False, comment="the consent it rests on"),
-    Column(
-        "content_sha256", String(64), nullable=False, comment="of content, address and values as JSON"
-    ),
+    Column("content_sha256", String(64), nullable=False, comment="of content, address and values as JSON"),
+    sqlite_with_rowid=False,
 )
 
 delivery_attempt = Table(
@@ -322,6 +321,7 @@ send_slot = Table(
     Column("window", String(16), primary_key=True, comment="ISO week in the legal zone, such as 2026-W47"),
     Column("slot", SmallInteger, primary_key=True, comment="1 to the cap: two workers collide here"),
     Column("message_id", ForeignKey("message.id"), nullable=False, unique=True),
+    sqlite_with_rowid=False,
 )
 
 kill_switch = Table(

@@ -830,6 +830,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_authorisation_message_id_message")),
         sa.ForeignKeyConstraint(["seq"], ["ledger_entry.seq"], name=op.f("fk_authorisation_seq_ledger_entry")),
         sa.PrimaryKeyConstraint("message_id", "attempt", name=op.f("pk_authorisation")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "event",
@@ -892,6 +893,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_send_slot_message_id_message")),
         sa.PrimaryKeyConstraint("lead_id", "window", "slot", name=op.f("pk_send_slot")),
         sa.UniqueConstraint("message_id", name=op.f("uq_send_slot_message_id")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "delivery_fact",
