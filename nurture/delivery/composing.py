@@ -158,6 +158,7 @@ class Template:
 
 
 def _letter(row: Row[Any], person: Person | SealError | None, writer: Writer) -> Letter:
+    number, public_id, subject, lead_id, request_id, *_ = row
     outgoing, tracked, failure = None, False, ""
     if person is None:
         failure = "erased"
@@ -171,7 +172,7 @@ def _letter(row: Row[Any], person: Person | SealError | None, writer: Writer) ->
             failure = str(error)
         except Exception as error:  # noqa: BLE001  a template may raise anything; one bad mail must not stop the others
             failure = f"render {type(error).__name__}"[:64]
-    return Letter(row.id, row.public_id, row.subject, row.lead_id, row.request_id, tracked, outgoing, failure)
+    return Letter(number, public_id, subject, lead_id, request_id, tracked, outgoing, failure)
 
 
 @dataclass(frozen=True)
@@ -195,33 +196,40 @@ class MarketingWriter:
 
     def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:
         """Write one mail, with one-click unsubscribe (RFC 8058)."""
-        settings = self.ws.settings
-        mail, shared = self._shared(row.template_version_id, tracked=tracked)
+        _, public_id, subject, _, _, _, sequence, step, _, version = row
+        mail, shared = self._shared(version, tracked=tracked)
         said = addressing.lead(person.details)
-        made = tokens.issue_for_mail(self.ws.keyring, row.public_id)
-        customer = row.subject in self.customers
+        made = tokens.issue_for_mail(self.ws.keyring, public_id)
+        customer = subject in self.customers
         content: Content
         values: tuple[str, ...] = ()
         if isinstance(shared, Skeleton):
             content, values = shared.content, shared.values(said, made, customer=customer)
         else:
-            content = self._alone(mail, said, Addresses(settings.public_url, tracked, made), customer=customer)
+            content = self._alone(mail, said, Addresses(self._public_url, tracked, made), customer=customer)
+        headers = list_unsubscribe(f"{self._public_url}/u/{made[2]}", made[2], self._mailbox)
+        headers["Message-ID"] = message_id(self._sender, public_id)
         return _sound(
             Outgoing(
-                row.public_id,
+                public_id,
                 self.attempt,
                 person.address,
                 addressing.display_name(said),
                 content,
-                {
-                    "Message-ID": message_id(self._sender, row.public_id),
-                    **list_unsubscribe(f"{settings.public_url}/u/{made[2]}", made[2], settings.unsubscribe_mailbox),
-                },
+                headers,
                 self.at,
                 values,
-                f"{row.sequence}.{row.step}",
+                f"{sequence}.{step}",
             )
         )
+
+    @cached_property
+    def _public_url(self) -> str:
+        return self.ws.settings.public_url
+
+    @cached_property
+    def _mailbox(self) -> str:
+        return self.ws.settings.unsubscribe_mailbox
 
     @cached_property
     def _sender(self) -> Sender:
