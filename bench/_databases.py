@@ -38,13 +38,20 @@ def stores() -> Iterator[dict[str, Store]]:
 @contextmanager
 def fresh(kind: str) -> Iterator[Store]:
     """Give an empty, migrated store of one kind, `sqlite` or `postgresql`."""
+    with databases(kind) as address:
+        store = open_store(address)
+        upgrade(store.engine)
+        yield store
+        store.close()
+
+
+@contextmanager
+def databases(kind: str) -> Iterator[str]:
+    """Give the address of an empty database of one kind, gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="nurture-bench-"))
     try:
         with _postgres(folder) if kind == "postgresql" else nullcontext(f"sqlite:///{folder}/nurture.db") as address:
-            store = open_store(address)
-            upgrade(store.engine)
-            yield store
-            store.close()
+            yield address
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

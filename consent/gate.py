@@ -110,6 +110,20 @@ def check(
     return {subject: verdict for subject, (verdict, _) in found.items()}
 
 
+def check_tracked(
+    conn: Connection,
+    subjects: Iterable[str],
+    *,
+    purpose: str,
+    controller: str,
+    at: datetime,
+    scope: texts.Scope | None = None,
+    exception: bool = False,
+) -> dict[str, tuple[int | RefusalReason, int | None]]:
+    """As `check`, and beside each answer the entry of a tracking consent that stands: one statement for both."""
+    return _verdicts(conn, subjects, purpose=purpose, controller=controller, at=at, scope=scope, exception=exception)
+
+
 def _verdicts(
     conn: Connection,
     subjects: Iterable[str],
@@ -128,7 +142,7 @@ def _verdicts(
     }  # fmt: skip
     # Few persons differ in what a verdict rests on: it is found once for all that are alike.
     known: dict[Any, RefusalReason | None] = {}
-    for subject, seq, tracking_seq, unused_since, *alike in conn.execute(_evidence(conn.dialect.name), asked):
+    for subject, seq, tracking_seq, unused_since, *alike in conn.execute(_evidence(conn.dialect.name), asked).all():
         stale = unused_since is not None and at >= stale_from(unused_since)
         key = (stale, *alike)
         if key not in known:

@@ -27,11 +27,22 @@ IN_MAILS = ("click", "open", "unsubscribe", "preferences")
 MAC_LENGTH = 26
 MAC_LENGTH_IN_MAILS = 32
 """Hexadecimal: spelling base32 costs more than the MAC."""
+ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
+ANY_FIVE_BITS = ALPHABET * 8
+LAST_THREE_BITS = ALPHABET[::4] * 32
+"""What the last character of 128 bits can be: its two lowest bits are padding."""
 
 
 def random_id() -> str:
     """Give 128 random bits as 26 characters a-z2-7; says nothing about anybody."""
     return _base32(os.urandom(16))
+
+
+def random_ids(count: int) -> list[str]:
+    """Give so many ids as of random_id, drawn at once: for those who need thousands."""
+    # 25 characters of 5 bits and one of 3; a random byte modulo 32 or 8 is as even as the byte.
+    head, tail = os.urandom(25 * count).translate(ANY_FIVE_BITS).decode(), os.urandom(count).translate(LAST_THREE_BITS)
+    return [head[25 * n : 25 * n + 25] + last for n, last in enumerate(tail.decode())]
 
 
 def issue(keyring: Keyring, purpose: str, public_id: str) -> str:

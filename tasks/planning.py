@@ -9,8 +9,8 @@ from tasks.counting import Tally, tally
 from tasks.unit import MINUTE, unit
 from tasks.workplace import here
 
-LEADS = 1000
-"""Leads in one chunk."""
+LEADS = 10_000
+"""Leads in one transaction: so many are decided by the same few statements."""
 
 
 class UnknownSequenceError(NurtureError):

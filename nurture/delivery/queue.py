@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
+from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import insert, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-from consent.tokens import random_id
+from consent.among import among
+from consent.tokens import random_id, random_ids
 from nurture.delivery.states import Kind, State
+from nurture.store.raw import Times, insert_tuples, new_ids
 from nurture.store.tables import message, send_batch, setting, template_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from sqlalchemy import Connection, Table
 
-CHUNK = 1000
 ENVIRONMENT = "environment"
 
 
@@ -74,6 +75,34 @@ class PlannedMessage:
     tracked: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What the messages of a batch have in common: all but whom they go to."""
+
+    sequence: str
+    step: str
+    purpose: str
+    message_class: str
+    temperature: str
+    language: str
+    mail: MailLike
+    tracked: bool
+    """Tracked and untracked mails have different contents, so they share no batch."""
+    not_after: datetime
+
+    @cached_property
+    def key(self) -> tuple[str | bool | datetime, ...]:
+        """Give what batches are told apart and ordered by: first the mail, so that its messages stand together."""
+        return (
+            self.sequence, self.purpose, self.mail.key, self.mail.sha256, self.step, self.message_class,
+            self.temperature, self.language, self.tracked, self.not_after,
+        )  # fmt: skip
+
+
+Recipient = tuple[int, int, str, int]
+"""Lead, enrolment, subject (the person's opaque id), occurrence of the step."""
+
+
 def environment(conn: Connection) -> str:
     """Which installation is this? A random id made at the first call; a copy that gets a new one sends nothing old."""
     query = select(setting.c.value).where(setting.c.name == ENVIRONMENT)
@@ -95,46 +124,92 @@ def queue(
     not_after: datetime,
     at: datetime,
 ) -> int:
-    """Insert messages and their batches; give the number of messages that are new.
+    """Insert messages and their batches; give the number of messages that are new. As queue_all, one by one."""
+    groups: Groups = {}
+    for item in planned:
+        shared = Shared(
+            item.sequence, item.step, item.purpose, item.message_class, item.temperature, item.language, item.mail,
+            item.tracked, not_after,
+        )  # fmt: skip
+        recipient = (item.lead_id, item.enrolment_id, item.subject, item.occurrence)
+        groups.setdefault(shared.key, (shared, []))[1].append(recipient)
+    return queue_all(
+        conn, groups, provider_name=provider_name, batch_limit=batch_limit, environment=environment,
+        not_before=not_before, at=at,
+    )  # fmt: skip
 
-    What is queued already (same enrolment, step and occurrence) is left alone, so planning twice
-    changes nothing. Batches hold one mail each: same sequence, same template, same language.
+
+Groups = dict[tuple[str | bool | datetime, ...], tuple[Shared, list[Recipient]]]
+"""By Shared.key: the mails of one chunk."""
+
+
+def queue_all(
+    conn: Connection,
+    groups: Groups,
+    *,
+    provider_name: str,
+    batch_limit: int,
+    environment: str,
+    not_before: datetime,
+    at: datetime,
+) -> int:
+    """Insert the messages of a chunk and their batches; give the number of messages that are new.
+
+    What is queued already (same enrolment, step and occurrence) is left alone, so planning twice changes
+    nothing. Batches hold one mail each, and their messages are neighbours in the order of leads. The number of
+    statements does not depend on how many messages there are.
     """
-    fresh = _not_yet_queued(conn, planned)
-    fresh.sort(key=lambda item: (item.sequence, item.purpose, item.mail.key, item.mail.sha256, item.lead_id))
-    versions = remember_mails(conn, [item.mail for item in fresh], at=at)
-    for (sequence, purpose, _, _), group in groupby(
-        fresh, key=lambda item: (item.sequence, item.purpose, item.mail.key, item.mail.sha256)
-    ):
-        rows = [_row(item, versions) for item in group]
-        batch = {
-            "kind": Kind.MARKETING,
-            "provider": provider_name,
-            "environment": environment,
-            "sequence": sequence,
-            "purpose": purpose,
-            "not_before": not_before,
-            "not_after": not_after,
+    fresh = _not_yet_queued(conn, groups)
+    parts = [
+        (shared, recipients[start : start + batch_limit])
+        for shared, recipients in fresh
+        for start in range(0, len(recipients), batch_limit)
+    ]
+    if not parts:
+        return 0
+    versions = remember_mails(conn, [shared.mail for shared, _ in fresh], at=at)
+    batch_ids = new_ids(conn, send_batch, len(parts))
+    made = [
+        {
+            "id": batch_id, "kind": Kind.MARKETING, "state": State.PLANNED, "provider": provider_name,
+            "environment": environment, "sequence": shared.sequence, "purpose": shared.purpose,
+            "count": len(recipients), "attempt": 0, "planned_at": at, "not_before": not_before,
+            "not_after": shared.not_after,
         }
-        insert_batches(conn, batch, rows, batch_limit=batch_limit, at=at)
-    return len(fresh)
+        for batch_id, (shared, recipients) in zip(batch_ids, parts, strict=True)
+    ]  # fmt: skip
+    conn.execute(insert(send_batch), made)
+    rows = _message_rows(parts, batch_ids, versions, Times(conn.dialect).drivers(at))
+    insert_tuples(conn, message, MESSAGE_COLUMNS, rows)
+    return len(rows)
 
 
-def _row(item: PlannedMessage, versions: dict[tuple[str, str], int]) -> dict[str, Any]:
-    return {
-        "subject": item.subject,
-        "lead_id": item.lead_id,
-        "enrolment_id": item.enrolment_id,
-        "sequence": item.sequence,
-        "step": item.step,
-        "occurrence": item.occurrence,
-        "purpose": item.purpose,
-        "class": item.message_class,
-        "temperature": item.temperature,
-        "language": item.language,
-        "template_version_id": versions[item.mail.key, item.mail.sha256],
-        "tracked": item.tracked,
-    }
+MESSAGE_COLUMNS = (
+    "public_id", "batch_id", "kind", "subject", "lead_id", "enrolment_id", "sequence", "step", "occurrence", "purpose",
+    "class", "temperature", "language", "template_version_id", "tracked", "planned_at",
+)  # fmt: skip
+
+
+def _message_rows(
+    parts: Sequence[tuple[Shared, list[Recipient]]],
+    batch_ids: Sequence[int],
+    versions: dict[tuple[str, str], int],
+    planned_at: Any,  # noqa: ANN401  the driver's own type
+) -> list[tuple[Any, ...]]:
+    """Write out the messages of batches, as the driver takes them."""
+    # In order: the unique index then takes a chunk's ids page by page, not one page for each.
+    public_ids = iter(sorted(random_ids(sum(len(recipients) for _, recipients in parts))))
+    rows: list[tuple[Any, ...]] = []
+    kind = Kind.MARKETING.value
+    for batch_id, (of, recipients) in zip(batch_ids, parts, strict=True):
+        template = versions[of.mail.key, of.mail.sha256]
+        mail = (of.purpose, of.message_class, str(of.temperature), of.language, template, of.tracked, planned_at)
+        sequence, step = of.sequence, of.step
+        rows += [
+            (next(public_ids), batch_id, kind, subject, lead_id, enrolment_id, sequence, step, occurrence, *mail)
+            for lead_id, enrolment_id, subject, occurrence in recipients
+        ]
+    return rows
 
 
 def insert_batches(
@@ -153,20 +228,26 @@ def insert_batches(
     conn.execute(insert(message), messages)
 
 
-def _not_yet_queued(conn: Connection, planned: Sequence[PlannedMessage]) -> list[PlannedMessage]:
-    """Leave out what stands in the table; the unique key refuses what two planners write at once."""
-    known: set[tuple[int, str, int]] = set()
+def _not_yet_queued(conn: Connection, groups: Groups) -> list[tuple[Shared, list[Recipient]]]:
+    """Leave out what stands in the table, in the order of batches; the unique key refuses what two planners write."""
+    enrolments = [recipient[1] for _, recipients in groups.values() for recipient in recipients]
+    if not enrolments:
+        return []
+    # Served by the unique key (enrolment_id, step, occurrence).
     columns = (message.c.enrolment_id, message.c.step, message.c.occurrence)
-    keys = [(item.enrolment_id, item.step, item.occurrence) for item in planned]
-    for start in range(0, len(keys), CHUNK):
-        # Served by the unique key (enrolment_id, step, occurrence).
-        query = select(*columns).where(tuple_(*columns).in_(keys[start : start + CHUNK]))
-        known.update((row[0], row[1], row[2]) for row in conn.execute(query))
+    query = select(*columns).where(among(conn, message.c.enrolment_id, enrolments))
+    known = {(enrolment_id, step, occurrence) for enrolment_id, step, occurrence in conn.execute(query).all()}
     fresh = []
-    for item, key in zip(planned, keys, strict=True):
-        if key not in known:
-            known.add(key)
-            fresh.append(item)
+    for key in sorted(groups):
+        shared, recipients = groups[key]
+        new = []
+        for recipient in sorted(recipients):
+            key_of = (recipient[1], shared.step, recipient[3])
+            if key_of not in known:
+                known.add(key_of)
+                new.append(recipient)
+        if new:
+            fresh.append((shared, new))
     return fresh
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, Connection, insert, literal, not_, select
+from sqlalchemy import Connection, insert, literal, not_, select
 
 from nurture.store.tables import (
     decision,
@@ -15,6 +15,7 @@ from nurture.store.tables import (
     sequence_version,
     template_version,
 )
+from nurture.store.verdicts import Answer, remember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +72,7 @@ def decide_for_batches(conn: Connection, batch_ids: Sequence[int], *, reason: st
     """Write the same decision for every message that shares the fate of these batches."""
     columns, source = _rows(at)
     gate = Gate("expiry" if reason == "expired" else "batch", passed=False, detail=reason)
+    answer = Answer.of([gate.as_dict()], {})
     own = select(message_exception.c.message_id).where(message_exception.c.message_id == message.c.id).exists()
     rows = (
         select(
@@ -78,14 +80,13 @@ def decide_for_batches(conn: Connection, batch_ids: Sequence[int], *, reason: st
             literal("intent"),
             literal("withheld"),
             literal(reason),
-            literal([gate.as_dict()], JSON),
-            literal({}, JSON),
+            literal(remember(conn, [answer])[answer]),
         )
         .select_from(source)
         .where(message.c.batch_id.in_(batch_ids), message.c.lead_id.is_not(None), not_(own))
         .order_by(message.c.id)
     )
-    names = [*NAMES, "phase", "outcome", "reason", "gates", "versions"]
+    names = [*NAMES, "phase", "outcome", "reason", "verdict_id"]
     conn.execute(insert(decision).from_select(names, rows))
 
 
@@ -104,15 +105,18 @@ def withhold(conn: Connection, items: Sequence[Withheld], *, at: datetime) -> No
         .where(message.c.id.in_([item.message_id for item in items]), message.c.lead_id.is_not(None))
     )
     known = {row["message_id"]: row for row in conn.execute(query).mappings()}
-    rows = []
+    found = []
     for item in items:
         row = known.get(item.message_id)
         if row is None:
             continue
-        about = {name: row[name] for name in NAMES[1:]}
         versions = {"template": row["sha256"], "sequence": row["sequence_version"], **item.versions}
-        gates = [gate.as_dict() for gate in item.gates]
-        fixed = {"at": at, "phase": "intent", "outcome": "withheld", "reason": item.reason[:64]}
-        rows.append({**about, **fixed, "gates": gates, "versions": versions})
+        found.append((item, row, Answer.of([gate.as_dict() for gate in item.gates], versions)))
+    verdicts = remember(conn, {answer for _, _, answer in found})
+    fixed = {"at": at, "phase": "intent", "outcome": "withheld"}
+    rows = [
+        {**{name: row[name] for name in NAMES[1:]}, **fixed, "reason": item.reason[:64], "verdict_id": verdicts[answer]}
+        for item, row, answer in found
+    ]
     if rows:
         conn.execute(insert(decision), rows)

@@ -110,7 +110,6 @@ class Branched:
     """The enrolment goes on at `target`, a step's id or `end`."""
 
     target: str
-    because: str
 
 
 @dataclass(frozen=True)
@@ -130,6 +129,9 @@ class Gate:
     name: str
     passed: bool
     detail: str = ""
+    """What it was decided on; what differs from lead to lead stands in braces, by its name in `values`."""
+    values: Mapping[str, int | str] = field(default_factory=dict)
+    """What fills the braces. Times are UTC."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,11 @@ class Verdict:
 
     decision: Decision
     gates: tuple[Gate, ...]
+
+    @property
+    def values(self) -> dict[str, int | str]:
+        """What fills the braces of all gates."""
+        return {name: value for gate in self.gates for name, value in gate.values.items()}
 
 
 @dataclass(frozen=True)
@@ -196,8 +203,8 @@ def decide(facts: Facts, sequence: Sequence, rules: Rules, at: datetime) -> Verd
     if isinstance(step, WaitStep):
         return Verdict(Waited(step.length.after(anchor(facts.due_at, at), facts.zone)), before)
     if isinstance(step, BranchStep):
-        holds, because = met(step.condition, facts, at)
-        return Verdict(Branched(step.then if holds else step.otherwise, because), before)
+        holds = met(step.condition, facts, at)[0]
+        return Verdict(Branched(step.then if holds else step.otherwise), before)
     decision, gates = _mail(facts, sequence, step, rules, at)
     return Verdict(decision, before + gates)
 
@@ -211,10 +218,10 @@ def anchor(due_at: datetime, at: datetime) -> datetime:
     return due_at if at - due_at <= TICK else at
 
 
-def met(condition: Condition, facts: Facts, at: datetime) -> tuple[bool, str]:
-    """Tell whether a condition holds, and in one short text what it was decided on."""
+def met(condition: Condition, facts: Facts, at: datetime) -> tuple[bool, str, dict[str, int | str]]:
+    """Tell whether a condition holds, and in one short text what it was decided on, with what fills its braces."""
     if isinstance(condition, TemperatureCondition):
-        return facts.temperature is condition.temperature, f"temperature is {facts.temperature}"
+        return facts.temperature is condition.temperature, f"temperature is {facts.temperature}", {}
     if isinstance(condition, SignalCondition):
         times = facts.signals
         wanted = times.values() if condition.signal == "any" else [times[k] for k in (condition.signal,) if k in times]
@@ -226,20 +233,29 @@ def met(condition: Condition, facts: Facts, at: datetime) -> tuple[bool, str]:
     return _seen(f"{kind} {condition.step}", last, condition.within, facts, at)
 
 
-def _seen(what: str, last: datetime | None, within: Duration | None, facts: Facts, at: datetime) -> tuple[bool, str]:
+def _seen(
+    what: str, last: datetime | None, within: Duration | None, facts: Facts, at: datetime
+) -> tuple[bool, str, dict[str, int | str]]:
     since = facts.entered_at if within is None else at - within.span
-    if last is None or not since <= last <= at:
-        return False, f"{what}: not since {since:%Y-%m-%d %H:%M}Z"
-    return True, f"{what}: {last:%Y-%m-%d %H:%M}Z"
+    if last is not None and since <= last <= at:
+        return True, f"{what}: {{last}}", {"last": minute(last)}
+    if within is None:
+        return False, f"{what}: not since {{entered}}", {"entered": minute(since)}
+    return False, f"{what}: not since {{since}}", {"since": minute(since)}
+
+
+def minute(moment: datetime) -> str:
+    """Write a moment as gates show it: `2026-11-23 08:00Z`."""
+    return f"{moment:%Y-%m-%d %H:%M}Z"
 
 
 def _standing(facts: Facts, sequence: Sequence, at: datetime) -> tuple[tuple[Gate, ...], Decision | None]:
     """Ask what holds for steps of every kind: whose lead is it, and is there still something to reach?"""
-    reached, because = met(sequence.goal, facts, at)
+    reached, because, values = met(sequence.goal, facts, at)
     bar = barred(facts.stage, facts.owner)
     gates = (
         Gate("stage", bar is None, f"{facts.stage}, {facts.owner}"),
-        Gate("goal", not reached, because),
+        Gate("goal", not reached, because, values),
     )
     if bar is Bar.WITH_SALES:
         return gates, Withheld(bar, Then.PAUSES)
@@ -254,17 +270,16 @@ def _mail(
     facts: Facts, sequence: Sequence, step: MailStep, rules: Rules, at: datetime
 ) -> tuple[Decision, tuple[Gate, ...]]:
     """Ask every gate of a mail; the first that is closed decides."""
-    permitted = isinstance(facts.consent, int)
     late = at - facts.due_at > sequence.late.after.span
     window = step.windows.get(facts.temperature, sequence.window).value
     opens = _opening(window, facts.zone, at, country=facts.country)
     has_text = rules.has_text(sequence.name, step.id, facts.temperature, facts.language)
     gates = (
-        Gate("consent", permitted, f"entry {facts.consent}" if permitted else str(facts.consent)),
-        Gate("late", not (late and sequence.late.then == "skip"), f"due {facts.due_at:%Y-%m-%d %H:%M}Z"),
+        _consent(facts.consent),
+        Gate("late", not (late and sequence.late.then == "skip"), "due {due}", {"due": minute(facts.due_at)}),
         Gate("kill_switch", not rules.stopped(sequence.name)),
         *_chosen(facts, at),
-        Gate("window", opens == at, "" if opens == at else f"opens {opens:%Y-%m-%d %H:%M}Z"),
+        Gate("window", opens == at, "" if opens == at else f"opens {minute(opens)}"),
         Gate("frequency", facts.taken < rules.most, f"{facts.taken} of {rules.most}"),
         Gate("template", has_text, f"{sequence.name}/{step.id}/{facts.temperature}/{facts.language}"),
     )
@@ -290,12 +305,18 @@ def _mail(
     return Deferred(_opening(window, facts.zone, from_then, country=facts.country), reason), gates
 
 
+def _consent(answer: int | str) -> Gate:
+    if isinstance(answer, int):
+        return Gate("consent", passed=True, detail="entry {consent}", values={"consent": answer})
+    return Gate("consent", passed=False, detail=str(answer))
+
+
 def _chosen(facts: Facts, at: datetime) -> tuple[Gate, ...]:
     """Ask what the person chose; nothing is asked where nothing was chosen."""
     gates: tuple[Gate, ...] = ()
     if facts.choice.paused_until is not None:
-        until = facts.choice.paused_until
-        gates += (Gate("pause", not facts.choice.pauses(at), f"until {until:%Y-%m-%d %H:%M}Z"),)
+        until = {"paused": minute(facts.choice.paused_until)}
+        gates += (Gate("pause", not facts.choice.pauses(at), "until {paused}", until),)
     if facts.choice.pace is not None:
         most, weeks = facts.choice.pace
         gates += (Gate("pace", facts.taken_of_choice < most, f"{facts.taken_of_choice} of {most} in {weeks} weeks"),)

@@ -10,8 +10,8 @@ from sqlalchemy import and_, case, exists, func, insert, literal, or_, select, u
 from consent.schema import UtcTime, consent_state
 from nurture.leads.stages import AT_SALES, GONE, Bar
 from nurture.sequences.definition import ConsentConfirmed, SequenceFinished, StageReached, register
-from nurture.store.marks import hold, mark, set_mark, text_mark
-from nurture.store.tables import enrolment, lead, lead_score, stage_change, temperature_change
+from nurture.store.marks import hold, set_mark
+from nurture.store.tables import enrolment, lead, lead_score, setting, stage_change, temperature_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +27,20 @@ SETTLED = timedelta(minutes=10)
 NURTURED = ("confirmed", "engaged", "mql", "recycled")
 """Stages in which marketing may begin a sequence."""
 RUNNING = ("active", "paused")
+OWN = and_(lead.c.owner == "marketing", lead.c.stage.not_in([*GONE, *AT_SALES]))
+WITH_SALES = and_(lead.c.stage.not_in(GONE), or_(lead.c.owner == "sales", lead.c.stage.in_(AT_SALES)))
+READERS = ("follow:", "enrol:")
+"""What the names of our marks begin with."""
+Followed = tuple["Column[int]", "Column[datetime] | None"]
+"""The key by which new rows of a table are found, and when they were written, where commits may overtake each other."""
+STAGES: Followed = (stage_change.c.id, stage_change.c.at)
+CONSENTS: Followed = (consent_state.c.seq, None)
+"""The ledger has one writer."""
+LEADS: Followed = (lead.c.id, lead.c.created_at)
+TURNS: Followed = (temperature_change.c.id, temperature_change.c.at)
+FOLLOWED = (STAGES, CONSENTS, LEADS, TURNS)
+MARKS = select(setting.c.name, setting.c.value).where(or_(*(setting.c.name.startswith(reader) for reader in READERS)))
+HEADS = select(*(select(func.max(key)).scalar_subquery() for key, _ in FOLLOWED))
 
 
 def enrol(
@@ -43,32 +57,65 @@ def enrol(
     """
     hold(conn, "enrol")
     ids = register(conn, definitions, at=at)
-    follow_stages(conn, at=at)
-    follow_consent(conn, definitions, at=at)
+    news = News(conn, at=at)
+    follow_stages(conn, news)
+    follow_consent(conn, news, definitions)
     ways = [(name, form) for name, sequence in definitions.items() for form in sequence.ways_in]
     # Who comes to a stage is taken in only if no other sequence has them: the others go first.
     ways.sort(key=lambda way: isinstance(way[1], StageReached))
     return sum(
-        _Entry(conn, definitions[name], ids[name], at=at, controller=controller).run(form, limit) for name, form in ways
+        _Entry(conn, news, definitions[name], ids[name], controller=controller).run(form, limit) for name, form in ways
     )
 
 
-def follow_stages(conn: Connection, *, at: datetime) -> None:
+class News:
+    """What was written since the last call? Known at once where nothing was, which is so at most ticks."""
+
+    def __init__(self, conn: Connection, *, at: datetime) -> None:
+        """Read every mark, and the highest key of every table that is followed, in a statement each."""
+        self.conn, self.at = conn, at
+        self.marks = {name: value for name, value in conn.execute(MARKS).all()}  # noqa: C416  rows are no pairs to mypy
+        self.heads = dict(zip(FOLLOWED, conn.execute(HEADS).one(), strict=True))
+
+    def pages(self, name: str, followed: Followed) -> Iterator[tuple[int, int]]:
+        """Give what is new behind a mark as ranges (low, high] of the key, and move the mark.
+
+        Where the table tells when a row was written, the mark stays behind rows younger than SETTLED: they are
+        given again next time.
+        """
+        key, written = followed
+        low = kept = int(self.marks.get(name) or 0)
+        end = self.heads[followed] or 0
+        while low < end:
+            page = select(key.label("key")).where(key > low).order_by(key).limit(CHUNK).subquery()
+            high: int = self.conn.execute(select(func.max(page.c.key))).scalar_one()
+            settled = high
+            if written is not None:
+                old = select(func.max(key)).where(key > low, key <= high, written <= self.at - SETTLED)
+                settled = self.conn.execute(old).scalar() or 0
+            if settled > kept and kept == low:
+                kept = settled
+                set_mark(self.conn, name, kept)
+            # The mark is moved before the page is dealt with: both are one transaction.
+            yield low, high
+            low = high
+
+
+def follow_stages(conn: Connection, news: News) -> None:
     """End, pause or resume the enrolments of leads whose stage changed since the last call."""
-    own = and_(lead.c.owner == "marketing", lead.c.stage.not_in([*GONE, *AT_SALES]))
-    at_sales = and_(lead.c.stage.not_in(GONE), or_(lead.c.owner == "sales", lead.c.stage.in_(AT_SALES)))
-    for low, high in _pages(conn, "follow:stage", stage_change.c.id, stage_change.c.at, at):
+    at = news.at
+    for low, high in news.pages("follow:stage", STAGES):
         changed = select(stage_change.c.lead_id).where(stage_change.c.id > low, stage_change.c.id <= high)
         for stage in sorted(GONE):
             _leave(conn, _leads(changed, lead.c.stage == stage), stage, at=at)
         conn.execute(
             update(enrolment)
-            .where(enrolment.c.state == "active", enrolment.c.lead_id.in_(_leads(changed, at_sales)))
+            .where(enrolment.c.state == "active", enrolment.c.lead_id.in_(_leads(changed, WITH_SALES)))
             .values(state="paused", exit_reason=Bar.WITH_SALES)
         )
         conn.execute(
             update(enrolment)
-            .where(enrolment.c.state == "paused", enrolment.c.lead_id.in_(_leads(changed, own)))
+            .where(enrolment.c.state == "paused", enrolment.c.lead_id.in_(_leads(changed, OWN)))
             # The pause was nobody's delay: a mail that came due meanwhile is due now, and not late.
             .values(
                 state="active", exit_reason=None, due_at=case((enrolment.c.due_at > at, enrolment.c.due_at), else_=at)
@@ -76,10 +123,10 @@ def follow_stages(conn: Connection, *, at: datetime) -> None:
         )
 
 
-def follow_consent(conn: Connection, definitions: Mapping[str, Sequence], *, at: datetime) -> None:
+def follow_consent(conn: Connection, news: News, definitions: Mapping[str, Sequence]) -> None:
     """End the enrolments that rest on consent which was withdrawn, turned stale or was erased since the last call."""
     table = consent_state.c
-    for low, high in _pages(conn, "follow:consent", table.seq, None, at):
+    for low, high in news.pages("follow:consent", CONSENTS):
         ended = select(table.state, table.purpose).distinct().where(table.seq > low, table.seq <= high)
         for state, purpose in conn.execute(ended.where(table.state != "given")).all():
             subjects = select(table.subject).where(
@@ -87,7 +134,7 @@ def follow_consent(conn: Connection, definitions: Mapping[str, Sequence], *, at:
             )
             names = [name for name, sequence in definitions.items() if sequence.purpose == purpose]
             leads = select(lead.c.id).where(lead.c.subject.in_(subjects))
-            _leave(conn, leads, state, at=at, sequences=names)
+            _leave(conn, leads, state, at=news.at, sequences=names)
 
 
 def _leads(changed: Any, condition: ColumnElement[bool]) -> Any:  # noqa: ANN401  selects of one column
@@ -102,38 +149,13 @@ def _leave(conn: Connection, leads: Any, reason: str, *, at: datetime, sequences
     conn.execute(statement.values(state="exited", exit_reason=reason, left_at=at))
 
 
-def _pages(
-    conn: Connection, name: str, key: Column[Any], written: Column[Any] | None, at: datetime
-) -> Iterator[tuple[int, int]]:
-    """Give what is new behind a mark as ranges (low, high] of `key`, and move the mark.
-
-    With a column `written` the mark stays behind rows younger than SETTLED: they are given again next time.
-    """
-    low = kept = mark(conn, name)
-    while True:
-        page = select(key.label("key")).where(key > low).order_by(key).limit(CHUNK).subquery()
-        high = conn.execute(select(func.max(page.c.key))).scalar()
-        if high is None:
-            return
-        settled = high
-        if written is not None:
-            old = select(func.max(key)).where(key > low, key <= high, written <= at - SETTLED)
-            settled = conn.execute(old).scalar()
-        if settled is not None and kept == low:
-            kept = settled
-            set_mark(conn, name, kept)
-        # The mark is moved before the page is dealt with: both are one transaction.
-        yield low, high
-        low = high
-
-
 class _Entry:
     """The way into one sequence."""
 
     def __init__(
-        self, conn: Connection, sequence: Sequence, version_id: int, *, at: datetime, controller: str | None
+        self, conn: Connection, news: News, sequence: Sequence, version_id: int, *, controller: str | None
     ) -> None:
-        self.conn, self.sequence, self.version_id, self.at = conn, sequence, version_id, at
+        self.conn, self.news, self.sequence, self.version_id, self.at = conn, news, sequence, version_id, news.at
         self.controller = controller
 
     def run(self, way: Enrol, limit: int) -> int:
@@ -149,11 +171,9 @@ class _Entry:
     def _consented(self, limit: int) -> int:
         """Everybody with new consent, and every new lead: the two may be written in either order."""
         count = 0
-        for name, key, written in (
-            ("consent", consent_state.c.seq, None),
-            ("lead", lead.c.id, lead.c.created_at),
-        ):
-            for low, high in _pages(self.conn, f"enrol:{self.sequence.name}:{name}", key, written, self.at):
+        for name, followed in (("consent", CONSENTS), ("lead", LEADS)):
+            key = followed[0]
+            for low, high in self.news.pages(f"enrol:{self.sequence.name}:{name}", followed):
                 count += self._insert(key > low, key <= high)
                 if count >= limit:
                     return count
@@ -169,7 +189,7 @@ class _Entry:
         name = f"enrol:{self.sequence.name}:finished"
         count = 0
         while count < limit:
-            when, _, last = text_mark(self.conn, name).partition(" ")
+            when, _, last = self.news.marks.get(name, "").partition(" ")
             beyond = []
             if when:
                 since = datetime.fromisoformat(when)
@@ -184,10 +204,11 @@ class _Entry:
             if not rows:
                 break
             count += self._insert(lead.c.id.in_(page.with_only_columns(e.c.lead_id)), fits)
-            set_mark(self.conn, name, f"{rows[-1].left_at.isoformat()} {rows[-1].id}")
+            self.news.marks[name] = f"{rows[-1].left_at.isoformat()} {rows[-1].id}"
+            set_mark(self.conn, name, self.news.marks[name])
         turned = temperature_change.c
         name = f"enrol:{self.sequence.name}:turned"
-        for low, high in _pages(self.conn, name, turned.id, turned.at, self.at):
+        for low, high in self.news.pages(name, TURNS):
             leads = select(e.c.lead_id).where(
                 *wanted,
                 ripe,
@@ -203,7 +224,7 @@ class _Entry:
         since = lead.c.stage_since if form.again == "each_time" else None
         changed, count = stage_change.c, 0
         name = f"enrol:{self.sequence.name}:stage:{form.stage}"
-        for low, high in _pages(self.conn, name, changed.id, changed.at, self.at):
+        for low, high in self.news.pages(name, STAGES):
             new = select(changed.lead_id).where(changed.id > low, changed.id <= high, changed.stage == form.stage)
             first_due = self.at + form.after.span
             count += self._insert(lead.c.id.in_(new), *conditions, since=since, first_due=first_due)

@@ -13,6 +13,7 @@ from consent.states import ACTIVE, TRACKING, State
 from nurture.leads import preferences
 from nurture.sequences.definition import SequenceError
 from nurture.sequences.wording import afterwards, because, remedy
+from nurture.store import verdicts
 from nurture.store.tables import (
     authorisation,
     decision,
@@ -31,6 +32,7 @@ from nurture.store.tables import (
     stage_change,
     temperature_change,
     template_version,
+    verdict,
 )
 
 if TYPE_CHECKING:
@@ -195,12 +197,14 @@ def _handover(row: Row[Any]) -> Iterator[Entry]:
 def _steps(conn: Connection, lead_id: int, step: tuple[str, str] | None) -> Iterator[Entry]:
     """Give the decisions about steps, and the mails they led to."""
     d, m = decision.c, message.c
-    asked = select(decision).where(d.lead_id == lead_id).order_by(d.id)
+    asked = select(decision, verdict.c.gates, verdict.c.versions).join(verdict, verdict.c.id == d.verdict_id)
+    asked = asked.where(d.lead_id == lead_id).order_by(d.id)
     if step is not None:
         asked = asked.where(d.sequence == step[0], d.step == step[1])
     for row in conn.execute(asked):
         about = {name: getattr(row, name) for name in ("phase", "sequence", "step", "outcome", "reason", "next_at")}
-        yield Entry(row.at, "decision", {**about, "gates": row.gates, "versions": row.versions})
+        gates = verdicts.told(row.gates, row.details)
+        yield Entry(row.at, "decision", {**about, "gates": gates, "versions": row.versions})
     other = authorisation.alias("other")
     latest = select(func.max(other.c.attempt)).where(other.c.message_id == m.id).scalar_subquery()
     mails = (

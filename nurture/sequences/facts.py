@@ -6,18 +6,21 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import and_, func, literal, or_, select
+from sqlalchemy import and_, bindparam, func, literal, or_, select
 
 from consent import gate
+from consent.among import among
+from consent.schema import Id, UtcTime
 from nurture.delivery import frequency
 from nurture.delivery.content.notes import Temperature
 from nurture.leads import wordings
 from nurture.leads.preferences import Choice
 from nurture.sequences.decide import Facts
 from nurture.sequences.definition import BranchStep, EventCondition, Sequence, SignalCondition
+from nurture.store.raw import raw
 from nurture.store.tables import (
     enrolment,
     event,
@@ -37,12 +40,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence as Rows
     from pathlib import Path
 
-    from sqlalchemy import ColumnElement, Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Select
 
     from nurture.delivery.frequency import Cap
+    from nurture.store.raw import Times
 
 IS_ACTIVE = enrolment.c.state == literal("active", literal_execute=True)
 """Written into the statement: neither database takes a partial index for a bound value."""
+IS_DUE = (
+    IS_ACTIVE,
+    enrolment.c.due_at <= bindparam("at", type_=UtcTime),
+    enrolment.c.sequence.in_(bindparam("sequences", expanding=True)),
+)
 NOT_SENT = ["suppressed", "expired", "failed_render", "rejected"]
 """States of batches and messages that reached nobody and count against no cap."""
 
@@ -70,42 +79,78 @@ def own_period(cap: Cap, at: datetime, zone: ZoneInfo, weeks: int) -> Period:
     return Period(frequency.windows(cap, at, zone, weeks), *frequency.weeks(at, zone, weeks))
 
 
-def due(
-    sequences: Iterable[str], *, at: datetime, after: tuple[datetime, int] | None, limit: int
-) -> Select[tuple[Any, ...]]:
-    """Which active enrolments of these sequences have a step due at `at`, beyond a (due_at, id), oldest first?
+class Due(NamedTuple):
+    """One due enrolment with what stands on its lead; times as the driver has them."""
 
-    Carried by ix_enrolment_due: the cost is that of what is due, however many leads there are.
-    Other planners' rows are passed over on PostgreSQL; SQLite has one writer anyway.
-    """
+    id: int
+    lead_id: int
+    sequence_version_id: int
+    step: str
+    occurrence: int
+    due_at: Any
+    entered_at: Any
+    subject: str
+    language: str
+    zone: str
+    country: str | None
+    stage: str
+    owner: str
+    temperature: str | None
+    rules_version: int | None
+    paused_until: Any
+    per_week: int | None
+
+
+def _due() -> Select[tuple[Any, ...]]:
     e = enrolment.c
-    conditions = [IS_ACTIVE, e.due_at <= at, e.sequence.in_(sorted(sequences))]
-    if after is not None:
-        low, last = after
-        conditions += [e.due_at >= low, or_(e.due_at > low, e.id > last)]
+    low, last = bindparam("low", type_=UtcTime), bindparam("last", type_=Id)
     return (
         select(
-            e.id, e.lead_id, e.sequence, e.sequence_version_id, e.step, e.occurrence, e.due_at, e.entered_at,
+            e.id, e.lead_id, e.sequence_version_id, e.step, e.occurrence, raw(e.due_at), raw(e.entered_at),
             lead.c.subject, lead.c.language, lead.c.zone, lead.c.country, lead.c.stage, lead.c.owner,
             lead_score.c.temperature, lead_score.c.rules_version,
-            mail_preference.c.paused_until, mail_preference.c.per_week,
+            raw(mail_preference.c.paused_until), mail_preference.c.per_week,
         )
         .select_from(
             enrolment.join(lead)
             .outerjoin(lead_score, lead_score.c.lead_id == e.lead_id)
             .outerjoin(mail_preference, mail_preference.c.subject == lead.c.subject)
         )
-        .where(*conditions)
+        .where(
+            *IS_DUE,
+            # The first of the next two alone bounds the walk through the index from below.
+            e.due_at >= low,
+            or_(e.due_at > low, e.id > last),
+        )
         .order_by(e.due_at, e.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Id))
         .with_for_update(of=enrolment, skip_locked=True)
     )  # fmt: skip
+
+
+DUE = _due()
+"""Which active enrolments have a step due, beyond a (due_at, id), oldest first? Takes `due_values`, gives Due.
+
+Carried by ix_enrolment_due: the cost is that of what is due, however many leads there are. Other planners'
+rows are passed over on PostgreSQL; SQLite has one writer anyway.
+"""
+ANY_DUE = select(enrolment.c.id).where(*IS_DUE).order_by(enrolment.c.due_at, enrolment.c.id).limit(1)
+"""Is there anything due at all? Takes `sequences` and `at`; all that an idle tick asks."""
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def due_values(
+    sequences: Iterable[str], *, at: datetime, after: tuple[datetime, int] | None, limit: int
+) -> dict[str, Any]:
+    """Give what DUE takes: sequences by name, the time, the row behind which to go on, how many at most."""
+    low, last = after or (LONG_AGO, 0)
+    return {"sequences": sorted(sequences), "at": at, "low": low, "last": last, "most": limit}
 
 
 def versions(conn: Connection, ids: Collection[int]) -> dict[int, Sequence]:
     """Give the definitions that enrolments are pinned to, by the id of their version."""
     table = sequence_version.c
-    rows = conn.execute(select(table.id, table.definition).where(table.id.in_(list(ids))))
+    rows = conn.execute(select(table.id, table.definition).where(among(conn, table.id, ids)))
     return {row.id: Sequence.model_validate(row.definition) for row in rows}
 
 
@@ -115,38 +160,58 @@ class Known:
     def __init__(
         self,
         conn: Connection,
-        rows: Rows[Row[Any]],
+        rows: Rows[Due],
         pinned: Mapping[int, Sequence],
         *,
         policies: Path,
         controller: str,
         at: datetime,
     ) -> None:
-        """Ask consent, tracking, events and signals for all rows."""
-        leads = sorted({row.lead_id for row in rows})
-        used = [pinned[version] for version in {row.sequence_version_id for row in rows}]
-        wanted = [condition for sequence in used for condition in _conditions(sequence)]
-        asked: dict[tuple[str, str | None], set[str]] = defaultdict(set)
+        """Ask consent, tracking, events and signals for all rows: a fixed number of statements.
+
+        One for each purpose and scope that the pinned definitions name, the others once.
+        """
+        leads = {row.lead_id for row in rows}
+        used = {version: pinned[version] for version in {row.sequence_version_id for row in rows}}
+        wanted = [condition for sequence in used.values() for condition in _conditions(sequence)]
+        asked: dict[tuple[str, str | None], set[str]] = {
+            (sequence.purpose, sequence.scope): set() for sequence in used.values()
+        }
+        into = {version: asked[sequence.purpose, sequence.scope].add for version, sequence in used.items()}
         for row in rows:
-            sequence = pinned[row.sequence_version_id]
-            asked[sequence.purpose, sequence.scope].add(row.subject)
+            into[row.sequence_version_id](row.subject)
         customers = wordings.exception_allowed(policies)
-        self.consent: dict[tuple[str, str | None, str], int | str] = {}
-        for (purpose, scope), subjects in asked.items():
-            wide = wordings.scope(policies, purpose, scope)
-            given = gate.check(
-                conn, sorted(subjects), purpose=purpose, controller=controller, at=at, scope=wide, exception=customers
+        answers = {
+            (purpose, scope): gate.check(
+                conn, subjects, purpose=purpose, controller=controller, at=at,
+                scope=wordings.scope(policies, purpose, scope), exception=customers,
             )
-            self.consent |= {(purpose, scope, subject): answer for subject, answer in given.items()}
-        self.tracking = gate.tracking(conn, sorted({row.subject for row in rows}), controller=controller)
+            for (purpose, scope), subjects in asked.items()
+        }  # fmt: skip
+        self.consent: dict[int, Mapping[str, int | str]] = {
+            version: answers[sequence.purpose, sequence.scope] for version, sequence in used.items()
+        }
+        """By version and subject: the ledger entry that permits, or the gate's reason of refusal."""
+        self.tracking = gate.tracking(conn, {row.subject for row in rows}, controller=controller)
         kinds = {c.event.value for c in wanted if isinstance(c, EventCondition) and c.step is None}
-        about = {c.event.value for c in wanted if isinstance(c, EventCondition) and c.step is not None}
+        about = {(c.event.value, c.step) for c in wanted if isinstance(c, EventCondition) and c.step is not None}
         self.events = _events(conn, leads, kinds, at) if kinds else {}
         self.step_events = _step_events(conn, [row.id for row in rows], about, at) if about else {}
         self.signals = _signals(conn, leads, at) if any(isinstance(c, SignalCondition) for c in wanted) else {}
 
-    def facts(self, row: Row[Any], sequence: Sequence, taken: int, zone: ZoneInfo) -> Facts:
-        """Put together what is known about one enrolment; `zone` holds for leads whose own is unknown."""
+    def happened(self, row: Due) -> tuple[Any, ...]:
+        """Give what this lead did, as far as the definitions ask, as something to compare by."""
+        found: tuple[Mapping[Any, datetime], ...] = (
+            self.events.get(row.lead_id, {}), self.step_events.get(row.id, {}), self.signals.get(row.lead_id, {}),
+        )  # fmt: skip
+        return tuple(frozenset(some.items()) for some in found)
+
+    def facts(self, row: Due, zone: ZoneInfo, times: Times) -> Facts:
+        """Put together what is known about one enrolment; `zone` holds for leads whose own is unknown.
+
+        What was taken already is counted elsewhere.
+        """
+        ours = times.ours
         return Facts(
             enrolment_id=row.id,
             lead_id=row.lead_id,
@@ -158,12 +223,11 @@ class Known:
             owner=row.owner,
             temperature=Temperature(row.temperature or Temperature.COLD),
             tracking=row.subject in self.tracking,
-            consent=self.consent[sequence.purpose, sequence.scope, row.subject],
+            consent=self.consent[row.sequence_version_id][row.subject],
             step=row.step,
-            due_at=row.due_at,
-            entered_at=row.entered_at,
-            taken=taken,
-            choice=Choice(row.paused_until, row.per_week),
+            due_at=ours(row.due_at),
+            entered_at=ours(row.entered_at),
+            choice=Choice(None if row.paused_until is None else ours(row.paused_until), row.per_week),
             events=self.events.get(row.lead_id, {}),
             step_events=self.step_events.get(row.id, {}),
             signals=self.signals.get(row.lead_id, {}),
@@ -185,24 +249,26 @@ def taken(conn: Connection, leads: Collection[int], now: Period) -> Counter[int]
     Carried by ix_message_lead and the primary key of send_slot. The count with authority is that of the
     slots, at the moment of sending.
     """
-    m, ids = message.c, sorted(leads)
+    m = message.c
     alive = or_(message_exception.c.state.is_(None), message_exception.c.state.not_in(NOT_SENT))
     planned = (
         select(m.lead_id, func.count().label("mails"))
         .select_from(message.join(send_batch).outerjoin(message_exception))
-        .where(m.lead_id.in_(ids), m.kind == "marketing", m.planned_at >= now.starts)
+        .where(among(conn, m.lead_id, leads), m.kind == "marketing", m.planned_at >= now.starts)
         .where(send_batch.c.state.not_in(NOT_SENT), alive)
         .group_by(m.lead_id)
     )
+    slots = send_slot.c
     sent = (
-        select(send_slot.c.lead_id, func.count().label("mails"))
-        .select_from(send_slot.join(message, message.c.id == send_slot.c.message_id))
-        .where(send_slot.c.lead_id.in_(ids), send_slot.c.window.in_(now.names), m.planned_at < now.starts)
-        .group_by(send_slot.c.lead_id)
+        select(slots.lead_id, func.count().label("mails"))
+        .select_from(send_slot.join(message, m.id == slots.message_id))
+        .where(among(conn, slots.lead_id, leads), slots.window.in_(now.names), m.planned_at < now.starts)
+        .group_by(slots.lead_id)
     )
     counts: Counter[int] = Counter()
     for query in (planned, sent):
-        counts.update({row.lead_id: row.mails for row in conn.execute(query)})
+        for lead_id, mails in conn.execute(query).all():
+            counts[lead_id] += mails
     return counts
 
 
@@ -215,40 +281,56 @@ def _by_person(kinds: Collection[str], at: datetime) -> ColumnElement[bool]:
     return and_(event.c.kind.in_(sorted(kinds)), event.c.verdict == "human", event.c.at <= at)
 
 
-def _events(conn: Connection, leads: list[int], kinds: Collection[str], at: datetime) -> dict[int, dict[str, datetime]]:
+def _events(
+    conn: Connection, leads: Iterable[int], kinds: Collection[str], at: datetime
+) -> dict[int, dict[str, datetime]]:
     query = (
         select(event.c.lead_id, event.c.kind, func.max(event.c.at).label("last"))
-        .where(event.c.lead_id.in_(leads), _by_person(kinds, at))
+        .where(among(conn, event.c.lead_id, leads), _by_person(kinds, at))
         .group_by(event.c.lead_id, event.c.kind)
     )
-    found: dict[int, dict[str, datetime]] = defaultdict(dict)
-    for row in conn.execute(query):
-        found[row.lead_id][row.kind] = row.last
-    return found
+    return _by_owner(conn, query)
 
 
 def _step_events(
-    conn: Connection, enrolments: list[int], kinds: Collection[str], at: datetime
+    conn: Connection, enrolments: Iterable[int], about: Collection[tuple[str, str]], at: datetime
 ) -> dict[int, dict[tuple[str, str], datetime]]:
+    """Give by enrolment when a person last did something about the mail of a step; `about` are (kind, step)."""
+    m, e = message.c, event.c
+    steps = sorted({step for _, step in about})
+    # In two statements, not one join: with old statistics PostgreSQL reads all events and looks up their mails.
+    mails = {
+        number: (enrolment_id, step)
+        for number, enrolment_id, step in conn.execute(
+            select(m.id, m.enrolment_id, m.step).where(among(conn, m.enrolment_id, enrolments), m.step.in_(steps))
+        ).all()
+    }
     query = (
-        select(message.c.enrolment_id, message.c.step, event.c.kind, func.max(event.c.at).label("last"))
-        .select_from(message.join(event, event.c.message_id == message.c.id))
-        .where(message.c.enrolment_id.in_(enrolments), _by_person(kinds, at))
-        .group_by(message.c.enrolment_id, message.c.step, event.c.kind)
+        select(e.message_id, e.kind, func.max(e.at).label("last"))
+        .where(among(conn, e.message_id, mails), _by_person({kind for kind, _ in about}, at))
+        .group_by(e.message_id, e.kind)
     )
     found: dict[int, dict[tuple[str, str], datetime]] = defaultdict(dict)
-    for row in conn.execute(query):
-        found[row.enrolment_id][row.kind, row.step] = row.last
+    for number, kind, last in conn.execute(query).all():
+        enrolment_id, step = mails[number]
+        before = found[enrolment_id].get((kind, step))
+        # A step that was repeated has several mails.
+        found[enrolment_id][kind, step] = last if before is None else max(before, last)
     return found
 
 
-def _signals(conn: Connection, leads: list[int], at: datetime) -> dict[int, dict[str, datetime]]:
+def _signals(conn: Connection, leads: Iterable[int], at: datetime) -> dict[int, dict[str, datetime]]:
     query = (
         select(signal.c.lead_id, signal.c.kind, func.max(signal.c.at).label("last"))
-        .where(signal.c.lead_id.in_(leads), signal.c.at <= at)
+        .where(among(conn, signal.c.lead_id, leads), signal.c.at <= at)
         .group_by(signal.c.lead_id, signal.c.kind)
     )
+    return _by_owner(conn, query)
+
+
+def _by_owner(conn: Connection, query: Select[Any]) -> dict[int, dict[str, datetime]]:
+    """Read (lead, kind, time) rows."""
     found: dict[int, dict[str, datetime]] = defaultdict(dict)
-    for row in conn.execute(query):
-        found[row.lead_id][row.kind] = row.last
+    for lead_id, kind, last in conn.execute(query).all():
+        found[lead_id][kind] = last
     return found

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nurture.sequences.definition import Sequence
     from nurture.store.workspace import Workspace
 
-LIMIT = 5000
+LIMIT = 10_000
 """Enrolments in one transaction."""
 OWNER = "nurture run"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from nurture.store.inserting import insert_new, insert_or_update
+from nurture.store.inserting import insert_or_update
 from nurture.store.tables import setting
 
 if TYPE_CHECKING:
@@ -31,10 +32,9 @@ def hold(conn: Connection, name: str) -> None:
 
     On SQLite a writing transaction is alone anyway.
     """
-    row = select(setting.c.value).where(setting.c.name == name).with_for_update()
-    if conn.execute(row).first() is None:
-        insert_new(conn, setting, [{"name": name, "value": ""}])
-        conn.execute(row)
+    if conn.dialect.name == "postgresql":
+        # Not a row's lock: the commit would have to write it to the disk, also where nothing else was written.
+        conn.execute(select(func.pg_advisory_xact_lock(zlib.crc32(name.encode()))))
 
 
 def add_to(conn: Connection, name: str, count: int) -> None:

@@ -154,13 +154,27 @@ Index(
     postgresql_where=FINISHED,
 )
 
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True, comment="of gates and versions"),
+    Column(
+        "gates", JSON, nullable=False, comment="[{gate, passed, detail}] in the order asked; details may hold {holes}"
+    ),
+    Column("versions", JSON, nullable=False, comment="of sequence, policies, template"),
+    comment="what the gates said, once for all decisions they said it to; nothing of any person",
+)
+
 decision = Table(
     "decision",
     metadata,
     Column("id", Id, primary_key=True),
     Column("at", UtcTime, nullable=False),
     Column("lead_id", ForeignKey("lead.id"), nullable=False),
-    Column("enrolment_id", ForeignKey("enrolment.id")),
+    # No foreign keys on the next one and on the verdict: PostgreSQL checks each row by itself, which costs more than
+    # the row. Both are read or written in the transaction that writes the decision, and never deleted.
+    Column("enrolment_id", Id),
     Column("sequence", String(64)),
     Column("sequence_version", Integer),
     Column("step", String(64)),
@@ -168,8 +182,8 @@ decision = Table(
     Column("phase", String(16), nullable=False, comment="plan or intent: when the gates were asked"),
     Column("outcome", String(16), nullable=False, comment="planned, withheld, deferred, waited, branched, left"),
     Column("reason", String(64), nullable=False),
-    Column("gates", JSON, nullable=False, comment="[{gate, passed, detail}] in the order asked"),
-    Column("versions", JSON, nullable=False, comment="of sequence, policies, template"),
+    Column("verdict_id", Id, nullable=False, comment="what the gates said"),
+    Column("details", JSON, comment="what fills the holes of the verdict for this lead"),
     Column("next_at", UtcTime, comment="when a deferred step comes due again"),
     Index("ix_decision_lead", "lead_id", "at"),
 )

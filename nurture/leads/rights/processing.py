@@ -52,7 +52,7 @@ CATEGORIES: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {
             "E-Mails: Vorlage, Zeit, Freigabe, Zustellung",
             "mails: template, time, authorisation, delivery",
         ),
-        ("enrolment", "sequence_version", "decision", "template_version", "send_batch", "message",
+        ("enrolment", "sequence_version", "decision", "verdict", "template_version", "send_batch", "message",
          "message_exception", "authorisation", "delivery_attempt", "delivery_fact", "send_slot"),
     ),
     "behaviour": (

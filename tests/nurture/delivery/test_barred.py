@@ -10,7 +10,7 @@ from sqlalchemy import event, func, select, update
 from consent.schema import ledger_entry
 from nurture.delivery.sending import claim, compose, intend
 from nurture.leads import register, stages
-from nurture.store.tables import decision, lead, message_exception, send_slot
+from nurture.store.tables import decision, lead, message_exception, send_slot, verdict
 from tests.nurture.delivery.test_sending import send
 from tests.nurture.delivery.world import Scripted
 
@@ -28,7 +28,8 @@ def move(world: World, subject: str, stage: str) -> None:
 def withheld(world: World) -> Any:
     """Give the one decision at the intent."""
     with world.ws.store.read() as conn:
-        return conn.execute(select(decision).where(decision.c.phase == "intent")).one()
+        asked = select(decision, verdict.c.gates).join(verdict, verdict.c.id == decision.c.verdict_id)
+        return conn.execute(asked.where(decision.c.phase == "intent")).one()
 
 
 @pytest.mark.requirement(104)

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, insert, select
 from nurture.delivery import frequency
 from nurture.delivery.sending import send_next
 from nurture.leads import preferences, register
-from nurture.store.tables import decision, mail_preference, send_slot
+from nurture.store.tables import decision, mail_preference, send_slot, verdict
 from tests.nurture.delivery.world import Scripted
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def test_a_pause_holds_a_mail_that_was_planned_before(world: World) -> None:
     assert counts is not None
     assert (counts.accepted, dict(counts.withheld)) == (1, {"paused_by_lead": 1})
     with world.ws.store.read() as conn:
-        row = conn.execute(select(decision).where(decision.c.reason == "paused_by_lead")).one()
+        asked = select(decision, verdict.c.gates).join(verdict, verdict.c.id == decision.c.verdict_id)
+        row = conn.execute(asked.where(decision.c.reason == "paused_by_lead")).one()
         slots = conn.execute(select(func.count()).select_from(send_slot)).scalar_one()
     assert row.gates[-1] == {"gate": "pause", "passed": False, "detail": "until 2026-12-23 08:00Z"}
     assert slots == 1

@@ -31,6 +31,7 @@ from nurture.store.tables import (
     message_exception,
     send_batch,
     send_slot,
+    verdict,
 )
 from tests.nurture.delivery.world import HELLO, PURPOSE, TEXT, TRACKING, Scripted, library
 
@@ -129,7 +130,8 @@ def test_each_refusal_leaves_a_decision_with_its_gates(world: World) -> None:
     world.plan(world.person(consent=False))
     send(world, Scripted())
     with world.ws.store.read() as conn:
-        row = conn.execute(select(decision).where(decision.c.phase == "intent")).one()
+        asked = select(decision, verdict.c.gates).join(verdict, verdict.c.id == decision.c.verdict_id)
+        row = conn.execute(asked.where(decision.c.phase == "intent")).one()
     assert (row.outcome, row.reason, row.sequence_version) == ("withheld", "no_consent", 1)
     assert [(gate["gate"], gate["passed"]) for gate in row.gates] == [
         ("expiry", True),

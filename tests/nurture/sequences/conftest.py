@@ -18,6 +18,7 @@ from nurture.leads import stages
 from nurture.leads.register import NewLead
 from nurture.sequences import definition
 from nurture.sequences.planner import PlanCounts, enrol, plan
+from nurture.store import verdicts
 from nurture.store.tables import (
     decision,
     enrolment,
@@ -28,6 +29,7 @@ from nurture.store.tables import (
     raw_event,
     signal,
     temperature_change,
+    verdict,
 )
 
 if TYPE_CHECKING:
@@ -218,6 +220,13 @@ class World:
         """Give all rows of a table, in order of id."""
         with self.ws.store.read() as conn:
             return list(conn.execute(select(table).order_by(table.c.id)).all())
+
+    def gates(self, number: int = 0) -> list[dict[str, Any]]:
+        """Give what the gates said in a decision."""
+        with self.ws.store.read() as conn:
+            asked = select(decision.c.details, verdict.c.gates).join(verdict, verdict.c.id == decision.c.verdict_id)
+            rows = conn.execute(asked.order_by(decision.c.id)).all()
+        return verdicts.told(rows[number].gates, rows[number].details)
 
     def decided(self) -> list[tuple[str | None, str, str]]:
         """Give step, outcome and reason of every decision, in order."""

@@ -19,7 +19,7 @@ from nurture.sequences.decide import Deferred, Facts, Planned, Reason, Rules, de
 from nurture.sequences.definition import Sequence
 from nurture.sequences.explain import explain
 from nurture.sequences.wording import text
-from nurture.store.tables import decision, enrolment, message
+from nurture.store.tables import enrolment, message
 from tests.nurture.sequences.conftest import SHORT, World
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def test_explain_tells_the_choice_that_stands(world: World, at: datetime) -> Non
 def test_who_chose_nothing_sees_no_gate_for_it(world: World, at: datetime) -> None:
     world.people(1, at)
     world.tick(at)
-    assert not {"pause", "pace"} & {gate["gate"] for gate in world.rows(decision)[0].gates}
+    assert not {"pause", "pace"} & {gate["gate"] for gate in world.gates()}
 
 
 # --- never more ----------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.event import listens_for
 
 from nurture.delivery import switch
 from nurture.delivery.claiming import claim
-from nurture.sequences.facts import due
-from nurture.store.tables import decision, enrolment, lead, message, send_batch, send_slot
+from nurture.sequences.facts import DUE, due_values
+from nurture.store.tables import decision, enrolment, lead, message, send_batch, send_slot, verdict
 from tests.nurture.sequences.conftest import SHORT, World
 
 HEAD = SHORT[: SHORT.index("steps:")]
@@ -66,7 +66,7 @@ def test_every_gate_stands_in_the_decision(world: World, at: datetime) -> None:
     """Every gate stands in the decision."""
     world.people(1, at)
     world.tick(at)
-    gates = world.rows(decision)[0].gates
+    gates = world.gates()
     assert [gate["gate"] for gate in gates] == [
         "stage", "goal", "consent", "late", "kill_switch", "window", "frequency", "template",
     ]  # fmt: skip
@@ -78,7 +78,9 @@ def test_a_decision_names_the_versions_it_used(world: World, at: datetime) -> No
     [lead_id] = world.people(1, at)
     world.warm(lead_id, "warm", at)
     world.tick(at)
-    versions = world.rows(decision)[0].versions
+    with world.ws.store.read() as conn:
+        asked = select(verdict.c.versions).join(decision, decision.c.verdict_id == verdict.c.id)
+        versions = conn.execute(asked.order_by(decision.c.id)).scalars().all()[0]
     assert (versions["sequence"], versions["frequency"], versions["scoring"], len(versions["template"])) == (
         1,
         1,
@@ -199,7 +201,7 @@ def test_an_earlier_mail_sent_this_week_counts(world: World, at: datetime) -> No
 
 def _gates_after(world: World, at: datetime) -> list[dict[str, object]]:
     world.plan(at)
-    return list(world.rows(decision)[-1].gates)
+    return world.gates(-1)
 
 
 def test_a_suppressed_batch_counts_against_no_cap(world: World, at: datetime) -> None:
@@ -430,7 +432,7 @@ def test_finding_what_is_due_uses_the_partial_index(world: World, at: datetime) 
         def explain(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
             return prefix + statement, parameters
 
-        shown = str(conn.execute(due(["welcome"], at=at, after=(at, 1), limit=100)).all())
+        shown = str(conn.execute(DUE, due_values(["welcome"], at=at, after=(at, 1), limit=100)).all())
     assert "ix_enrolment_due" in shown
 
 

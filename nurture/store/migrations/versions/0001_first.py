@@ -693,6 +693,21 @@ def upgrade() -> None:
     )
     op.create_index("ix_temperature_change_lead", "temperature_change", ["lead_id", "at"], unique=False)
     op.create_table(
+        "verdict",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False, comment="of gates and versions"),
+        sa.Column(
+            "gates",
+            sa.JSON(),
+            nullable=False,
+            comment="[{gate, passed, detail}] in the order asked; details may hold {holes}",
+        ),
+        sa.Column("versions", sa.JSON(), nullable=False, comment="of sequence, policies, template"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_verdict")),
+        sa.UniqueConstraint("sha256", name=op.f("uq_verdict_sha256")),
+        comment="what the gates said, once for all decisions they said it to; nothing of any person",
+    )
+    op.create_table(
         "decision",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -710,10 +725,14 @@ def upgrade() -> None:
             comment="planned, withheld, deferred, waited, branched, left",
         ),
         sa.Column("reason", sa.String(length=64), nullable=False),
-        sa.Column("gates", sa.JSON(), nullable=False, comment="[{gate, passed, detail}] in the order asked"),
-        sa.Column("versions", sa.JSON(), nullable=False, comment="of sequence, policies, template"),
+        sa.Column(
+            "verdict_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+            comment="what the gates said",
+        ),
+        sa.Column("details", sa.JSON(), nullable=True, comment="what fills the holes of the verdict for this lead"),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=True, comment="when a deferred step comes due again"),
-        sa.ForeignKeyConstraint(["enrolment_id"], ["enrolment.id"], name=op.f("fk_decision_enrolment_id_enrolment")),
         sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name=op.f("fk_decision_lead_id_lead")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decision")),
     )
