@@ -182,17 +182,22 @@ class Known:
             into[row.sequence_version_id](row.subject)
         customers = wordings.exception_allowed(policies)
         answers = {
-            (purpose, scope): gate.check(
+            (purpose, scope): gate.check_tracked(
                 conn, subjects, purpose=purpose, controller=controller, at=at,
                 scope=wordings.scope(policies, purpose, scope), exception=customers,
             )
             for (purpose, scope), subjects in asked.items()
         }  # fmt: skip
-        self.consent: dict[int, Mapping[str, int | str]] = {
-            version: answers[sequence.purpose, sequence.scope] for version, sequence in used.items()
-        }
+        self.consent = {
+            version: {
+                subject: answer for subject, (answer, _) in answers[sequence.purpose, sequence.scope].items()
+            }
+            for version, sequence in used.items()
+        }  # fmt: skip
         """By version and subject: the ledger entry that permits, or the gate's reason of refusal."""
-        self.tracking = gate.tracking(conn, {row.subject for row in rows}, controller=controller)
+        self.tracking = {
+            subject for some in answers.values() for subject, (_, tracked) in some.items() if tracked is not None
+        }
         kinds = {c.event.value for c in wanted if isinstance(c, EventCondition) and c.step is None}
         about = {(c.event.value, c.step) for c in wanted if isinstance(c, EventCondition) and c.step is not None}
         self.events = _events(conn, leads, kinds, at) if kinds else {}
