@@ -34,7 +34,7 @@ from nurture.store.tables import decision, message
 from nurture.store.workspace import open_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from nurture.delivery.content.library import MailKey
     from nurture.sequences.definition import Sequence
@@ -80,23 +80,24 @@ class _Mails:
 
 def run(*, quick: bool = False) -> dict[str, object]:
     """Give the figures of both databases, by `<database>: <figure>`."""
+
+    def progress(text: str) -> None:
+        print(f"bench: planner, {text} ...", file=sys.stderr, flush=True)
+
     return {
-        f"{name}: {what}": value
-        for name, found in measure(SIZES[quick]).items()
-        for what, value in found.items()
-    }  # fmt: skip
+        f"{database}: {what}": value
+        for database in ("sqlite", "postgresql")
+        for what, value in figures(database, quick=quick, progress=progress).items()
+    }
 
 
-def measure(sizes: tuple[int, ...], kinds: tuple[str, ...] = ("sqlite", "postgresql")) -> dict[str, dict[str, float]]:
-    """Give per database: the figures of the largest size, and how they grew from the smallest."""
-    results = {}
-    for kind in kinds:
-        found = {}
-        for size in sizes:
-            print(f"bench: planner, {kind}, {size:,} leads ...", file=sys.stderr, flush=True)
-            found[size] = alone(kind, size)
-        results[kind] = _together(found)
-    return results
+def figures(database: str, *, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
+    """Give the figures of the largest size on one database, and how they grew from the smallest."""
+    found = {}
+    for size in SIZES[quick]:
+        progress(f"{database}, {size:,} leads")
+        found[size] = alone(database, size)
+    return _together(found)
 
 
 def _together(found: dict[int, dict[str, float]]) -> dict[str, float]:

@@ -161,9 +161,12 @@ def _no_unique_key(_conn: Connection) -> Iterator[None]:
     seen = queue._not_yet_queued  # noqa: SLF001  the very guard that is taken away
     rounds = iter(range(1, 1_000_000))
 
-    def everything(conn: Connection, planned: Sequence[queue.PlannedMessage]) -> list[queue.PlannedMessage]:
+    def everything(conn: Connection, groups: queue.Groups) -> list[tuple[queue.Shared, list[queue.Recipient]]]:
         this = next(rounds) * STRIDE
-        return [replace(one, occurrence=one.occurrence + this) for one in planned]
+        return [
+            (shared, [(lead_id, enrolment_id, who, n + this) for lead_id, enrolment_id, who, n in recipients])
+            for shared, recipients in groups.values()
+        ]
 
     queue._not_yet_queued = everything  # noqa: SLF001  as above
     try:
