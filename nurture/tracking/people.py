@@ -151,6 +151,8 @@ def _attach_by_address(conn: Connection, ws: Workspace, items: Sequence[Item]) -
 def _subjects(conn: Connection, ws: Workspace, addresses: Iterable[Address]) -> dict[Address, str]:
     """Give the subjects of those addresses that somebody has."""
     wanted = list(addresses)
+    if not wanted:
+        return {}
     lookup.adopt(conn, ws.keyring, wanted)
     indexes = {address: ws.keyring.address_index(address.identity) for address in wanted}
     table = identity_table.c

@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,10 +17,9 @@ from nurture.tracking.sendgrid_events import LAST_SECOND, OUR_ID, Normalised, Po
 from nurture.tracking.vocabulary import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 OUTSIDE = re.compile(rb'["\[\]{},]')
-ESCAPED = b"\\u"
 INSIDE = re.compile(rb'["\\]')
 TOLD = frozenset({EventKind.PAGE_VISITED, EventKind.PRICING_VISITED, EventKind.PAGE_DWELLED, EventKind.DOWNLOADED,
                   EventKind.SOCIAL_ENGAGED, EventKind.WEBINAR_ATTENDED, EventKind.TRIAL_STARTED,
@@ -66,13 +66,13 @@ def read(source: str, body: bytes, forms: Mapping[str, str]) -> Contents:
     return found
 
 
-def pick(body: bytes, names: Collection[str]) -> list[Normalised]:
+def pick(body: bytes, names: frozenset[str]) -> list[Normalised]:
     """Read only the events of these names in a provider's batch.
 
     Skips what cannot be read: `read` will put it aside. Never raises for what stands in a body.
     """
-    # Where no such name stands, and no letter is written as a number, there is nothing to read: 50 us a post.
-    if ESCAPED not in body and not any(name.encode() in body for name in names):
+    # Nearly no body holds one. A look costs a tenth of reading, and is sure where nothing is escaped.
+    if b"\\" not in body and _named(names).search(body) is None:
         return []
     found = []
     for event in _elements(body):
@@ -81,6 +81,12 @@ def pick(body: bytes, names: Collection[str]) -> list[Normalised]:
             with suppress(PoisonError):
                 found.append(normalise(event))
     return found
+
+
+@lru_cache(maxsize=4)
+def _named(names: frozenset[str]) -> re.Pattern[bytes]:
+    """Find an event of one of these names, written without escapes."""
+    return re.compile(rb'"event"\s*:\s*"(?:' + b"|".join(re.escape(name.encode()) for name in sorted(names)) + rb')"')
 
 
 def _elements(body: bytes) -> Iterator[object]:
