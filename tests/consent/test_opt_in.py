@@ -506,6 +506,11 @@ def test_a_request_between_two_nos_lifts_neither(people: People) -> None:
         ("objection", "hard_bounce", "objection"),
         ("erasure", "objection", "objection"),
         ("erasure", "withdrawn", "erasure"),
+        ("objection", "blocked", "blocked"),
+        ("blocked", "complaint", "complaint"),
+        ("blocked", "complained", "complained"),
+        ("complaint", "complained", "complaint"),
+        ("complained", "complaint", "complained"),
     ],
 )
 def test_the_graver_of_two_reasons_holds(people: People, first: str, second: str, holds: str) -> None:
