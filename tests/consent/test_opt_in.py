@@ -396,6 +396,32 @@ def test_lapse_takes_oldest_up_to_limit(people: People) -> None:
     assert done == [2, 2, 1, 0]
 
 
+def test_the_request_that_waited_longest_lapses_first(people: People) -> None:
+    """By its time, not by the order in which requests came in: forms may be recorded late."""
+    for name, days in (("a", 2), ("b", 0), ("c", 1)):
+        people.sign_up(f"{name}@firma.example", at=people.at + days * DAY)
+    with people.store.write() as conn:
+        opt_in.lapse(conn, at=people.at + 10 * DAY, limit=2)
+        left = conn.execute(select(opt_in_request.c.id).where(opt_in_request.c.state == "requested")).scalars().all()
+
+    assert left == [1]
+
+
+def test_a_lapse_names_what_stands_no_more_or_elsewhere(people: People) -> None:
+    """Only a consent that stands, and to this controller, is left out of the entry."""
+    subject = people.confirmed(purposes=[NEWSLETTER, TRACKING])
+    people.leave(subject, [NEWSLETTER])
+    elsewhere = Standing(subject, "other", "email", "newsletter.events", State.GIVEN, 77, None, people.at, None)
+    with people.store.write() as conn:
+        put(conn, [elsewhere])
+    people.sign_up(purposes=[NEWSLETTER, "newsletter.events"], at=people.at + DAY)
+    with people.store.write() as conn:
+        opt_in.lapse(conn, at=people.at + 9 * DAY, limit=10)
+        [last] = ledger.read(conn, types=["consent.lapsed"])
+
+    assert last.body["purposes"] == ["newsletter.events", NEWSLETTER]
+
+
 def test_cap_outlives_erasure_for_thirty_days(people: People) -> None:
     """The inbox stays protected after its request lapsed; then the count is forgotten."""
     for day in range(3):

@@ -146,6 +146,15 @@ def test_a_no_from_an_address_barred_before_the_rotation_stays_one_row(people: P
     assert [tuple(row) for row in rows] == [(after.keyring.address_index(address.identity), 2)]
 
 
+def test_whoever_was_barred_before_the_rotation_gets_no_mail_after_it(people: People, path: Path) -> None:
+    """An address of nobody we know stays listed under the former key; a sign-up finds it there."""
+    with people.store.write() as conn:
+        suppression.add(conn, {people.keyring.address_index("kim@firma.example"): "blocked"}, at=people.at)
+    after = run_on(people, path, rotation.Key.INDEX)
+
+    assert not after.sign_up().queued
+
+
 def test_whoever_comes_after_a_rotation_is_wrapped_by_the_new_key(people: People, path: Path) -> None:
     """And says so in their row: a fresh process opens them."""
     after = run_on(people, path, rotation.Key.MASTER)
