@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consent import sealing, tokens
-from consent.keys import Keyring, KeyringError
+from consent.keys import NAMES, Keyring, KeyringError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +112,78 @@ def test_a_version_that_is_none_is_refused(tmp_path: Path, version: str) -> None
 
     with pytest.raises(KeyringError):
         Keyring.load_or_create(path)
+
+
+def test_a_file_from_before_versions_says_which_look_up_key_it_holds(tmp_path: Path) -> None:
+    """Its rows in the database carry that number; every other key was the first."""
+    path = tmp_path / "keys.json"
+    made = Keyring()
+    old = {name: base64.b64encode(versions[1]).decode() for name, versions in made.keys.items()}
+    path.write_text(json.dumps({"keys": old, "index_version": 7}))
+    path.chmod(0o600)
+
+    held = Keyring.load_or_create(path).keys
+    assert {name: list(versions) for name, versions in held.items() if list(versions) != [1]} == {"index": [7]}
+
+
+def test_the_file_is_what_its_format_says(tmp_path: Path) -> None:
+    """Format 2: of each key its versions, each as base64 of 32 bytes; other programs and backups read it."""
+    path = tmp_path / "keys.json"
+    keyring = Keyring().with_successor("index")
+    keyring.store(path)
+    held = json.loads(path.read_text("utf-8"))
+
+    assert held == {
+        "format": 2,
+        "keys": {
+            name: {str(version): base64.b64encode(key).decode() for version, key in versions.items()}
+            for name, versions in keyring.keys.items()
+        },
+    }
+
+
+def test_a_key_with_a_stray_character_is_refused(tmp_path: Path) -> None:
+    """Reading on past it would be a guess."""
+    path = tmp_path / "keys.json"
+    Keyring.load_or_create(path)
+    held = json.loads(path.read_text())
+    held["keys"]["link"]["1"] = "!" + held["keys"]["link"]["1"]
+    path.write_text(json.dumps(held))
+
+    with pytest.raises(KeyringError, match="holds no keyring"):
+        Keyring.load_or_create(path)
+
+
+KNOWN = Keyring({name: {1: bytes([number]) * 32} for number, name in enumerate(NAMES, 1)})
+
+
+def test_what_the_database_holds_is_found_by_every_later_version() -> None:
+    """HMAC-SHA-256 of use, zero byte and value: another spelling would lose everybody, and every link that is out."""
+
+    def by_hand(key: int, text: bytes) -> bytes:
+        return hmac.digest(bytes([key]) * 32, text, "sha256")
+
+    assert KNOWN.address_index("a@b.example") == by_hand(2, b"address\x00a@b.example")
+    assert KNOWN.abuse_index("a@b.example") == by_hand(2, b"abuse\x00a@b.example")
+    assert KNOWN.count_indexes("network", "192.0.2.0/24") == [by_hand(2, b"network\x00192.0.2.0/24")]
+    assert KNOWN.mac("click", b"x") == by_hand(3, b"click\x00x")[:16]
+    assert KNOWN.fingerprints()["master/1"] == by_hand(1, b"fingerprint\x00master")[:8].hex()
+    assert tokens.fingerprint("x") == hashlib.sha256(b"x").digest()
+
+
+def test_the_newest_version_writes_and_the_former_ones_follow() -> None:
+    """Look-up keys and links: what is made now comes first, what is out there is still found."""
+    newer = KNOWN.with_successor("index").with_successor("link").with_successor("index")
+
+    assert (newer.index_version, newer.master_version) == (3, 1)
+    indexes = newer.count_indexes("address", "a@b.example")
+    assert newer.address_index("a@b.example") == indexes[0]
+    assert newer.former_address_indexes("a@b.example") == indexes[1:]
+    assert len(set(indexes)) == 3
+    assert indexes[-1] == KNOWN.address_index("a@b.example")
+    assert newer.abuse_index("a@b.example") == newer.count_indexes("abuse", "a@b.example")[0]
+    assert newer.macs("click", b"x") == [newer.mac("click", b"x"), KNOWN.mac("click", b"x")]
+    assert newer.mac("click", b"x") != KNOWN.mac("click", b"x")
 
 
 def test_keys_do_not_print(keyring: Keyring) -> None:
