@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from prefect import flow
 
-from flows.telling import MOST_TASKS, Story, alarm, tell, told
-from tasks.sending import recover
+from flows.telling import MOST_TASKS, Story, alarm, tell, told, warn
+from tasks.sending import recover, watch_figures
 from tasks.signals import Heard, cool_chunk, ingest_chunk
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ def ingest_events(at: datetime | None = None) -> dict[str, int]:
     with told("ingest_events", at) as story:
         story.add(recover())
         qualified = [*_all(ingest_chunk, story), *_all(cool_chunk, story)]
+        if story.totals["events"]:
+            # Complaints come in here, and no campaign may run for days.
+            warn(watch_figures())
         if withdrawn := story.totals["withdrawn"]:
             tell("consent.withdrawn", "consent", count=withdrawn)
         if qualified:

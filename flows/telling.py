@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
 
+from nurture.delivery.brakes import Level
 from tasks.housekeeping import write_summary
 from tasks.workplace import Workplace, workplace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from prefect import Flow
     from prefect.client.schemas.objects import FlowRun, State
+
+    from nurture.delivery.brakes import Pulled
 
 MOST_TASKS = 1000
 """Task runs per flow run; beyond about 3,000 at once Prefect loses some. The next run goes on."""
@@ -83,6 +86,13 @@ def show(name: str, counts: Mapping[str, int]) -> None:
 def tell(event: str, resource: str, **payload: object) -> None:
     """Emit `nurture.<event>` about `nurture.<resource>`; ids and counts only."""
     emit_event(f"nurture.{event}", resource={"prefect.resource.id": f"nurture.{resource}"}, payload=dict(payload))
+
+
+def warn(pulled: Iterable[Pulled]) -> None:
+    """Emit `nurture.alarm.sending_stopped` or `.sending_at_risk` for each brake; reasons hold figures only."""
+    for brake in pulled:
+        name = "alarm.sending_stopped" if brake.level == Level.STOP else "alarm.sending_at_risk"
+        tell(name, "delivery", brake=brake.name, provider=brake.provider, reason=brake.reason)
 
 
 def alarm(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

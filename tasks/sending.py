@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from consent import opt_in
 from nurture import clock
-from nurture.delivery import sending
+from nurture.delivery import brakes, policy, sending, watching
 from nurture.delivery.confirmations import queue_confirmations as queue_due
 from nurture.failpoints import committing
 from tasks.counting import Tally, tally
@@ -23,6 +23,16 @@ def recover() -> Tally:
     place = here()
     with place.store.write() as connection:
         return tally(sending.recover(connection, at=place.now).as_dict())
+
+
+@unit(timeout=2 * MINUTE)
+def watch_figures() -> list[brakes.Pulled]:
+    """Count doubts and complaints, pull the brakes that they call for; give those that raise an alarm now."""
+    place = here()
+    limits = policy.load(place.workspace.settings.policies)
+    with place.store.write() as connection:
+        watching.watch(connection, limits, place.provider.name, place.now)
+        return brakes.untold(connection)
 
 
 @unit(timeout=5 * MINUTE)

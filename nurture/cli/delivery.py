@@ -23,14 +23,18 @@ def register(app: typer.Typer) -> None:
 
 def status(as_json: JsonOption = False) -> None:
     """Messages by state; in doubt and unknown; what is stopped; how the provider fares."""
+    from nurture import clock
     from nurture.cli.output import print_json, table
+    from nurture.delivery import policy
     from nurture.delivery import status as delivery
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as ws, ws.store.read() as conn:
         found = delivery.status(conn)
+        limits = policy.load(ws.settings.policies)
+        figures = delivery.figures(conn, limits, ws.settings.provider, clock.now())
     if as_json:
-        print_json(found.as_dict())
+        print_json({**found.as_dict(), "figures": figures.as_dict()})
         return
     rows = [(kind, state, count) for kind, counts in found.messages.items() for state, count in sorted(counts.items())]
     if rows:
@@ -38,8 +42,14 @@ def status(as_json: JsonOption = False) -> None:
     else:
         print("no messages yet")
     print(f"in doubt {found.in_doubt}, unknown {found.unknown}")
+    if found.messages:
+        print(f"of the last marketing mails in doubt or unknown: {figures.doubts}")
+        print(f"complaints: {figures.complaints}")
     if found.stopped:
         print(f"stopped: {', '.join(found.stopped)}")
+    for brake in found.brakes:
+        said = f"{brake['name']} {brake['provider']}".rstrip()
+        print(f"{'brake' if brake['level'] == 'stop' else 'warning'}: {said}: {brake['reason']}")
     if found.forged:
         print(f"webhook posts with a wrong signature, turned away: {found.forged}")
     for circuit in found.circuits:

@@ -29,7 +29,7 @@ def run(
 ) -> None:
     """Do one tick: enrol, plan, send. Doing it again at once changes nothing."""
     from nurture.cli.output import Exit, fail, moment, note, print_json, table
-    from nurture.delivery import switch
+    from nurture.delivery import brakes, switch
     from nurture.delivery.content.library import Library
     from nurture.delivery.provider import open_provider
     from nurture.sequences.definition import load
@@ -49,6 +49,7 @@ def run(
         done = tick.foresee() if dry_run else tick.run()
         with ws.store.read() as conn:
             halted = sorted(switch.stopped(conn))
+            halted += [one.scope for one in brakes.pulled(conn) if one.level == brakes.Level.STOP]
     counts = {"dry_run": dry_run, "at": tick.at, **done.as_dict()}
     if as_json:
         print_json(counts)

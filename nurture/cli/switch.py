@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 SequenceOption = Annotated[str, typer.Option("--sequence", metavar="S", help="Only this sequence.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All mail, confirmations too.")]
+BrakeOption = Annotated[
+    str, typer.Option("--brake", metavar="B", help="What nurture itself stopped, as 'delivery status' names it.")
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
 
 
@@ -48,18 +51,45 @@ def stop(reason: ReasonOption, everything: AllOption = False, sequence: Sequence
         note(f"{under_way} messages were on their way to the provider and may still arrive")
 
 
-def resume(reason: ReasonOption, everything: AllOption = False, sequence: SequenceOption = "") -> None:
+def resume(
+    reason: ReasonOption, everything: AllOption = False, sequence: SequenceOption = "", brake: BrakeOption = ""
+) -> None:
     """Send again. What is too late by now expires unsent."""
     from nurture import clock
-    from nurture.cli.output import note
+    from nurture.cli.output import Exit, fail, note
     from nurture.delivery import switch
     from nurture.store.workspace import open_workspace
 
+    if brake:
+        if everything or sequence:
+            fail("say one thing: --all, --sequence NAME or --brake NAME", Exit.USAGE)
+        _release(brake, _said(reason))
+        return
     scope = _scope(everything, sequence)
     with open_workspace() as ws, ws.store.write() as conn:
         lifted = switch.resume(conn, scope, _actor(), _said(reason), clock.now())
         left = sorted(switch.stopped(conn))
     print(f"{'resumed' if lifted else 'was not stopped'}: {scope}")
+    if left:
+        note(f"still stopped: {', '.join(left)}")
+
+
+def _release(name: str, reason: str) -> None:
+    """Release a brake, for every account that it is pulled for."""
+    from nurture import clock
+    from nurture.cli.output import Exit, fail, note
+    from nurture.delivery import brakes
+    from nurture.store.workspace import open_workspace
+
+    if name not in set(brakes.Brake):
+        fail(f"there is no brake {name!r}; known are {', '.join(brakes.Brake)}", Exit.USAGE)
+    at = clock.now()
+    with open_workspace() as ws, ws.store.write() as conn:
+        mine = [one.provider for one in brakes.pulled(conn) if one.name == name]
+        for provider in mine:
+            brakes.release(conn, brakes.Brake(name), provider, _actor(), reason, at)
+        left = [one.scope for one in brakes.pulled(conn) if one.level == brakes.Level.STOP]
+    print(f"{'released' if mine else 'was not pulled'}: {name}")
     if left:
         note(f"still stopped: {', '.join(left)}")
 

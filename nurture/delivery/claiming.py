@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, bindparam, delete, func, not_, or_, select, update
 
-from nurture.delivery import circuit, switch, withheld
+from nurture.delivery import brakes, circuit, switch, withheld
 from nurture.delivery.queue import environment
 from nurture.delivery.states import Counts, Kind, State
 from nurture.store.tables import delivery_attempt, message, message_exception, send_batch, send_slot
@@ -57,7 +57,7 @@ def claim(
     `at` must be the present: the lease counts from it.
     """
     scopes = switch.stopped(conn)
-    if switch.ALL in scopes:
+    if switch.ALL in scopes or brakes.stopping(conn, kind, provider):
         return None
     stopped = [scope.removeprefix("sequence:") for scope in scopes]
     due = [

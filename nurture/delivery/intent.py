@@ -19,7 +19,7 @@ from consent.among import among
 from consent.bulk import insert_columns
 from consent.gate import Ask, Permit, Refusal, RefusalReason
 from consent.schema import identity, opt_in_request
-from nurture.delivery import circuit, frequency, switch
+from nurture.delivery import brakes, circuit, frequency, switch
 from nurture.delivery.claiming import SUBMIT_LEASE, finish
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.states import Counts, Kind, State
@@ -100,6 +100,7 @@ def intend(
         expired = finish(conn, [claim.batch_id], State.EXPIRED, "expired", at=at)
         return Submission(claim, counts=Counts(expired=expired))
     stopped = switch.is_stopped(switch.stopped(conn), claim.sequence)
+    stopped = stopped or brakes.stopping(conn, claim.kind, claim.provider) is not None
     if stopped or not circuit.enter(conn, claim.provider, claim.kind, at):
         _release(conn, claim)
         return Submission(claim, counts=Counts(released=len(composed.letters)))

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from consent.gate import LEASE
 from nurture.clock import stopwatch
+from nurture.delivery import policy, watching
 from nurture.delivery.claiming import Claim, claim, recover
 from nurture.delivery.composing import Composed, compose
 from nurture.delivery.errors import DeliveryError
@@ -146,6 +147,8 @@ def _prepare(
 ) -> Prepared | None:
     """Claim the next batch, write its mails and commit the intent; None when there is none."""
     began = stopwatch()
+    # A policy that cannot be read stops here, where nothing has left, and not with an answer in hand.
+    policy.load(ws.settings.policies)
     with committing("claim", ws.store.write()) as conn:
         held = claim(conn, owner=owner, kind=kind, at=at, provider=provider.name, batch_limit=provider.batch_limit)
     if held is None:
@@ -172,7 +175,7 @@ def _settle(ws: Workspace, prepared: Prepared, outcomes: Sequence[Outcome], *, a
     """Write down what became of a batch; once more where the line to the database broke.
 
     The commit may stand all the same; then the second time changes nothing. Without it, an answer that we
-    have in hand would be lost, and the batch in doubt.
+    have in hand would be lost, and the batch in doubt. A new doubt may use up the budget of doubts.
     """
     reach("result.before_tx")
     try:
@@ -181,6 +184,10 @@ def _settle(ws: Workspace, prepared: Prepared, outcomes: Sequence[Outcome], *, a
     except DBAPIError:
         with ws.store.write() as conn:
             made = settle(conn, prepared.submission, outcomes, at=at)
+    claim = prepared.submission.claim
+    if made.in_doubt and claim.kind is Kind.MARKETING:
+        with ws.store.write() as conn:
+            watching.watch_doubts(conn, policy.load(ws.settings.policies), claim.provider, at)
     return prepared.submission.counts + made
 
 

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from nurture.delivery import switch
+from nurture.delivery import brakes, switch, watching
 from nurture.store import marks
 from nurture.store.marks import FORGED
 from nurture.store.tables import circuit, message, message_exception, send_batch
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
+
+    from nurture.delivery.policy import SendingPolicy
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Status:
     in_doubt: int
     unknown: int
     stopped: list[str]
+    brakes: list[dict[str, Any]]
+    """What nurture itself stopped, or warns of."""
     circuits: list[dict[str, Any]]
     forged: int
     """Webhook posts turned away for a wrong or stale signature, ever; the last minute's may be missing."""
@@ -55,9 +61,29 @@ def status(conn: Connection) -> Status:
         in_doubt=sum(counts.get("in_doubt", 0) for counts in messages.values()),
         unknown=sum(counts.get("unknown", 0) for counts in messages.values()),
         stopped=sorted(switch.stopped(conn)),
+        brakes=[one.as_dict() for one in brakes.pulled(conn)],
         circuits=circuits,
         forged=marks.mark(conn, FORGED),
     )
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the brakes of an account are pulled by: doubts among its newest marketing mails, and complaints."""
+
+    provider: str
+    doubts: str
+    complaints: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain data for JSON."""
+        return asdict(self)
+
+
+def figures(conn: Connection, policy: SendingPolicy, provider: str, at: datetime) -> Figures:
+    """Count them now; reads the newest mails only."""
+    complaints = watching.complaints(conn, policy, provider, at)
+    return Figures(provider, str(watching.doubts(conn, policy, provider)), str(complaints))
 
 
 def under_way(conn: Connection, sequence: str | None = None) -> int:

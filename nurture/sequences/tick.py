@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nurture.delivery import policy, watching
 from nurture.delivery.sending import Counts, Kind, recover, send_next
 from nurture.failpoints import committing
 from nurture.sequences.planner import PlanCounts, enrol, plan
@@ -75,6 +76,7 @@ class Tick:
         done = Ticked()
         with self.ws.store.write() as conn:
             done.sent += recover(conn, at=self.at)
+            watching.watch(conn, policy.load(self.ws.settings.policies), self.provider.name, self.at)
         plans: list[PlanCounts] = []
         while fresh := self._in_transaction(self._enrol):
             done.enrolled += fresh

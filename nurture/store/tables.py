@@ -221,6 +221,7 @@ send_batch = Table(
     Column("not_after", UtcTime, nullable=False, comment="later than this it expires unsent"),
     Column("settled_at", UtcTime),
     Column("error", String(200), comment="ids and codes only"),
+    Column("ramp_day", String(10), comment="the day on which its mails were counted into the ramp"),
     one_of("kind", "marketing", "confirmation"),
     one_of(
         "state", "planned", "claimed", "submitting", "accepted", "rejected", "in_doubt", "unknown", "suppressed",
@@ -284,6 +285,7 @@ Index(
     sqlite_where=DOUBTFUL_MESSAGE,
     postgresql_where=DOUBTFUL_MESSAGE,
 )
+Index("ix_message_exception_at", message_exception.c.at)
 
 authorisation = Table(
     "authorisation",
@@ -316,6 +318,7 @@ Index(
     sqlite_where=OPEN_ATTEMPT,
     postgresql_where=OPEN_ATTEMPT,
 )
+Index("ix_delivery_attempt_started", delivery_attempt.c.started_at)
 
 delivery_fact = Table(
     "delivery_fact",
@@ -327,6 +330,8 @@ delivery_fact = Table(
     Column("at", UtcTime, nullable=False),
     Column("event_id", ForeignKey("event.id")),
 )
+COMPLAINT = delivery_fact.c.fact == "complained"
+Index("ix_delivery_fact_complained", delivery_fact.c.at, sqlite_where=COMPLAINT, postgresql_where=COMPLAINT)
 
 send_slot = Table(
     "send_slot",
@@ -370,6 +375,30 @@ circuit = Table(
     Column("recent", String(20), nullable=False, comment="last answers, oldest first: '.' clear, '?' unknown"),
     one_of("state", "closed", "open", "half_open"),
     comment="does it make sense to ask this provider now?",
+)
+
+brake = Table(
+    "brake",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("provider", String(16), primary_key=True, comment="empty for all"),
+    Column("level", String(8), nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("reason", String(200), nullable=False, comment="figures only"),
+    Column("counted_from", UtcTime, comment="when a person released it last: what was before counts no more"),
+    Column("told", Boolean, nullable=False, comment="was an alarm raised?"),
+    one_of("name", "in_doubt", "complaints", "restored", "copied", "server"),
+    one_of("level", "off", "warn", "stop"),
+    comment="what nurture itself stopped, until a person releases it; who and why stands in switch_change",
+)
+
+ramp_day = Table(
+    "ramp_day",
+    metadata,
+    Column("provider", String(16), primary_key=True),
+    Column("day", String(10), primary_key=True, comment="in the legal zone, such as 2026-11-23"),
+    Column("taken", Integer, nullable=False),
+    comment="how many marketing mails of a day's volume are taken, while the account warms up",
 )
 
 # --- tracking --------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 
 from consent.keys import Keyring
 from nurture.cli.main import run
-from nurture.delivery import circuit
+from nurture.delivery import brakes, circuit
 from nurture.delivery.content.pieces import Content
 from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Outgoing, Refused, Sender
@@ -204,7 +204,9 @@ def test_status_of_nothing_says_so(nurture: Callable[..., Ended]) -> None:
 
 def test_status_of_nothing_as_json(nurture: Callable[..., Ended]) -> None:
     told = json.loads(nurture("delivery", "status", "--json").out)
-    assert told == {"messages": {}, "in_doubt": 0, "unknown": 0, "stopped": [], "circuits": [], "forged": 0}
+    counts = {"messages": {}, "in_doubt": 0, "unknown": 0, "stopped": [], "brakes": [], "circuits": [], "forged": 0}
+    figures = {"provider": "outbox", "doubts": "0 of 0 (0 %)", "complaints": "0 of 0 (0 %)"}
+    assert told == {**counts, "figures": figures}
 
 
 def test_status_counts_messages_by_state(nurture: Callable[..., Ended], home: Path) -> None:
@@ -218,6 +220,46 @@ def test_status_tells_what_is_stopped(nurture: Callable[..., Ended]) -> None:
     nurture("stop", "--all", "--reason", "x")
     assert json.loads(nurture("delivery", "status", "--json").out)["stopped"] == ["all"]
     assert "stopped: all" in nurture("delivery", "status").out
+
+
+def pull(home: Path, name: brakes.Brake = brakes.Brake.IN_DOUBT, level: brakes.Level = brakes.Level.STOP) -> None:
+    """Let nurture stop something itself."""
+    with open_workspace(Settings(home=home)) as ws, ws.store.write() as conn:
+        brakes.pull(conn, name, "6 of 8", AT, provider="outbox", level=level)
+
+
+def test_status_tells_which_brake_is_pulled_and_why(nurture: Callable[..., Ended], home: Path) -> None:
+    pull(home)
+    [told] = json.loads(nurture("delivery", "status", "--json").out)["brakes"]
+    assert (told["name"], told["provider"], told["level"], told["reason"]) == ("in_doubt", "outbox", "stop", "6 of 8")
+    assert "brake: in_doubt outbox: 6 of 8" in nurture("delivery", "status").out
+
+
+def test_status_tells_a_warning(nurture: Callable[..., Ended], home: Path) -> None:
+    pull(home, brakes.Brake.COMPLAINTS, brakes.Level.WARN)
+    assert "warning: complaints outbox: 6 of 8" in nurture("delivery", "status").out
+
+
+def test_a_brake_is_released_by_a_person(nurture: Callable[..., Ended], home: Path) -> None:
+    pull(home)
+    assert nurture("resume", "--brake", "in_doubt", "--reason", "provider had an outage").out == "released: in_doubt\n"
+    change = rows(home, select(switch_change).order_by(switch_change.c.id))[-1]
+    assert (change.change, change.reason, change.actor[:3]) == ("resume", "provider had an outage", "cli")
+    assert nurture("resume", "--brake", "in_doubt", "--reason", "x").out == "was not pulled: in_doubt\n"
+
+
+def test_an_unknown_brake_is_refused(nurture: Callable[..., Ended]) -> None:
+    done = nurture("resume", "--brake", "indoubt", "--reason", "x")
+    assert (done.code, "known are in_doubt, complaints" in done.err) == (USAGE, True)
+
+
+def test_a_brake_and_a_scope_are_two_things(nurture: Callable[..., Ended]) -> None:
+    assert nurture("resume", "--all", "--brake", "in_doubt", "--reason", "x").code == USAGE
+
+
+def test_a_run_says_that_a_brake_is_pulled(nurture: Callable[..., Ended], home: Path) -> None:
+    pull(home)
+    assert "Sending is stopped (brake:in_doubt:outbox)" in nurture("run", "--dry-run").err
 
 
 def open_circuit(home: Path) -> None:

@@ -207,6 +207,12 @@ def upgrade() -> None:
         sa.Column("not_after", sa.DateTime(timezone=True), nullable=False, comment="later than this it expires unsent"),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.String(length=200), nullable=True, comment="ids and codes only"),
+        sa.Column(
+            "ramp_day",
+            sa.String(length=10),
+            nullable=True,
+            comment="the day on which its mails were counted into the ramp",
+        ),
         sa.CheckConstraint("kind in ('marketing','confirmation')", name=op.f("ck_send_batch_kind")),
         sa.CheckConstraint(
             "state in ('planned','claimed','submitting','accepted','rejected','in_doubt','unknown','suppressed','expired','failed_render')",
@@ -256,6 +262,35 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=32), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("address_index", "controller", name=op.f("pk_suppression")),
+    )
+    op.create_table(
+        "brake",
+        sa.Column("name", sa.String(length=16), nullable=False),
+        sa.Column("provider", sa.String(length=16), nullable=False, comment="empty for all"),
+        sa.Column("level", sa.String(length=8), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False, comment="figures only"),
+        sa.Column(
+            "counted_from",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when a person released it last: what was before counts no more",
+        ),
+        sa.Column("told", sa.Boolean(), nullable=False, comment="was an alarm raised?"),
+        sa.CheckConstraint(
+            "name in ('in_doubt','complaints','restored','copied','server')", name=op.f("ck_brake_name")
+        ),
+        sa.CheckConstraint("level in ('off','warn','stop')", name=op.f("ck_brake_level")),
+        sa.PrimaryKeyConstraint("name", "provider", name=op.f("pk_brake")),
+        comment="what nurture itself stopped, until a person releases it; who and why stands in switch_change",
+    )
+    op.create_table(
+        "ramp_day",
+        sa.Column("provider", sa.String(length=16), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False, comment="in the legal zone, such as 2026-11-23"),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "day", name=op.f("pk_ramp_day")),
+        comment="how many marketing mails of a day's volume are taken, while the account warms up",
     )
     op.create_table(
         "switch_change",
@@ -355,6 +390,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["batch_id"], ["send_batch.id"], name=op.f("fk_delivery_attempt_batch_id_send_batch")),
         sa.PrimaryKeyConstraint("batch_id", "n", name=op.f("pk_delivery_attempt")),
     )
+    op.create_index("ix_delivery_attempt_started", "delivery_attempt", ["started_at"], unique=False)
     op.create_index(
         "uq_delivery_attempt_open",
         "delivery_attempt",
@@ -892,6 +928,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_message_exception")),
         comment="messages that left the fate of their batch",
     )
+    op.create_index("ix_message_exception_at", "message_exception", ["at"], unique=False)
     op.create_index(
         "ix_message_exception_doubtful",
         "message_exception",
@@ -928,6 +965,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["event_id"], ["event.id"], name=op.f("fk_delivery_fact_event_id_event")),
         sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_delivery_fact_message_id_message")),
         sa.PrimaryKeyConstraint("message_id", "fact", name=op.f("pk_delivery_fact")),
+    )
+    op.create_index(
+        "ix_delivery_fact_complained",
+        "delivery_fact",
+        ["at"],
+        unique=False,
+        sqlite_where=sa.text("fact = 'complained'"),
+        postgresql_where=sa.text("fact = 'complained'"),
     )
     op.create_table(
         "points",
