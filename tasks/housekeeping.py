@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from consent import ledger
 from consent.replay import replay
 from nurture.audit.anchoring import known_key
-from nurture.delivery import facts
-from nurture.delivery.outbox import Outbox
-from nurture.failpoints import committing
+from nurture.delivery.reconciling import look_into
 from nurture.leads.rights import erasing, requests, retention
 from nurture.store import summaries
 from tasks.counting import Tally, tally
@@ -25,10 +23,7 @@ if TYPE_CHECKING:
 def reconcile() -> Tally:
     """Resolve doubtful mails by what the provider reported since."""
     place = here()
-    # The outbox folder shows what it took; other providers only report by events.
-    witness = place.provider if isinstance(place.provider, Outbox) else None
-    with committing("reconcile", place.store.write()) as connection:
-        return tally(facts.reconcile(connection, at=place.now, witness=witness).as_dict())
+    return tally(look_into(place.workspace, place.provider, at=place.now).as_dict())
 
 
 @unit(timeout=60 * MINUTE)

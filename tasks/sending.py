@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from consent import opt_in
 from nurture import clock
-from nurture.delivery import brakes, policy, sending, watching
+from nurture.delivery import brakes, homes, policy, sending, watching
 from nurture.delivery.confirmations import queue_confirmations as queue_due
 from nurture.failpoints import committing
 from tasks.counting import Tally, tally
@@ -52,6 +52,8 @@ def send_chunk(kind: str) -> Tally:
     """
     place = here()
     sending.refuse_ahead(place.provider, at=place.now, now=clock.now())
+    if not homes.attend(place.workspace, place.now):
+        return {"batches": 0}
     total, batches = sending.send_many(
         place.workspace,
         place.library,

@@ -14,6 +14,9 @@ def register(app: typer.Typer) -> None:
     delivery = typer.Typer(no_args_is_help=True, help="How mail fares between us and the provider.")
     delivery.command("status")(status)
     delivery.command("close-circuit")(close_circuit)
+    delivery.command("reconcile")(reconcile)
+    delivery.command("gap")(gap)
+    delivery.command("home")(home)
     app.add_typer(delivery, name="delivery")
     outbox = typer.Typer(no_args_is_help=True, help="Mail in the local outbox (NURTURE_HOME/outbox).")
     outbox.command("list")(list_outbox)
@@ -70,6 +73,64 @@ def close_circuit(provider: Annotated[str, typer.Argument(help="outbox, sendgrid
     with open_workspace() as ws, ws.store.write() as conn:
         closed = circuit.close(conn, provider, clock.now())
     print(f"{provider}: {'closed' if closed else 'was not open'}")
+
+
+def reconcile(as_json: JsonOption = False) -> None:
+    """Look into the doubts now: by the provider's events, and by what the provider can show."""
+    from nurture import clock
+    from nurture.cli.output import print_json
+    from nurture.delivery.provider import open_provider
+    from nurture.delivery.reconciling import look_into
+    from nurture.store.workspace import open_workspace
+
+    with open_workspace() as ws:
+        counts = look_into(ws, open_provider(ws.settings), at=clock.now())
+    if as_json:
+        print_json({"accepted": counts.accepted, "unknown": counts.unknown})
+    else:
+        print(f"proven to be accepted: {counts.accepted}; given up as unknown: {counts.unknown}")
+
+
+def gap(
+    since: Annotated[str, typer.Option("--since", metavar="T", help="Of when the restored state is (ISO 8601).")],
+) -> None:
+    """Say that the database was restored: put all that may have been sent since into doubt. For PostgreSQL."""
+    from nurture import clock
+    from nurture.cli.backup import tell_gap
+    from nurture.cli.output import moment
+    from nurture.sequences.restoring import mark_gap
+    from nurture.store.workspace import open_workspace
+
+    with open_workspace() as ws:
+        count = mark_gap(ws, since=moment(since), at=clock.now())
+    print(f"in doubt: {count} messages that may have been sent since")
+    tell_gap()
+
+
+def home(
+    reason: Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")],
+    original: Annotated[bool, typer.Option("--original", help="This one sends; no other does.")] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="Another one sends; forget what it planned.")] = False,
+) -> None:
+    """Say of two databases that may be the same which one sends, after the brake `copied`."""
+    from nurture import clock
+    from nurture.cli.output import Exit, fail
+    from nurture.cli.switch import actor, said
+    from nurture.delivery import brakes, homes, switch
+    from nurture.store.workspace import open_workspace
+
+    if original == copy:
+        fail("say which: --original or --copy", Exit.USAGE)
+    why, at = said(reason), clock.now()
+    with open_workspace() as ws:
+        with ws.store.write() as conn:
+            if copy:
+                homes.rename(conn)
+                switch.stop(conn, switch.ALL, actor(), f"a copy: {why}", at)
+            marker = homes.adopt(conn)
+            brakes.release(conn, brakes.Brake.COPIED, brakes.EVERY_PROVIDER, actor(), why, at)
+        homes.write(ws.home, marker)
+    print("this database is the original: it sends" if original else "this database is a copy: all mail is stopped")
 
 
 def list_outbox(

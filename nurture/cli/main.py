@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NOUNS = (
     "demo", "up", "serve", "leads", "sequence", "template", "score", "consent", "audit", "handover", "delivery",
-    "switch", "records",
+    "backup", "switch", "records",
 )  # fmt: skip
 """The files of this package that hold verbs."""
 
@@ -31,7 +31,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Mails": ("run", "check", "template", "stop", "resume"),
     "Leads": ("explain", "lead", "score", "handover"),
     "Consent": ("consent", "audit", "records"),
-    "Operation": ("delivery", "outbox", "serve"),
+    "Operation": ("delivery", "outbox", "serve", "backup", "restore"),
 }
 """How the help groups verbs, in the order a newcomer needs them."""
 
@@ -55,6 +55,9 @@ EXAMPLES: Mapping[str, str] = {
     "handover resend": "nurture handover resend ID",
     "delivery status": "nurture delivery status",
     "delivery close-circuit": "nurture delivery close-circuit sendgrid",
+    "delivery reconcile": "nurture delivery reconcile",
+    "delivery gap": "nurture delivery gap --since 2026-11-23T02:00Z",
+    "delivery home": "nurture delivery home --original --reason 'moved to another folder'",
     "outbox list": "nurture outbox list --limit 5",
     "outbox show": "nurture outbox show ID --html > mail.html",
 }

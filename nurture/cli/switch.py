@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command()(resume)
 
 
-def _said(reason: str) -> str:
+def said(reason: str) -> str:
     """Give the reason; a blank one helps nobody who asks later."""
     from nurture.cli.output import Exit, fail
 
@@ -41,7 +41,7 @@ def stop(reason: ReasonOption, everything: AllOption = False, sequence: Sequence
 
     scope = _scope(everything, sequence)
     with open_workspace() as ws, ws.store.write() as conn:
-        new = switch.stop(conn, scope, _actor(), _said(reason), clock.now())
+        new = switch.stop(conn, scope, actor(), said(reason), clock.now())
         under_way = status.under_way(conn, sequence or None)
         known = _sequences(conn)
     print(f"{'stopped' if new else 'already stopped'}: {scope}")
@@ -63,11 +63,11 @@ def resume(
     if brake:
         if everything or sequence:
             fail("say one thing: --all, --sequence NAME or --brake NAME", Exit.USAGE)
-        _release(brake, _said(reason))
+        _release(brake, said(reason))
         return
     scope = _scope(everything, sequence)
     with open_workspace() as ws, ws.store.write() as conn:
-        lifted = switch.resume(conn, scope, _actor(), _said(reason), clock.now())
+        lifted = switch.resume(conn, scope, actor(), said(reason), clock.now())
         left = sorted(switch.stopped(conn))
     print(f"{'resumed' if lifted else 'was not stopped'}: {scope}")
     if left:
@@ -78,16 +78,20 @@ def _release(name: str, reason: str) -> None:
     """Release a brake, for every account that it is pulled for."""
     from nurture import clock
     from nurture.cli.output import Exit, fail, note
-    from nurture.delivery import brakes
+    from nurture.delivery import brakes, homes
     from nurture.store.workspace import open_workspace
 
+    if name == brakes.Brake.COPIED:
+        fail("say which of the two sends: nurture delivery home --original or --copy", Exit.USAGE)
     if name not in set(brakes.Brake):
         fail(f"there is no brake {name!r}; known are {', '.join(brakes.Brake)}", Exit.USAGE)
     at = clock.now()
     with open_workspace() as ws, ws.store.write() as conn:
         mine = [one.provider for one in brakes.pulled(conn) if one.name == name]
         for provider in mine:
-            brakes.release(conn, brakes.Brake(name), provider, _actor(), reason, at)
+            brakes.release(conn, brakes.Brake(name), provider, actor(), reason, at)
+        if mine and name == brakes.Brake.SERVER:
+            homes.adopt(conn)
         left = [one.scope for one in brakes.pulled(conn) if one.level == brakes.Level.STOP]
     print(f"{'released' if mine else 'was not pulled'}: {name}")
     if left:
@@ -112,7 +116,7 @@ def _sequences(conn: Connection) -> list[str]:
     return list(conn.execute(select(sequence_version.c.name).distinct().order_by(sequence_version.c.name)).scalars())
 
 
-def _actor() -> str:
+def actor() -> str:
     """Give the account that types; the audit wants a who."""
     import getpass
 

@@ -7,6 +7,7 @@ was. Only a person releases it. Some stop marketing alone; those that doubt the 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import UTC
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ ITSELF = "nurture"
 """Who pulled it, in the list of changes."""
 RECONCILED = "doubts reconciled"
 """The mark of when the doubts were last looked into."""
+GAP_MARKED = "gap marked"
+"""The mark of when everything that an older database may have sent was put into doubt."""
 
 
 class Brake(StrEnum):
@@ -141,13 +144,18 @@ def calm(conn: Connection, name: Brake, provider: str, at: datetime) -> None:
 def release(conn: Connection, name: Brake, provider: str, actor: str, reason: str, at: datetime) -> bool:
     """Let mail go on, by a person's decision; False when nothing was pulled.
 
-    Figures count anew from here. Raises DeliveryError for a database that is not what it was as long as
-    nobody has looked into its doubts.
+    Figures count anew from here. Raises DeliveryError for a database that is not what it was, as long as its
+    lost time was not put into doubt, or nobody has looked into the doubts.
     """
     standing = conn.execute(select(brake).where(*_is(name, provider), brake.c.level != Level.OFF)).first()
     if standing is None:
         return False
-    if name in NEEDS_RECONCILING and marks.text_mark(conn, RECONCILED) < standing.since.isoformat():
+    if name == Brake.RESTORED and not marks.text_mark(conn, GAP_MARKED):
+        raise DeliveryError(
+            f"{name}: what may have been sent meanwhile still counts as planned; "
+            "run 'nurture delivery gap --since TIME' with the time of the older state"
+        )
+    if name in NEEDS_RECONCILING and marks.text_mark(conn, RECONCILED) < standing.since.astimezone(UTC).isoformat():
         raise DeliveryError(
             f"{name}: nobody has looked into the doubts since; run 'nurture delivery reconcile', then release it"
         )
@@ -159,7 +167,7 @@ def release(conn: Connection, name: Brake, provider: str, actor: str, reason: st
 
 def reconciled(conn: Connection, at: datetime) -> None:
     """Remember that the doubts were looked into."""
-    marks.set_mark(conn, RECONCILED, at.isoformat())
+    marks.set_mark(conn, RECONCILED, at.astimezone(UTC).isoformat())
 
 
 def untold(conn: Connection) -> list[Pulled]:

@@ -88,6 +88,8 @@ def doubts(conn: Connection, policy: SendingPolicy, provider: str) -> Rate:
         select(delivery_attempt.c.batch_id, send_batch.c.count)
         .join(send_batch, send_batch.c.id == delivery_attempt.c.batch_id)
         .where(send_batch.c.kind == Kind.MARKETING, send_batch.c.provider == provider)
+        # The gap behind a backup has a brake of its own.
+        .where(delivery_attempt.c.request_sha256 != "")
         .order_by(delivery_attempt.c.started_at.desc(), delivery_attempt.c.batch_id.desc())
         .limit(wanted)
     )

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nurture.delivery import policy, watching
+from nurture.delivery import homes, policy, watching
 from nurture.delivery.sending import Counts, Kind, recover, send_next
 from nurture.failpoints import committing
 from nurture.sequences.planner import PlanCounts, enrol, plan
@@ -77,6 +77,15 @@ class Tick:
         with self.ws.store.write() as conn:
             done.sent += recover(conn, at=self.at)
             watching.watch(conn, policy.load(self.ws.settings.policies), self.provider.name, self.at)
+        self.decide(done)
+        if not homes.attend(self.ws, self.at):
+            return done
+        while (counts := self._send()) is not None:
+            done.sent += counts
+        return done
+
+    def decide(self, done: Ticked) -> None:
+        """Enrol and plan until nothing is due; send nothing."""
         plans: list[PlanCounts] = []
         while fresh := self._in_transaction(self._enrol):
             done.enrolled += fresh
@@ -84,9 +93,6 @@ class Tick:
             with committing("plan", self.ws.store.write()) as conn:
                 plans.append(self._plan(conn))
         done.plans = total(plans)
-        while (counts := self._send()) is not None:
-            done.sent += counts
-        return done
 
     def foresee(self) -> Ticked:
         """Tell what `run` would enrol and plan now; writes nothing."""

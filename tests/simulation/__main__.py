@@ -28,9 +28,7 @@ def main() -> int:
             done = installation.run(here, chosen.seed, steps=chosen.steps)
         sys.stdout.write("\n".join([*done.trace, str(done.fates), ""]))
         return 0
-    total = campaign(
-        crossings=chosen.crossings, first=chosen.first, processes=chosen.processes, seconds=chosen.seconds
-    )
+    total = campaign(crossings=chosen.crossings, first=chosen.first, processes=chosen.processes, seconds=chosen.seconds)
     if chosen.json:
         chosen.json.write_text(json.dumps(total.as_dict(), indent=1), "utf-8")
     sys.stdout.write(total.table() + "\n")

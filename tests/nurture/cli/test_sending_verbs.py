@@ -369,3 +369,90 @@ def test_a_run_says_that_sending_is_stopped(nurture: Callable[..., Ended]) -> No
     nurture("stop", "--all", "--reason", "test")
 
     assert "Sending is stopped (all)" in nurture("run", "--dry-run").err
+
+
+# --- backup, restore, and whose database it is -------------------------------------------------
+
+
+def test_a_backup_can_be_restored(nurture: Callable[..., Ended], home: Path) -> None:
+    """All mail stands still, and what to do is said."""
+    made = nurture("backup", str(home / "copy.db"))
+    done = nurture("restore", str(home / "copy.db"))
+
+    assert (made.code, made.out.startswith("written: ")) == (0, True)
+    assert (done.code, "in doubt: 0 messages" in done.out, "who withdrew" in done.err) == (0, True, True)
+    assert "brake: restored" in nurture("delivery", "status").out
+
+
+def test_a_restored_database_is_released_step_by_step(nurture: Callable[..., Ended], home: Path) -> None:
+    """Reconcile, then release."""
+    nurture("backup", str(home / "copy.db"))
+    nurture("restore", str(home / "copy.db"))
+    early = nurture("resume", "--brake", "restored", "--reason", "x")
+    looked = nurture("delivery", "reconcile")
+    late = nurture("resume", "--brake", "restored", "--reason", "checked")
+
+    assert (early.code, "run 'nurture delivery reconcile'" in early.err) == (1, True)
+    assert looked.out == "proven to be accepted: 0; given up as unknown: 0\n"
+    assert late.out == "released: restored\n"
+
+
+def test_keys_are_copied_on_demand_and_elsewhere(nurture: Callable[..., Ended], home: Path) -> None:
+    """Never beside the database they open."""
+    done = nurture("backup", str(home / "a" / "copy.db"), "--keys", str(home / "a"))
+    assert (done.code, "folder of the copy itself" in done.err) == (USAGE, True)
+
+    (home / "a").mkdir()
+    nurture("backup", str(home / "a" / "copy.db"), "--keys", str(home / "b"))
+    assert (home / "b" / "keys.json").read_bytes() == (home / "keys.json").read_bytes()
+    assert (home / "b" / "keys.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_copy_is_restored_as_one(nurture: Callable[..., Ended], home: Path) -> None:
+    """It is stopped until somebody resumes it."""
+    nurture("backup", str(home / "copy.db"))
+    done = nurture("restore", str(home / "copy.db"), "--as-copy")
+
+    assert (done.code, "an id of its own" in done.err) == (0, True)
+    assert "stopped: all" in nurture("delivery", "status").out
+
+
+def test_postgresql_has_tools_of_its_own(nurture: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remedy is named."""
+    monkeypatch.setenv("NURTURE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    done = nurture("backup", "copy.db")
+
+    assert (done.code, "pg_dump" in done.err, "delivery gap --since" in done.err) == (1, True, True)
+
+
+def test_a_gap_is_marked_by_hand(nurture: Callable[..., Ended]) -> None:
+    """After pg_restore."""
+    done = nurture("delivery", "gap", "--since", "2026-11-23T02:00Z")
+
+    assert (done.code, done.out) == (0, "in doubt: 0 messages that may have been sent since\n")
+    assert nurture("delivery", "gap", "--since", "2999-01-01").code == 1
+
+
+def test_a_copied_database_asks_which_one_sends(nurture: Callable[..., Ended], home: Path) -> None:
+    """Releasing the brake is not enough: the question would come back."""
+    pull(home, brakes.Brake.COPIED)
+    done = nurture("resume", "--brake", "copied", "--reason", "x")
+
+    assert (done.code, "delivery home --original or --copy" in done.err) == (USAGE, True)
+
+
+@pytest.mark.parametrize(("which", "stopped"), [("--original", []), ("--copy", ["all"])])
+def test_a_person_says_which_database_sends(
+    nurture: Callable[..., Ended], home: Path, which: str, stopped: list[str]
+) -> None:
+    """The original goes on, the copy is stopped."""
+    with open_workspace(Settings(home=home)) as ws, ws.store.write() as conn:
+        brakes.pull(conn, brakes.Brake.COPIED, "test", AT)
+    done = nurture("delivery", "home", which, "--reason", "moved")
+    told = json.loads(nurture("delivery", "status", "--json").out)
+
+    assert (done.code, told["brakes"], told["stopped"]) == (0, [], stopped)
+
+
+def test_which_database_sends_must_be_chosen(nurture: Callable[..., Ended]) -> None:
+    assert nurture("delivery", "home", "--reason", "x").code == USAGE
