@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nurture.delivery.states import State
+
+LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
 
@@ -15,6 +22,9 @@ def register(app: typer.Typer) -> None:
     delivery.command("status")(status)
     delivery.command("close-circuit")(close_circuit)
     delivery.command("reconcile")(reconcile)
+    delivery.command("unknown")(unknown)
+    delivery.command("failed")(failed)
+    delivery.command("resend")(resend)
     delivery.command("gap")(gap)
     delivery.command("home")(home)
     app.add_typer(delivery, name="delivery")
@@ -89,6 +99,77 @@ def reconcile(as_json: JsonOption = False) -> None:
         print_json({"accepted": counts.accepted, "unknown": counts.unknown})
     else:
         print(f"proven to be accepted: {counts.accepted}; given up as unknown: {counts.unknown}")
+
+
+def unknown(limit: LimitOption = 200, as_json: JsonOption = False) -> None:
+    """List the mails in doubt and unknown, by their ids."""
+    from nurture.delivery.deciding import DOUBTFUL
+
+    _list("In doubt and unknown", DOUBTFUL, limit, as_json)
+
+
+def failed(limit: LimitOption = 200, as_json: JsonOption = False) -> None:
+    """List the mails that were set aside: refused for good, not to be written, or fatal to their workers."""
+    from nurture.delivery.deciding import SET_ASIDE
+
+    _list("Set aside", SET_ASIDE, limit, as_json)
+
+
+def _list(title: str, states: Sequence[State], limit: int, as_json: bool) -> None:
+    from nurture.cli.output import note, print_json, table
+    from nurture.delivery.deciding import messages
+    from nurture.store.workspace import open_workspace
+
+    with open_workspace() as ws, ws.store.read() as conn:
+        found = messages(conn, states, limit=limit)
+    if as_json:
+        print_json([one.as_dict() for one in found])
+        return
+    if not found:
+        note("none")
+        return
+    heads = ("message", "lead", "kind", "sequence/step", "state", "reason", "since (UTC)")
+    table(title, heads, [
+        (one.message, one.lead, one.kind, f"{one.sequence or '-'}/{one.step}", one.state, one.reason,
+         "" if one.since is None else f"{one.since:%Y-%m-%d %H:%M}")
+        for one in found
+    ])  # fmt: skip
+
+
+def resend(
+    message_id: Annotated[str, typer.Argument(metavar="MESSAGE", help="as 'delivery unknown' gives it")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell whether it can be done; write nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Send a doubtful marketing mail once more, although its reader may have it. It goes through every gate."""
+    from nurture import clock
+    from nurture.cli.output import fail, note
+    from nurture.cli.switch import actor, said
+    from nurture.delivery import deciding
+    from nurture.store.workspace import open_workspace
+
+    why = said(reason)
+    with open_workspace() as ws:
+        again = partial(
+            deciding.resend,
+            public_id=message_id,
+            provider=ws.settings.provider,
+            actor=actor(),
+            reason=why,
+            at=clock.now(),
+        )
+        with ws.store.engine.connect().execution_options(nurture_writes=True) as conn, conn.begin() as transaction:
+            again(conn)
+            transaction.rollback()
+        if dry_run:
+            note(f"{message_id} can be sent again; nothing was written")
+            return
+        if not yes and not typer.confirm("Its reader may get it twice. Send it again?", err=True):
+            fail("nothing was done")
+        with ws.store.write() as conn:
+            fresh = again(conn)
+    print(f"queued: {fresh}")
 
 
 def gap(

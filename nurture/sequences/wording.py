@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 LANGUAGES = ("en", "de")
 
 REASONS: Mapping[str, tuple[str, str]] = {
+    "sent_again": ("a person had a doubtful mail sent again", "jemand ließ eine ungewisse E-Mail erneut senden"),
     "customer": ("the lead is a customer", "der Lead ist Kunde"),
     "disqualified": ("the lead was disqualified", "der Lead wurde ausgeschlossen"),
     "with_sales": ("sales is talking to the lead", "der Vertrieb spricht mit dem Lead"),

@@ -18,7 +18,8 @@ from nurture.cli.main import run
 from nurture.delivery import brakes, circuit
 from nurture.delivery.content.pieces import Content
 from nurture.delivery.outbox import Outbox
-from nurture.delivery.provider import Outgoing, Refused, Sender
+from nurture.delivery.provider import Outgoing, Refused, Sender, Unknown
+from nurture.delivery.sending import send_next
 from nurture.settings import Settings
 from nurture.store.tables import (
     kill_switch,
@@ -29,6 +30,7 @@ from nurture.store.tables import (
     template_version,
 )
 from nurture.store.workspace import open_workspace
+from tests.nurture.delivery.world import Scripted
 from tests.nurture.delivery.world import World as People
 
 if TYPE_CHECKING:
@@ -456,3 +458,34 @@ def test_a_person_says_which_database_sends(
 
 def test_which_database_sends_must_be_chosen(nurture: Callable[..., Ended]) -> None:
     assert nurture("delivery", "home", "--reason", "x").code == USAGE
+
+
+# --- doubts and what a person decides ------------------------------------------------------------
+
+
+def test_unknown_lists_ids(nurture: Callable[..., Ended], home: Path) -> None:
+    plan_mail(home, "in_doubt")
+    [told] = json.loads(nurture("delivery", "unknown", "--json").out)
+
+    assert (told["message"], told["state"]) == ("a" * 26, "in_doubt")
+    assert "a" * 26 in nurture("delivery", "unknown").out
+    assert nurture("delivery", "failed").err == "none\n"
+
+
+def test_a_mail_is_sent_again_after_a_question(
+    nurture: Callable[..., Ended], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--dry-run writes nothing, "no" neither."""
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
+    provider = Scripted([Unknown("timeout")])
+    with open_workspace(Settings(home=home)) as ws:
+        world = People(ws, AT)
+        world.plan(world.person())
+        send_next(ws, world.library, provider, kind="marketing", owner="w1", at=AT)
+    public_id = provider.mails[0].public_id
+    tried = nurture("delivery", "resend", public_id, "--reason", "x", "--dry-run")
+    asked = nurture("delivery", "resend", public_id, "--reason", "x")
+    assert (tried.code, asked.code, len(rows(home, select(message.c.id)))) == (0, 1, 1)
+
+    done = nurture("delivery", "resend", public_id, "--reason", "asked by phone", "--yes")
+    assert (done.code, done.out.startswith("queued: "), len(rows(home, select(message.c.id)))) == (0, True, 2)
