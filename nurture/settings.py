@@ -136,6 +136,9 @@ class Settings(BaseSettings):
     sendgrid_api_key_file: Path | None = Field(None, description="file holding the key")
     sendgrid_url: str = Field("https://api.sendgrid.com", description="https://api.eu.sendgrid.com for EU subusers")
     sendgrid_webhook_key: str = Field("", description="public key of the signed event webhook, base64 DER")
+    sendgrid_logs: bool = Field(
+        False, description="ask SendGrid's Email Logs about mails in doubt; the address is sent there as a search"
+    )
     smtp_host: str = Field("", description="submission server")
     smtp_port: int = Field(587, ge=1, le=65535, description="587 with STARTTLS, 465 with TLS")
     smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="none only on loopback")

@@ -33,7 +33,14 @@ SETTING_GROUPS = {
 """The first setting of each group, in the order of the class."""
 SHOWN_DEFAULTS = {"home": "`.nurture` in the working folder", "project": "the checkout"}
 """Defaults that depend on the machine."""
-TYPES = {"str": "text", "int": "whole number", "float": "number", "Path": "path", "SecretStr": "text"}
+TYPES = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "Path": "path",
+    "SecretStr": "text",
+}
 
 SETTINGS_INTRO = """# Settings
 
