@@ -26,7 +26,19 @@ UNSTABLE = 2.0
 FULL_SIZES = (10_000, 100_000, 1_000_000)
 REPEATED_UP_TO = 200_000
 """Larger sizes are run once, for orientation: the ratios are medians, so they come from smaller ones."""
-RAW = ("_per_second", "_us_per_message", "_spread", "_share", "_ratio", "_mb", "_seconds", "_in_flight")
+RAW = (
+    "_per_second",
+    "_us_per_message",
+    "_us_per_event",
+    "_us_per_redirect",
+    "_us_per_decision",
+    "_spread",
+    "_share",
+    "_ratio",
+    "_mb",
+    "_seconds",
+    "_in_flight",
+)
 PARTS: dict[str, tuple[str, ...]] = {
     "sending": (
         "send_vs_post_ceiling", "plan_send_vs_post_ceiling", "plan_send_vs_per_message", "latency_vs_per_message",
@@ -83,10 +95,9 @@ def measure(databases: Sequence[str], *, quick: bool, leads: Sequence[int] | Non
             left_out = "quick run: no time was left" if quick and time.monotonic() - began > QUICK_SECONDS else ""
             say = _voice(began, database, part)
             for size in sizes if part == "sending" else (0,):
-                found, reason = ({}, left_out) if left_out else _part(part, database, quick, size, say)
+                found, reason = _part(part, database, quick, size, say, left_out)
                 if part == "sending" and size != main_size:
-                    at_size: dict[str, Any] = dict(found) or {"reason": reason}
-                    result["sizes"].setdefault(database, {})[str(size)] = at_size
+                    result["sizes"].setdefault(database, {})[str(size)] = {"reason": reason} if reason else {**found}
                 else:
                     _take(result, database, names, found, reason)
                 if reason.startswith("failed"):
@@ -113,8 +124,11 @@ def _part(
     quick: bool,  # noqa: FBT001  private
     size: int,
     say: Callable[[str], None],
+    left_out: str,
 ) -> tuple[dict[str, float | None], str]:
-    """Give what a part measured, or nothing and the reason."""
+    """Give what a part measured, or nothing and the reason; `left_out` is a reason not to begin."""
+    if left_out:
+        return {}, left_out
     try:
         module = import_module(f"bench.{part}")
     except ModuleNotFoundError:
