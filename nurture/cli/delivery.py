@@ -94,7 +94,7 @@ def reconcile(as_json: JsonOption = False) -> None:
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as ws:
-        counts = look_into(ws, open_provider(ws.settings), at=clock.now())
+        counts = look_into(ws, open_provider(ws.settings, ws.keyring), at=clock.now())
     if as_json:
         print_json({"accepted": counts.accepted, "unknown": counts.unknown})
     else:

@@ -70,7 +70,7 @@ def _go_through(ws: Workspace, since: datetime, at: datetime) -> None:
     """Plan, as the lost database would have; nothing of it can leave, for all mail is stopped."""
     definitions = load(ws.settings.templates)
     library = Library.load(ws.settings.templates, zone=ws.settings.zone)
-    provider = open_provider(ws.settings)
+    provider = open_provider(ws.settings, ws.keyring)
     moment = since
     while True:
         Tick(ws, definitions, library, provider, sequence=None, at=moment).decide(Ticked())
