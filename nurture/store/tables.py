@@ -292,8 +292,9 @@ authorisation = Table(
     metadata,
     Column("message_id", ForeignKey("message.id"), primary_key=True),
     Column("attempt", Integer, primary_key=True),
-    Column("seq", ForeignKey("ledger_entry.seq"), nullable=False, comment="the send.authorised entry"),
-    Column("consent_seq", ForeignKey("ledger_entry.seq"), nullable=False, comment="the consent it rests on"),
+    # Entries are never deleted (guards), and PostgreSQL would look each one up again, row by row.
+    Column("seq", Id, nullable=False, comment="the send.authorised entry"),
+    Column("consent_seq", Id, nullable=False, comment="the consent it rests on"),
     Column("content_sha256", String(64), nullable=False, comment="of content, address and values as JSON"),
     sqlite_with_rowid=False,
 )

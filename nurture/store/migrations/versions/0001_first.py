@@ -879,11 +879,7 @@ def upgrade() -> None:
             comment="the consent it rests on",
         ),
         sa.Column("content_sha256", sa.String(length=64), nullable=False, comment="of content, address and values as JSON"),
-        sa.ForeignKeyConstraint(
-            ["consent_seq"], ["ledger_entry.seq"], name=op.f("fk_authorisation_consent_seq_ledger_entry")
-        ),
         sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_authorisation_message_id_message")),
-        sa.ForeignKeyConstraint(["seq"], ["ledger_entry.seq"], name=op.f("fk_authorisation_seq_ledger_entry")),
         sa.PrimaryKeyConstraint("message_id", "attempt", name=op.f("pk_authorisation")),
         sqlite_with_rowid=False,
     )
