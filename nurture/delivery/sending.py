@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from consent.gate import LEASE
 from nurture.clock import stopwatch
+from nurture.collecting import uncollected
 from nurture.delivery import policy, watching
 from nurture.delivery.claiming import Claim, claim, recover
 from nurture.delivery.composing import Composed, compose
@@ -153,8 +154,10 @@ def _prepare(
         held = claim(conn, owner=owner, kind=kind, at=at, provider=provider.name, batch_limit=provider.batch_limit)
     if held is None:
         return None
-    composed = compose(ws, library, held, at=at)
-    return Prepared(provider, _intend(ws, composed, at=at), at, began)
+    with uncollected():
+        composed = compose(ws, library, held, at=at)
+        submission = _intend(ws, composed, at=at)
+    return Prepared(provider, submission, at, began)
 
 
 def _intend(ws: Workspace, composed: Composed, *, at: datetime) -> Submission:
