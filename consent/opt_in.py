@@ -198,7 +198,8 @@ def renew(  # noqa: PLR0913  as for `request`
 def due(conn: Connection, *, at: datetime, limit: int) -> list[DueConfirmation]:
     """Give requests whose confirmation mail is not queued yet, oldest first; none of who is restricted (Art. 18).
 
-    Call `mark_queued` in the same transaction that queues the mails; else the same ones come again.
+    Call `mark_queued` in the same transaction that queues the mails; else the same ones come again. Whom
+    another transaction is queueing at this moment is passed over (PostgreSQL; SQLite has one writer).
     """
     rows = conn.execute(
         select(opt_in_request)
@@ -211,6 +212,7 @@ def due(conn: Connection, *, at: datetime, limit: int) -> list[DueConfirmation]:
         )
         .order_by(opt_in_request.c.id)
         .limit(limit)
+        .with_for_update(of=opt_in_request, skip_locked=True)
     ).all()
     shown = _shown(conn, [row.id for row in rows])
     return [

@@ -131,4 +131,6 @@ def _mails_of_doubtful_requests(at: datetime) -> Select[Any]:
             identity.c.restricted_at.is_(None),
         )
         .order_by(message.c.request_id, message.c.occurrence)
+        # Two workers would give the same person's next mail the same number.
+        .with_for_update(of=opt_in_request, skip_locked=True)
     )

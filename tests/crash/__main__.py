@@ -21,6 +21,7 @@ def main() -> int:
     asked.add_argument("--url", help="use this empty database, not one made for the purpose")
     asked.add_argument("--kills", type=int, default=1000, help="at least so many kills (1000)")
     asked.add_argument("--each", type=int, default=20, help="at least so many at each failpoint (20)")
+    asked.add_argument("--seconds", type=float, default=86400, help="kill no more after so long (a day)")
     asked.add_argument("--points", help="only at these failpoints, with commas between them")
     asked.add_argument("--variant", choices=[one.name for one in VARIANTS], help="a broken order of steps")
     asked.add_argument("--faults", type=float, default=1.0, help="how often the provider fails (1), 0: never")
@@ -34,6 +35,7 @@ def main() -> int:
             done = run(
                 folder, url, kills=chosen.kills, each=chosen.each, seed=chosen.seed, faults=chosen.faults,
                 points=tuple(chosen.points.split(",")) if chosen.points else SENDING,
+                seconds=chosen.seconds,
                 variant=next((one for one in VARIANTS if one.name == chosen.variant), None),
             )  # fmt: skip
     finally:

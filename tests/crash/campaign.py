@@ -41,9 +41,10 @@ def run(  # noqa: PLR0913  each is a dial of the campaign
     people: int = 40,
     points: tuple[str, ...] = SENDING,
     variant: Variant | None = None,
+    seconds: float = 86400,
 ) -> Figures:
     """Run the loop on the database at `url` until there were so many kills, and so many at each point."""
     with provider(folder / "taken", seed, faults) as port, opened(folder, url, port) as here:
         here.populate(people, people // 2)
         here.variant = variant
-        return Loop(here, seed).run(kills=kills, each=each, points=points)
+        return Loop(here, seed).run(kills=kills, each=each, points=points, seconds=seconds)

@@ -121,19 +121,29 @@ class Loop:
         self.expected = False
         """Are processes to fail, since something else is broken on purpose?"""
 
-    def run(self, *, kills: int, each: int, points: tuple[str, ...] = SENDING, progress: float = 10.0) -> Figures:
-        """Kill until there were so many kills, and so many at each point; then let all come to rest and judge."""
+    def run(
+        self,
+        *,
+        kills: int,
+        each: int,
+        points: tuple[str, ...] = SENDING,
+        seconds: float = 86400,
+        progress: float = 10.0,
+    ) -> Figures:
+        """Kill until there were so many kills, and so many at each point, or the time is over; then judge at rest."""
         began = told = time.monotonic()
         while self.figures.killed < kills or any(self.figures.kills[one] < each for one in points):
             if self.figures.lives > 30 * (kills + each * len(points)) + 100:
                 missing = [one for one in points if self.figures.kills[one] < each]
                 raise StuckError(f"these points are hardly ever reached: {missing}")
+            if time.monotonic() - began > seconds:
+                break
             self._round(points)
             if time.monotonic() - told > progress:
                 told = time.monotonic()
                 rarest = min(self.figures.kills[one] for one in points)
-                sys.stderr.write(f"{self.figures.killed} kills, each point at least {rarest} times, "
-                                 f"{told - began:.0f} s\n")  # fmt: skip
+                done = f"{self.figures.killed} of {kills} kills, each point at least {rarest} of {each} times"
+                sys.stderr.write(f"{done}, {told - began:.0f} s\n")
         self._come_to_rest()
         self.figures.seconds = time.monotonic() - began
         self.figures.verdict = judge(self.here.url, self.here.ws.store, read_log(self.here.log), cap=CAP)

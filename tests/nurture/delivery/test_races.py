@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from consent import ledger
+from nurture.delivery.confirmations import queue_confirmations
 from nurture.delivery.sending import claim, compose, intend, send_next
 from nurture.leads import register
 from nurture.store.tables import message, send_slot
@@ -107,3 +108,17 @@ def test_an_intent_waits_for_an_erasure(world: World) -> None:
             until_it_waits(world.ws.store, future)
             conn.execute(delete(send_slot).where(send_slot.c.lead_id == lead_id))
         assert future.result(PATIENCE) == 1
+
+
+def test_two_workers_ask_nobody_twice_to_confirm(world: World) -> None:
+    """What one is queueing, the other passes over, instead of failing at the unique key."""
+    for number in range(12):
+        world.sign_up(f"new{number}")
+    queued: list[int] = []
+
+    def work(_number: int) -> None:
+        with world.ws.store.write() as conn:
+            queued.append(queue_confirmations(conn, world.ws, world.library, at=world.at, limit=100))
+
+    together(work)
+    assert (sum(queued), world.states()) == (12, {"planned": 12})
