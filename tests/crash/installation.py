@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
+from sqlalchemy.exc import IntegrityError
 
 from nurture import failpoints
 from nurture.clock import VirtualClock
@@ -123,7 +124,9 @@ class Installation:
         rng = Random(day.seed)  # noqa: S311  dice of a test
         chosen = rng.sample(self.subjects, min(len(self.subjects), rng.randint(2, 8)))
         world = World(self.ws, day.at, self.world.library, self.world.sequence)
-        world.plan(*chosen, batch_limit=rng.randint(1, 4), late=timedelta(hours=8), n=day.step)
+        # Two processes may plan the same step at once: then the unique key decides, and one of them gives way.
+        with suppress(IntegrityError):
+            world.plan(*chosen, batch_limit=rng.randint(1, 4), late=timedelta(hours=8), n=day.step)
         self.world.sequence = world.sequence
         with committing("plan", self.ws.store.write()) as conn:
             queue_confirmations(conn, self.ws, self.world.library, at=day.at, limit=3)
