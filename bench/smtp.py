@@ -1,63 +1,41 @@
 """How fast does mail leave by SMTP, decided, recorded and written anew for each, against a socket with finished bytes?
 
 The ceiling is a raw connection to the same sink that pipelines what was prepared before, the better of one and of
-four; `smtplib` with finished mails is what most programs do. All by turns, medians.
+four; `smtplib` with finished mails is what most programs do. All take turns.
 """
 
 from __future__ import annotations
 
 import smtplib
 import socket
-import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from email.message import EmailMessage
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sqlalchemy import insert
 
-from bench._databases import stores
-from bench._people import AT, make_leads
+from bench._cost import Cost, measured, middle, server_processes, spread
 from bench._smtp_sink import sink
-from consent.keys import Keyring
-from nurture.delivery import queue
-from nurture.delivery.content.library import Library, MailKey
+from bench._world import World, world
+from nurture.clock import VirtualClock
 from nurture.delivery.dkim import Signer
 from nurture.delivery.mime import encode
 from nurture.delivery.provider import Accepted, Outcome, Outgoing, Sender
 from nurture.delivery.sending import send_many
 from nurture.delivery.smtp import Smtp
-from nurture.settings import Settings
-from nurture.store.tables import enrolment, sequence_version
-from nurture.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Connection
-
-    from nurture.store.engine import Store
-
+QUICK, FULL = 400, 2_000
 LANES = 4
-SENDER = Sender("post@musterwerk.example", "Musterwerk")
-MAIL = MailKey("welcome", "hello", "warm", "de")
-
-
-@dataclass
-class _Still:
-    """A clock that stands."""
-
-    at: datetime = AT
-
-    def now(self) -> datetime:
-        return self.at
+QUICK_SECONDS = 8.0
+SENDER = Sender("post@firma.example", "Firma")
+Mails = list[tuple[str, bytes]]
 
 
 @dataclass
@@ -73,62 +51,93 @@ class _Kept:
         return [Accepted("kept")] * len(batch)
 
 
-def run(*, quick: bool = False) -> dict[str, object]:
-    """Give mails per second of each way and the ratios that performance.md names."""
-    rounds, count = (3, 400) if quick else (7, 2_000)
-    figures: dict[str, object] = {"mails a round": count}
-    with stores() as opened, sink() as port, tempfile.TemporaryDirectory() as folder:
-        for name, store in opened.items():
-            print(f"bench: smtp on {name} ...", file=sys.stderr, flush=True)
-            ws = _workspace(Path(folder) / name, store)
-            figures |= {f"{name}: {what}": value for what, value in _compare(ws, port, rounds, count).items()}
-    return figures
+def figures(database: str, *, quick: bool, progress: Callable[[str], None]) -> dict[str, float | None]:
+    """Give the ratio of the send stage to the ceiling, and beside it rates and CPU of each way."""
+    leads, turns = (QUICK, 3) if quick else (FULL, 5)
+    with world(database, leads, batch=Smtp.batch_limit, progress=progress) as made, sink() as (port, pid):
+        kept = _Kept()
+        made.next_week(leads)
+        made.plan()
+        _send(made, kept)
+        mails = [(message.to_address, encode(SENDER, message)) for message in kept.outgoing]
+        provider = Smtp(SENDER, host="127.0.0.1", port=port, security="none")
+        ways: dict[str, Callable[[], int]] = {
+            "raw 1": lambda: _raw(port, mails, 1),
+            "raw 4": lambda: _raw(port, mails, LANES),
+            "smtplib": lambda: _smtplib(port, mails),
+            "tell": lambda: _tell(provider, kept.outgoing),
+            "send": lambda: _send(made, provider),
+        }
+        costs = _turns(made, ways, leads, turns, pid, quick=quick, progress=progress)
+        provider.close()
+        return _ratios(costs) | _writing(kept.outgoing[: leads // 4], mails)
 
 
-def _compare(ws: Workspace, port: int, rounds: int, count: int) -> dict[str, object]:
-    library = Library.load(ws.settings.templates)
-    with ws.store.write() as conn:
-        _plan(conn, ws, library, (rounds + 1) * count)
-    kept = _Kept()
-    _send(ws, library, kept, count)
-    provider = Smtp(SENDER, host="127.0.0.1", port=port, security="none")
-    mails = [(message.to_address, encode(SENDER, message)) for message in kept.outgoing]
-    ways: dict[str, Callable[[], object]] = {
-        "raw, 1 connection": lambda: _raw(port, mails, 1),
-        "raw, 4 connections": lambda: _raw(port, mails, LANES),
-        "smtplib": lambda: _smtplib(port, mails),
-        "ours": lambda: _send(ws, library, provider, count),
-        "ours, told only": lambda: _tell(provider, kept.outgoing),
+def _turns(
+    made: World, ways: dict[str, Callable[[], int]], leads: int, turns: int, sink_pid: int, *, quick: bool,
+    progress: Callable[[str], None],
+) -> dict[str, list[Cost]]:  # fmt: skip
+    """Let the ways take turns; the first turn only warms up."""
+    costs: dict[str, list[Cost]] = {name: [] for name in ways}
+    server, began = server_processes(made.ws.store), time.monotonic()
+    for turn in range(turns + 1):
+        if quick and turn > 1 and time.monotonic() - began > QUICK_SECONDS:
+            break
+        progress(f"turn {turn} of {turns}" if turn else "warming up")
+        made.next_week(leads)
+        made.plan()
+        names = list(ways)
+        # Whoever comes first finds another machine than whoever comes last.
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            with measured(server=server, sink=sink_pid) as cost:
+                cost.count = ways[name]()
+            if turn:
+                costs[name].append(cost)
+    return costs
+
+
+def _ratios(costs: dict[str, list[Cost]]) -> dict[str, float | None]:
+    middles = {name: middle(some) for name, some in costs.items()}
+    best = max(("raw 1", "raw 4"), key=lambda name: middles[name].rate)
+    ceiling, send = middles[best], middles["send"]
+    found: dict[str, float | None] = {
+        "smtp_vs_ceiling": send.rate / ceiling.rate,
+        "smtp_vs_ceiling_ceiling_spread": spread([one.wall for one in costs[best]]),
+        "smtp_vs_ceiling_cpu_ratio": ceiling.cpu_us / send.cpu_us,
+        "smtp_tell_vs_ceiling_ratio": middles["tell"].rate / ceiling.rate,
+        "smtp_vs_smtplib_ratio": send.rate / middles["smtplib"].rate,
+        "smtp_ceiling_in_flight": float(best.split()[1]),
     }
-    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            way()
-            spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    provider.close()
-    rate = {name: count / median(wall for wall, _ in times) for name, times in spent.items()}
-    best = max(rate["raw, 1 connection"], rate["raw, 4 connections"])
-    burnt = {name: median(cpu for _, cpu in times) / count * 1e6 for name, times in spent.items()}
-    return {
-        **_writing(kept.outgoing[: count // 4], mails),
-        **{f"{name}, mails/s": value for name, value in rate.items()},
-        **{f"{name}, CPU us a mail": value for name, value in burnt.items()},
-        "smtp_vs_ceiling": rate["ours"] / best,
-        "telling vs ceiling": rate["ours, told only"] / best,
-        "smtp vs smtplib": rate["ours"] / rate["smtplib"],
-        "spread of the ceiling": _spread([wall for wall, _ in spent["raw, 1 connection"]]),
-    }
+    for name, cost in middles.items():
+        key = f"smtp_{name.replace(' ', '_')}"
+        found |= {
+            f"{key}_per_second": cost.rate,
+            f"{key}_spread": spread([one.wall for one in costs[name]]),
+            f"{key}_cpu_us_per_message": cost.cpu_us,
+            f"{key}_sink_cpu_us_per_message": None if cost.sink is None else cost.sink / cost.count * 1e6,
+        }
+    return found
 
 
-def _writing(outgoing: Sequence[Outgoing], mails: Sequence[tuple[str, bytes]]) -> dict[str, object]:
-    """Give the cost of writing a mail, alone and signed, against `EmailMessage`, which most programs use."""
+def _send(made: World, provider: Smtp | _Kept) -> int:
+    """Send all that is planned as the flow does."""
+    done, _ = send_many(
+        made.ws, made.library, provider, kind="marketing", owner="bench", clock=VirtualClock(made.at), lanes=LANES,
+        most=1_000_000,
+    )  # fmt: skip
+    if done.accepted != made.sendable():
+        raise AssertionError(f"sent {done.accepted}, and {made.sendable()} may be sent")
+    return done.accepted
+
+
+def _writing(outgoing: Sequence[Outgoing], mails: Mails) -> dict[str, float | None]:
+    """Give the cost of writing a mail, and of signing it by Ed25519, against `EmailMessage`, which most use."""
     key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     sign = Signer(domain=SENDER.domain, selector="bench", key=key)
     ways: dict[str, Callable[[Outgoing], object]] = {
         "encode": lambda message: encode(SENDER, message),
-        "encode and sign (Ed25519)": lambda message: encode(SENDER, message, sign),
-        "EmailMessage": _standard,
+        "encode_and_sign": lambda message: encode(SENDER, message, sign),
+        "standard": _standard,
     }
     spent: dict[str, float] = {}
     for name, way in ways.items():
@@ -140,9 +149,9 @@ def _writing(outgoing: Sequence[Outgoing], mails: Sequence[tuple[str, bytes]]) -
             times.append(time.process_time() - started)
         spent[name] = median(times) / len(outgoing) * 1e6
     return {
-        "bytes a mail": sum(len(mail) for _, mail in mails) // len(mails),
-        **{f"{name}, CPU us a mail": value for name, value in spent.items()},
-        "EmailMessage / encode": spent["EmailMessage"] / spent["encode"],
+        "smtp_bytes_per_message": sum(len(mail) for _, mail in mails) / len(mails),
+        **{f"mime_{name}_us_per_message": value for name, value in spent.items()},
+        "mime_vs_standard_ratio": spent["standard"] / spent["encode"],
     }
 
 
@@ -156,70 +165,27 @@ def _standard(message: Outgoing) -> bytes:
     return mail.as_bytes()
 
 
-def _spread(times: Sequence[float]) -> float:
-    return max(times) / min(times)
-
-
-def _workspace(home: Path, store: Store) -> Workspace:
-    home.mkdir()
-    keyring = Keyring.load_or_create(home / "keys.json")
-    return Workspace(Settings(home=home), store, keyring)
-
-
-def _plan(conn: Connection, ws: Workspace, library: Library, count: int) -> None:
-    """Plan one mail for each of so many leads who agreed to it and to tracking."""
-    leads = make_leads(conn, ws.keyring, count)
-    version = {"name": "welcome", "version": 1, "sha256": "b" * 64, "definition": {}, "applied_at": AT}
-    number = conn.execute(insert(sequence_version).returning(sequence_version.c.id), version).scalar_one()
-    place = {"sequence": "welcome", "sequence_version_id": number, "state": "active", "step": "hello"}
-    place |= {"occurrence": 1, "due_at": AT, "entered_at": AT}
-    ids = range(1, count + 1)
-    conn.execute(
-        insert(enrolment), [{"id": n, "lead_id": lead, **place} for n, lead in zip(ids, leads.values(), strict=True)]
-    )
-    mail = library.mail(MAIL)
-    planned = [
-        queue.PlannedMessage(
-            subject=subject, lead_id=lead, enrolment_id=n, sequence="welcome", step="hello", occurrence=1,
-            purpose="newsletter.product", message_class="educational", temperature="warm", language="de", mail=mail,
-            tracked=True,
-        )
-        for n, (subject, lead) in zip(ids, leads.items(), strict=True)
-    ]  # fmt: skip
-    queue.queue(
-        conn, planned, provider_name="smtp", batch_limit=Smtp.batch_limit, environment=queue.environment(conn),
-        not_before=AT, not_after=AT + timedelta(days=2), at=AT,
-    )  # fmt: skip
-
-
-def _send(ws: Workspace, library: Library, provider: Smtp | _Kept, count: int) -> None:
-    counts, _ = send_many(
-        ws, library, provider, kind="marketing", owner="bench", clock=_Still(), lanes=LANES,
-        most=count // Smtp.batch_limit,
-    )  # fmt: skip
-    if counts.accepted != count:
-        raise AssertionError(f"{counts} of {count}")
-
-
-def _tell(provider: Smtp, outgoing: Sequence[Outgoing]) -> None:
+def _tell(provider: Smtp, outgoing: Sequence[Outgoing]) -> int:
     """Write and tell mails that were decided before, over as many lines."""
     parts = [outgoing[start : start + Smtp.batch_limit] for start in range(0, len(outgoing), Smtp.batch_limit)]
     with ThreadPoolExecutor(LANES) as pool:
         outcomes = [one for part in pool.map(provider.submit, parts) for one in part]
     if not all(isinstance(one, Accepted) for one in outcomes):
         raise AssertionError("not all were taken")
+    return len(outcomes)
 
 
-def _raw(port: int, mails: Sequence[tuple[str, bytes]], connections: int) -> None:
+def _raw(port: int, mails: Mails, connections: int) -> int:
     parts = [mails[number::connections] for number in range(connections)]
     prepared = [_prepared(part) for part in parts]
     with ThreadPoolExecutor(connections) as pool:
         list(pool.map(lambda words: _converse(port, words), prepared))
+    return len(mails)
 
 
-def _prepared(mails: Sequence[tuple[str, bytes]]) -> list[bytes]:
+def _prepared(mails: Mails) -> list[bytes]:
     """Give what is written in each round trip: a mail with its dot, and what announces the next."""
-    opening = "MAIL FROM:<post@musterwerk.example>\r\nRCPT TO:<{}>\r\nDATA\r\n"
+    opening = "MAIL FROM:<post@firma.example>\r\nRCPT TO:<{}>\r\nDATA\r\n"
     openings = [opening.format(address).encode() for address, _ in mails]
     dotted = [mail.replace(b"\r\n.", b"\r\n..") + b".\r\n" for _, mail in mails]
     return [openings[0], *map(bytes.__add__, dotted, [*openings[1:], b""])]
@@ -237,7 +203,8 @@ def _converse(port: int, words: Sequence[bytes]) -> None:
                 due -= wire.recv(65536).count(b"\n")
 
 
-def _smtplib(port: int, mails: Sequence[tuple[str, bytes]]) -> None:
+def _smtplib(port: int, mails: Mails) -> int:
     with smtplib.SMTP("127.0.0.1", port) as server:
         for address, mail in mails:
-            server.sendmail("post@musterwerk.example", [address], mail)
+            server.sendmail("post@firma.example", [address], mail)
+    return len(mails)

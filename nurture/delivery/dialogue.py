@@ -29,6 +29,8 @@ LONGEST_IDLE = 1.0
 LONGEST_ANSWER = 16 * 1024
 """Bytes; RFC 5321 allows 512 for a line."""
 GO_AHEAD = 354
+LEAVING = 421
+"""The server ends the line, for a reason that is no mail's; it says no more."""
 REFUSING = 400
 """From here on a code says no; one below that is not the good one answers something else."""
 FINE = {"rset": {250}, "mail": {250}, "rcpt": {250, 251}, "data": {GO_AHEAD}}
@@ -85,6 +87,8 @@ class Line:
                 self._say(b"".join(commands.values()))
             for stage in commands:
                 codes[stage] = self._answer()
+                if codes[stage] == LEAVING:
+                    break
         else:
             for stage, command in commands.items():
                 self._say(command)
@@ -160,7 +164,7 @@ class Line:
         }
 
     def _say(self, words: bytes) -> None:
-        self._wire.settimeout(self._left())
+        self._wait_at_most()
         self._wire.sendall(words)
 
     def _answer(self) -> int:
@@ -179,7 +183,7 @@ class Line:
         while (end := self._heard.find(b"\n")) < 0:
             if len(self._heard) > LONGEST_ANSWER:
                 raise GarbledError("an answer without end")
-            self._wire.settimeout(self._left())
+            self._wait_at_most()
             heard = self._wire.recv(LONGEST_ANSWER)
             if not heard:
                 raise ConnectionAbortedError("the server hung up")
@@ -187,9 +191,11 @@ class Line:
         line, self._heard = self._heard[:end], self._heard[end + 1 :]
         return line.rstrip(b"\r")
 
-    def _left(self) -> float:
-        """Give the seconds that a wait may take. An answer that drips byte by byte would outlast any timeout."""
+    def _wait_at_most(self) -> None:
+        """Bound the next wait, and all together: an answer that drips byte by byte would outlast any timeout."""
         left = min(self._timeout, self.until - stopwatch())
         if left <= 0:
             raise TimeoutError("no answer in time")
-        return left
+        # Setting it costs a call of the system.
+        if left != self._wire.gettimeout():
+            self._wire.settimeout(left)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from consent import tokens
 from nurture.clock import stopwatch
-from nurture.delivery.dialogue import GO_AHEAD, GarbledError, Letter, Line
+from nurture.delivery.dialogue import GO_AHEAD, LEAVING, GarbledError, Letter, Line
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.mime import encode, message_id
 from nurture.delivery.provider import (
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 BOUNCE = "bounce"
 """Purpose of the tokens in envelope senders."""
 PERMANENT = 500
-LEAVING = 421
-"""The server ends the line, for a reason that is no mail's."""
 HOPELESS = 3
 """So many mails in a row refused for now: the trouble is probably not theirs."""
 
