@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nurture import NurtureError
+from nurture.delivery import policy, ramp
 from nurture.failpoints import committing
 from nurture.sequences import planner
 from tasks.counting import Tally, tally
@@ -40,7 +41,9 @@ def plan_chunk(sequence: str | None) -> Tally:
             place.definitions,
             place.library,
             provider_name=provider.name,
-            batch_limit=min(provider.batch_limit, settings.batch_size),
+            batch_limit=ramp.largest_batch(
+                policy.load(settings.policies), place.now, settings.tz, min(provider.batch_limit, settings.batch_size)
+            ),
             sequence=sequence,
             at=place.now,
             limit=LEADS,

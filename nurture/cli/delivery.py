@@ -45,7 +45,7 @@ def status(as_json: JsonOption = False) -> None:
     with open_workspace() as ws, ws.store.read() as conn:
         found = delivery.status(conn)
         limits = policy.load(ws.settings.policies)
-        figures = delivery.figures(conn, limits, ws.settings.provider, clock.now())
+        figures = delivery.figures(conn, limits, ws.settings.provider, clock.now(), ws.settings.tz)
     if as_json:
         print_json({**found.as_dict(), "figures": figures.as_dict()})
         return
@@ -58,6 +58,8 @@ def status(as_json: JsonOption = False) -> None:
     if found.messages:
         print(f"of the last marketing mails in doubt or unknown: {figures.doubts}")
         print(f"complaints: {figures.complaints}")
+    if figures.ramp is not None:
+        print(f"ramp: {figures.ramp}")
     if found.stopped:
         print(f"stopped: {', '.join(found.stopped)}")
     for brake in found.brakes:

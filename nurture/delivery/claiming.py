@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, bindparam, delete, func, not_, or_, select, update
 
-from nurture.delivery import brakes, circuit, switch, withheld
+from nurture.delivery import brakes, circuit, ramp, switch, withheld
 from nurture.delivery.queue import environment
 from nurture.delivery.states import Counts, Kind, State
 from nurture.store.tables import delivery_attempt, message, message_exception, send_batch, send_slot
@@ -48,12 +48,20 @@ class Claim:
 
 
 def claim(
-    conn: Connection, *, owner: str, kind: str, at: datetime, provider: str | None = None, batch_limit: int = 0
+    conn: Connection,
+    *,
+    owner: str,
+    kind: str,
+    at: datetime,
+    provider: str | None = None,
+    batch_limit: int = 0,
+    today: ramp.Today | None = None,
 ) -> Claim | None:
     """Take the next due batch of a kind for `owner`, or None when there is nothing (or nothing allowed) to do.
 
     `provider` limits to batches planned for it, and to those of at most `batch_limit` messages that were
     planned for another and never handed over: after a change of provider they would wait for ever.
+    `today` limits marketing through `provider` to what is left of the day's volume.
     `at` must be the present: the lease counts from it.
     """
     scopes = switch.stopped(conn)
@@ -73,13 +81,23 @@ def claim(
         if not circuit.look(conn, provider, at).admits(kind, at):
             return None
         due.append(or_(send_batch.c.provider == provider, _untried(batch_limit)))
+    ramped = today if provider is not None and kind == Kind.MARKETING else None
+    if provider is not None and ramped is not None:
+        due.append(ramp.fitting(conn, ramped, provider))
     # Served by ix_send_batch_open; SKIP LOCKED lets PostgreSQL workers pass one another (SQLite has one writer).
-    query = select(send_batch).where(*due).order_by(send_batch.c.not_before, send_batch.c.id)
+    query = (
+        select(send_batch, send_batch.c["count"].label("mails"))
+        .where(*due)
+        .order_by(send_batch.c.not_before, send_batch.c.id)
+    )
     row = conn.execute(query.limit(1).with_for_update(skip_locked=True)).first()
     if row is None:
         return None
     by = provider or row.provider
     lease = {"lease_owner": owner, "lease_until": at + CLAIM_LEASE}
+    if ramped is not None and row.ramp_day != ramped.day:
+        ramp.count_in(conn, ramped, by, row.mails)
+        lease["ramp_day"] = ramped.day
     changed = conn.execute(
         update(send_batch)
         .where(send_batch.c.id == row.id, send_batch.c.state == State.PLANNED, send_batch.c.attempt == row.attempt)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from consent.gate import LEASE
 from nurture.clock import stopwatch
 from nurture.collecting import uncollected
-from nurture.delivery import policy, watching
+from nurture.delivery import policy, ramp, watching
 from nurture.delivery.claiming import Claim, claim, recover
 from nurture.delivery.composing import Composed, compose
 from nurture.delivery.errors import DeliveryError
@@ -149,9 +149,10 @@ def _prepare(
     """Claim the next batch, write its mails and commit the intent; None when there is none."""
     began = stopwatch()
     # A policy that cannot be read stops here, where nothing has left, and not with an answer in hand.
-    policy.load(ws.settings.policies)
+    today = ramp.today(policy.load(ws.settings.policies), at, ws.settings.tz)
+    limit = provider.batch_limit
     with committing("claim", ws.store.write()) as conn:
-        held = claim(conn, owner=owner, kind=kind, at=at, provider=provider.name, batch_limit=provider.batch_limit)
+        held = claim(conn, owner=owner, kind=kind, at=at, provider=provider.name, batch_limit=limit, today=today)
     if held is None:
         return None
     with uncollected():

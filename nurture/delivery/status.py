@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from nurture.delivery import brakes, switch, watching
+from nurture.delivery import brakes, ramp, switch, watching
 from nurture.store import marks
 from nurture.store.marks import FORGED
 from nurture.store.tables import circuit, message, message_exception, send_batch
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection
 
@@ -74,16 +75,20 @@ class Figures:
     provider: str
     doubts: str
     complaints: str
+    ramp: str | None
+    """How much of the day's volume is taken while the account warms up; None without a ramp."""
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain data for JSON."""
         return asdict(self)
 
 
-def figures(conn: Connection, policy: SendingPolicy, provider: str, at: datetime) -> Figures:
-    """Count them now; reads the newest mails only."""
+def figures(conn: Connection, policy: SendingPolicy, provider: str, at: datetime, zone: ZoneInfo) -> Figures:
+    """Count them now, for the day of the legal zone; reads the newest mails only."""
     complaints = watching.complaints(conn, policy, provider, at)
-    return Figures(provider, str(watching.doubts(conn, policy, provider)), str(complaints))
+    today = ramp.today(policy, at, zone)
+    warming = None if today is None else f"{ramp.taken(conn, today, provider):,} of {today.volume:,} today"
+    return Figures(provider, str(watching.doubts(conn, policy, provider)), str(complaints), warming)
 
 
 def under_way(conn: Connection, sequence: str | None = None) -> int:

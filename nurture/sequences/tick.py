@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nurture.delivery import homes, policy, watching
+from nurture.delivery import homes, policy, ramp, watching
 from nurture.delivery.sending import Counts, Kind, recover, send_next
 from nurture.failpoints import committing
 from nurture.sequences.planner import PlanCounts, enrol, plan
@@ -122,11 +122,16 @@ class Tick:
             self.definitions,
             self.library,
             provider_name=self.provider.name,
-            batch_limit=min(self.provider.batch_limit, self.ws.settings.batch_size),
+            batch_limit=self._batch_limit(),
             sequence=self.sequence,
             at=self.at,
             limit=LIMIT,
         )
+
+    def _batch_limit(self) -> int:
+        settings = self.ws.settings
+        most = min(self.provider.batch_limit, settings.batch_size)
+        return ramp.largest_batch(policy.load(settings.policies), self.at, settings.tz, most)
 
     def _send(self) -> Counts | None:
         return send_next(self.ws, self.library, self.provider, kind=Kind.MARKETING, owner=OWNER, at=self.at)

@@ -207,7 +207,7 @@ def test_status_of_nothing_says_so(nurture: Callable[..., Ended]) -> None:
 def test_status_of_nothing_as_json(nurture: Callable[..., Ended]) -> None:
     told = json.loads(nurture("delivery", "status", "--json").out)
     counts = {"messages": {}, "in_doubt": 0, "unknown": 0, "stopped": [], "brakes": [], "circuits": [], "forged": 0}
-    figures = {"provider": "outbox", "doubts": "0 of 0 (0 %)", "complaints": "0 of 0 (0 %)"}
+    figures = {"provider": "outbox", "doubts": "0 of 0 (0 %)", "complaints": "0 of 0 (0 %)", "ramp": None}
     assert told == {**counts, "figures": figures}
 
 
