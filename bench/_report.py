@@ -99,7 +99,7 @@ def measure(databases: Sequence[str], *, quick: bool, leads: Sequence[int] | Non
                 if part == "sending" and size != main_size:
                     result["sizes"].setdefault(database, {})[str(size)] = {"reason": reason} if reason else {**found}
                 else:
-                    _take(result, database, names, found, reason)
+                    take(result, database, names, found, reason)
                 if reason.startswith("failed"):
                     result["failed"].append(f"{database} {part}: {reason}")
     _clear()
@@ -144,9 +144,10 @@ def _part(
         return {}, f"failed: {type(error).__name__}"
 
 
-def _take(
+def take(
     result: dict[str, Any], database: str, names: Sequence[str], found: dict[str, float | None], reason: str
 ) -> None:
+    """Note what a part measured: its ratios, each with a reason where it is missing, then counts and raw figures."""
     for name in names:
         value = found.get(name)
         result[database][name] = value
