@@ -141,6 +141,13 @@ def calm(conn: Connection, name: Brake, provider: str, at: datetime) -> None:
     conn.execute(update(brake).where(*warning).values(level=Level.OFF, since=at, told=True))
 
 
+def ease(conn: Connection, name: Brake, provider: str, at: datetime) -> None:
+    """Let go of a stop whose reason proof has taken away: the doubts turned out to be none."""
+    standing = (*_is(name, provider), brake.c.level == Level.STOP)
+    if conn.execute(update(brake).where(*standing).values(level=Level.OFF, since=at, told=True)).rowcount == 1:
+        _note(conn, scope_of(name, provider), "resume", ITSELF, "proof resolved the doubts", at)
+
+
 def release(conn: Connection, name: Brake, provider: str, actor: str, reason: str, at: datetime) -> bool:
     """Let mail go on, by a person's decision; False when nothing was pulled.
 

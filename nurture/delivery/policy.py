@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
+from nurture.rereading import remembered
 from nurture.store import definitions
 from nurture.store.definitions import Length, Part
 
@@ -84,4 +85,8 @@ def load(policies: Path) -> SendingPolicy:
     Raises DefinitionError that names file, line and reason.
     """
     path = policies / FILE
-    return definitions.load(path, SendingPolicy) if path.exists() else SendingPolicy()
+    return remembered(_read, path) if path.exists() else SendingPolicy()
+
+
+def _read(path: Path) -> SendingPolicy:
+    return definitions.load(path, SendingPolicy)

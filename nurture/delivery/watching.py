@@ -51,13 +51,15 @@ def watch(conn: Connection, policy: SendingPolicy, provider: str, at: datetime) 
 
 
 def watch_doubts(conn: Connection, policy: SendingPolicy, provider: str, at: datetime) -> None:
-    """Stop marketing when the budget of doubtful mails is used up."""
+    """Stop marketing when the budget of doubtful mails is used up, until proof or a person says that it may go on."""
     seen = doubts(conn, policy, provider)
     if seen.count > policy.in_doubt.most:
         reason = (
             f"{seen} of the last marketing mails are in doubt or unknown; at most {policy.in_doubt.most_percent:f} %"
         )
         brakes.pull(conn, Brake.IN_DOUBT, reason, at, provider=provider)
+    else:
+        brakes.ease(conn, Brake.IN_DOUBT, provider, at)
 
 
 def watch_complaints(conn: Connection, policy: SendingPolicy, provider: str, at: datetime) -> None:

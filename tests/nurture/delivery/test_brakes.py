@@ -175,6 +175,24 @@ def test_proof_takes_a_doubt_off_the_count(world: World) -> None:
     assert standing(world) == {}
 
 
+def test_proof_lets_marketing_go_on_by_itself(world: World) -> None:
+    """A stop for doubts that turned out to be none needs no person; that it ended is on record."""
+    mail(world, 6, Unknown("timeout"))
+    stopped = standing(world)
+    with world.ws.store.write() as conn:
+        rows = [
+            {"message_id": one, "fact": "delivered", "at": world.at}
+            for one in conn.execute(select(message.c.id)).scalars()
+        ]
+        conn.execute(insert(delivery_fact), rows)
+        reconcile(conn, at=world.at)
+    watch(world)
+    with world.ws.store.read() as conn:
+        changes = conn.execute(select(switch_change.c.change).order_by(switch_change.c.id)).scalars().all()
+
+    assert (stopped, standing(world), changes) == ({"in_doubt": "stop"}, {}, ["stop", "resume"])
+
+
 def test_released_marketing_goes_on(world: World) -> None:
     """By a person's word."""
     mail(world, 6, Unknown("timeout"))
