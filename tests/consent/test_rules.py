@@ -142,7 +142,7 @@ def test_an_open_request_of_the_person_stays_open_beside_another() -> None:
 
 
 def test_24_months_without_a_message_are_stale() -> None:
-    """To the moment. Every message starts them anew, an older one takes nothing back; imports count from proof."""
+    """To the moment. Every message starts them anew, an older one takes nothing back; imports count from the proof."""
     late = AT.replace(year=2028)
     old = ("consent.imported", {"purposes": named(), "confirmed": canonical.utc_text(AT - DAY)})
 
