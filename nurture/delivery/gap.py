@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import insert, literal, select, update
+from sqlalchemy import insert, literal, or_, select, update
 
 from nurture.delivery import brakes, frequency
 from nurture.delivery.brakes import Brake
@@ -51,7 +51,8 @@ def mark(conn: Connection, ws: Workspace, *, since: datetime, at: datetime) -> i
     due = (
         OPEN,
         send_batch.c.environment == environment(conn),
-        send_batch.c.not_before <= at,
+        # What was planned for the lost time only now may have had another place in its span (`spread`).
+        or_(send_batch.c.not_before <= at, send_batch.c.planned_at >= since),
         send_batch.c.not_after > since,
     )
     found = conn.execute(select(send_batch.c.id).where(*due).order_by(send_batch.c.id)).scalars().all()

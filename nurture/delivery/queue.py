@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from consent.among import among
 from consent.tokens import random_id, random_ids
+from nurture.delivery.spreading import offset
 from nurture.delivery.states import Kind, State
 from nurture.store.raw import Times, insert_tuples, new_ids
 from nurture.store.tables import message, send_batch, setting, template_version
@@ -152,8 +153,11 @@ def queue_all(
     environment: str,
     not_before: datetime,
     at: datetime,
+    spread: timedelta = timedelta(0),
 ) -> int:
     """Insert the messages of a chunk and their batches; give the number of messages that are new.
+
+    Their batches leave from `not_before` on, laid evenly over `spread`.
 
     What is queued already (same enrolment, step and occurrence) is left alone, so planning twice changes
     nothing. Batches hold one mail each, and their messages are neighbours in the order of leads. The number of
@@ -173,7 +177,8 @@ def queue_all(
         {
             "id": batch_id, "kind": Kind.MARKETING, "state": State.PLANNED, "provider": provider_name,
             "environment": environment, "sequence": shared.sequence, "purpose": shared.purpose,
-            "count": len(recipients), "attempt": 0, "planned_at": at, "not_before": not_before,
+            "count": len(recipients), "attempt": 0, "planned_at": at,
+            "not_before": not_before + offset(batch_id, spread, lasts=shared.not_after - not_before),
             "not_after": shared.not_after,
         }
         for batch_id, (shared, recipients) in zip(batch_ids, parts, strict=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from sqlalchemy import func, select
 
 from nurture.collecting import uncollected
 from nurture.delivery import frequency, switch
+from nurture.delivery import policy as sending_policy
 from nurture.delivery.content.library import MailKey
 from nurture.delivery.queue import environment, queue_all
 from nurture.leads.preferences import Choice
@@ -310,12 +312,13 @@ def plan(  # noqa: PLR0913  the contract with flows and tasks
 
     rows = fetch(None, min(CHUNK, limit))
     planner, here = Planner(conn, ws, library, at=at), environment(conn)
+    spread = sending_policy.load(ws.settings.policies).spread or timedelta(0)
     counts = planner.counts
     while rows:
         with uncollected():
             queue_all(
                 conn, planner.chunk(rows), provider_name=provider_name, batch_limit=batch_limit, environment=here,
-                not_before=at, at=at,
+                not_before=at, at=at, spread=spread,
             )  # fmt: skip
         left, last = limit - counts.due, (planner.times.ours(rows[-1].due_at), rows[-1].id)
         if left == 0:
