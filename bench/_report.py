@@ -23,7 +23,10 @@ QUICK_SECONDS = 45.0
 """A part of a quick run that would begin later than this is left out."""
 UNSTABLE = 2.0
 """Largest over smallest ceiling of a run; above it, nothing is said about ratios to that ceiling."""
-FULL_SIZES = (10_000, 100_000, 1_000_000)
+MILLION = 1_000_000
+TO_A_MILLION = "_10k_to_1m"
+"""A growth is what its name says, or it is null."""
+FULL_SIZES = (10_000, 100_000, MILLION)
 REPEATED_UP_TO = 200_000
 """Larger sizes are run once, for orientation: the ratios are medians, so they come from smaller ones."""
 RAW = (
@@ -148,11 +151,14 @@ def take(
     result: dict[str, Any], database: str, names: Sequence[str], found: dict[str, float | None], reason: str
 ) -> None:
     """Note what a part measured: its ratios, each with a reason where it is missing, then counts and raw figures."""
+    gone_to = found.get("leads") or MILLION
     for name in names:
         value = found.get(name)
+        why = reason or ("not measured in a quick run" if result["quick"] else "not measured")
+        if value is not None and name.endswith(TO_A_MILLION) and gone_to < MILLION:
+            value, why = None, f"this run went to {gone_to:,.0f} leads only"
         result[database][name] = value
         if value is None:
-            why = reason or ("not measured in a quick run" if result["quick"] else "not measured")
             result["reasons"].setdefault(database, {})[name] = why
     for name, value in found.items():
         if name not in names:

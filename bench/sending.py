@@ -42,8 +42,9 @@ def figures(
         with running("floor") as floor:
             costs = _turns(made, floor, leads, turns, quick=quick, progress=progress)
             peak = peak_mb()
+            size = len(_ceilings.single_request(floor.port))
         found = _ratios(costs, made_of=floor.made_of)
-        found |= {"turns": float(len(costs["send"])), "peak_rss_mb": peak}
+        found |= {"turns": float(len(costs["send"])), "peak_rss_mb": peak, "post_bytes": float(size)}
         if leads <= REPEATED_UP_TO:
             found |= _latency(made, min(leads, FULL), turns, quick=quick, progress=progress)
         found |= _counts(made, min(leads, FULL), progress)

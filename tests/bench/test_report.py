@@ -59,6 +59,19 @@ def test_what_was_not_measured_is_null_with_a_reason() -> None:
     assert made["reasons"]["sqlite"]["idle_tick_ms"] == "no such part yet"
 
 
+def test_a_growth_to_a_million_needs_a_million() -> None:
+    """Measured between smaller sizes it is null, and the reason says how far the run went."""
+    made = result(1.0)
+    names = _report.PARTS["planner"]
+    found = {"tick_growth_10k_to_1m": 1.1, "idle_tick_ms": 0.2}
+    _report.take(made, "sqlite", names, {**found, "leads": 20_000}, "")
+    assert made["sqlite"]["tick_growth_10k_to_1m"] is None
+    assert made["reasons"]["sqlite"]["tick_growth_10k_to_1m"] == "this run went to 20,000 leads only"
+    assert made["sqlite"]["idle_tick_ms"] == 0.2
+    _report.take(made, "sqlite", names, {**found, "leads": 1_000_000}, "")
+    assert made["sqlite"]["tick_growth_10k_to_1m"] == 1.1
+
+
 def test_postgresql_has_its_own_bound_of_decisions() -> None:
     """25,000 decisions a second there, 50,000 on SQLite."""
     target = _report.TARGETS["decisions_per_second"]
