@@ -264,14 +264,14 @@ def test_a_doubtful_database_stops_confirmations_too(world: World, name: Brake) 
     assert send(world, kind="confirmation") == 0
 
 
-def test_a_restored_database_is_released_after_its_doubts_were_looked_into(world: World) -> None:
+def test_an_older_server_is_released_after_its_doubts_were_looked_into(world: World) -> None:
     """Not before: what was sent since the backup is exactly what is not known."""
     with world.ws.store.write() as conn:
-        brakes.pull(conn, Brake.RESTORED, "test", world.at)
+        brakes.pull(conn, Brake.SERVER, "test", world.at)
         with pytest.raises(DeliveryError, match="delivery reconcile"):
-            brakes.release(conn, Brake.RESTORED, "", "cli:vera", "x", world.at)
+            brakes.release(conn, Brake.SERVER, "", "cli:vera", "x", world.at)
         brakes.reconciled(conn, world.at)
-        assert brakes.release(conn, Brake.RESTORED, "", "cli:vera", "x", world.at)
+        assert brakes.release(conn, Brake.SERVER, "", "cli:vera", "x", world.at)
 
 
 def test_each_brake_raises_one_alarm(world: World) -> None:
