@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "" or fault.endswith(", taken"):
             self.book.take(json.loads(body))
         if fault.startswith("timeout"):
-            time.sleep(4 * self.book.timeout)
+            time.sleep(1.5 * self.book.timeout)
             self.close_connection = True
         elif fault.startswith("reset"):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
