@@ -20,9 +20,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.crash.installation import START, TIMEOUT, Day, Installation, events
+from tests.crash.installation import CAP, START, TIMEOUT, Day, Installation, events
 from tests.crash.verdict import Verdict, judge, read_log
-from tests.simulation.population import CAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

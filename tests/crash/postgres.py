@@ -16,10 +16,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.crash.installation import Day, opened
+from tests.crash.installation import CAP, Day, opened
 from tests.crash.loop import Figures, Loop, provider
 from tests.crash.verdict import judge, read_log
-from tests.simulation.population import CAP
 
 if TYPE_CHECKING:
     from tests.crash.installation import Installation

@@ -54,7 +54,7 @@ def build(folder: Path) -> Template:
     return Template(folder / "template.db", folder / "keys.json", subjects, world.sequence)
 
 
-def project(folder: Path) -> Path:
+def project(folder: Path, *, most: int = CAP) -> Path:
     """Give a project folder whose policies are the product's, but for the cap and the budget of doubts.
 
     Faults come here by the dozen: the budget would stop what is to meet them.
@@ -63,7 +63,7 @@ def project(folder: Path) -> Path:
     shutil.copytree(PROJECT / "policies", made / "policies")
     (made / "templates").symlink_to(PROJECT / "templates")
     policy = made / "policies" / "frequency.yaml"
-    policy.write_text(f"version: 1\nmarketing:\n  most: {CAP}\n  per: day\n", "utf-8")
+    policy.write_text(f"version: 1\nmarketing:\n  most: {most}\n  per: day\n", "utf-8")
     (made / "policies" / "sending.yaml").write_text("version: 1\nin_doubt: {most_percent: 100}\n", "utf-8")
     return made
 
