@@ -266,3 +266,16 @@ def test_ids_are_128_random_bits() -> None:
     assert len(made) == 1000
     assert {len(one) for one in made} == {tokens.ID_LENGTH}
     assert set("".join(made)) <= set("abcdefghijklmnopqrstuvwxyz234567")
+
+
+def test_a_token_names_something_and_has_one_length(keyring: Keyring) -> None:
+    """26 characters of id and 26 of MAC, whatever they end in; one that names nothing is none."""
+    made = [tokens.issue(keyring, "click", tokens.random_id()) for _ in range(200)]
+
+    assert {len(token) for token in made} == {52}
+    assert tokens.read(keyring, "click", tokens.issue(keyring, "click", "")) is None
+
+
+def test_any_text_has_a_fingerprint() -> None:
+    """Also half a character, which an attacker may send."""
+    assert len(tokens.fingerprint("\ud800")) == 32

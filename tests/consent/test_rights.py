@@ -173,6 +173,18 @@ def test_merge_bars_both_addresses_for_the_person(people: People) -> None:
         assert len(conn.execute(select(barred)).all()) == 2
 
 
+def test_merge_bars_for_the_controller_that_was_told(people: People) -> None:
+    """A complaint to one controller says nothing about another."""
+    one, two = people.confirmed(), people.confirmed(OTHER)
+    with people.store.write() as conn:
+        suppression.suppress_subject(conn, one, "complaint", at=people.at, controller="elsewhere")
+    merge(people, one, two)
+
+    with people.store.read() as conn:
+        assert set(conn.execute(select(barred.c.controller)).scalars()) == {"elsewhere"}
+    assert people.reason(two) is None
+
+
 def test_merge_refuses_wrong_pairs(people: People) -> None:
     """One twice, or somebody who is not there."""
     subject = people.confirmed()
