@@ -139,6 +139,17 @@ def test_erasure_tells_how_many_and_why(people: People) -> None:
     assert gone == {later}
 
 
+def test_erasure_destroys_the_persons_own_open_links(people: People) -> None:
+    """And nobody else's: another person's confirmation mail still has its link."""
+    mine, other = people.sign_up(), people.sign_up("pat@firma.example")
+    with people.store.write() as conn:
+        identity.erase(conn, identity.find(conn, people.keyring, KIM) or "", at=people.at)
+        held = dict(conn.execute(select(opt_in_request.c.id, opt_in_request.c.sealed_token)).tuples().all())
+
+    assert held[mine.request_id or 0] is None
+    assert people.link(other)
+
+
 def test_only_whom_nothing_holds_is_free(people: People) -> None:
     """Held by a consent that once was, or by a request that is open or confirmed; not by one that ended."""
     left, asked, lapsed = people.confirmed(), "pat@firma.example", "lee@firma.example"
