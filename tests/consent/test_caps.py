@@ -120,3 +120,8 @@ def test_counting_uses_an_index(people: People, kind: str) -> None:
     with people.store.read() as conn:
         plan = conn.execute(text("explain query plan " + statement), {"a": b"", "b": ""}).all()
     assert f"ix_opt_in_request_{kind}" in str(plan)
+
+
+def test_a_request_that_says_nothing_of_the_web_is_held_to_the_inbox_alone(small: People) -> None:
+    """Cards and renewals do not say where they come from; a fair may bring more than the web should."""
+    assert [small.sign_up(f"p{number}@firma.example").queued for number in range(6)] == [True] * 6
