@@ -268,12 +268,13 @@ def test_ids_are_128_random_bits() -> None:
     assert set("".join(made)) <= set("abcdefghijklmnopqrstuvwxyz234567")
 
 
-def test_a_token_names_something_and_has_one_length(keyring: Keyring) -> None:
-    """26 characters of id and 26 of MAC, whatever they end in; one that names nothing is none."""
-    made = [tokens.issue(keyring, "click", tokens.random_id()) for _ in range(200)]
+@pytest.mark.parametrize(("purpose", "length"), [("confirm", 52), ("click", 58)])
+def test_a_token_names_something_and_has_one_length(keyring: Keyring, purpose: str, length: int) -> None:
+    """26 characters of id and the whole MAC, whatever they end in; one that names nothing is none."""
+    made = [tokens.issue(keyring, purpose, tokens.random_id()) for _ in range(200)]
 
-    assert {len(token) for token in made} == {52}
-    assert tokens.read(keyring, "click", tokens.issue(keyring, "click", "")) is None
+    assert {len(token) for token in made} == {length}
+    assert tokens.read(keyring, purpose, tokens.issue(keyring, purpose, "")) is None
 
 
 def test_any_text_has_a_fingerprint() -> None:
