@@ -24,6 +24,8 @@ SUBMIT_LEASE = timedelta(minutes=5)
 """For the provider's answer; ten times what a request may take."""
 LONGEST_LEASE = 2 * max(CLAIM_LEASE, SUBMIT_LEASE)
 """Farther ahead than this no honest lease ends, with room for clocks that differ."""
+MOST_PATIENCE = timedelta(hours=24)
+"""A marketing batch that the provider has refused for so long expires; a confirmation waits as long as its token."""
 MOST_LAPSES = 3
 """A batch whose workers died this often while it was claimed is set aside: it may be what kills them."""
 
@@ -145,10 +147,21 @@ def recover(conn: Connection, *, at: datetime) -> Counts:
             .where(send_batch.c.id.in_(released), send_batch.c.state == State.CLAIMED)
             .values(state=State.PLANNED, lapses=send_batch.c.lapses + 1, lease_owner=None, lease_until=None)
         )
-    late = _ids(conn, State.PLANNED, OPEN, send_batch.c.not_after <= at)
+    late = _ids(conn, State.PLANNED, OPEN, or_(send_batch.c.not_after <= at, _tired(at)))
     if late:
         counts.expired = finish(conn, late, State.EXPIRED, "expired", at=at)
     return counts
+
+
+def _tired(at: datetime) -> ColumnElement[bool]:
+    """Was a marketing batch handed over and refused a day ago already, and is it still not taken?"""
+    refused = (
+        delivery_attempt.c.batch_id == send_batch.c.id,
+        delivery_attempt.c.outcome == "refused",
+        delivery_attempt.c.started_at <= at - MOST_PATIENCE,
+    )
+    tried = select(delivery_attempt.c.n).where(*refused).exists()
+    return and_(send_batch.c.attempt > 0, send_batch.c.kind == Kind.MARKETING, tried)
 
 
 def finish(conn: Connection, batch_ids: Sequence[int], state: State, reason: str, *, at: datetime) -> int:

@@ -14,7 +14,7 @@ from nurture.delivery.confirmations import queue_confirmations
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.facts import reconcile
 from nurture.delivery.policy import ComplaintLimits, DoubtBudget, SendingPolicy, load
-from nurture.delivery.provider import Accepted, Outcome, Unknown
+from nurture.delivery.provider import Accepted, Outcome, Refused, Unknown
 from nurture.delivery.sending import claim, compose, intend, recover, send_next
 from nurture.settings import PROJECT
 from nurture.store.definitions import DefinitionError
@@ -427,3 +427,37 @@ def test_doubts_that_a_dead_worker_left_count(world: World) -> None:
         assert watching.doubts(conn, POLICY, "outbox") == watching.Rate(0, 6)
         recover(conn, at=world.later(hours=1).at)
         assert watching.doubts(conn, POLICY, "outbox") == watching.Rate(6, 6)
+
+
+# --- patience ----------------------------------------------------------------------------------
+
+
+def test_a_mail_that_is_refused_for_a_day_expires(world: World) -> None:
+    """Also where its own time is longer: what was timely yesterday need not be so for ever."""
+    world.plan(world.person(), late=timedelta(days=14))
+    send(world, Refused("http 429"))
+    for hours, state in ((23, "planned"), (24, "expired")):
+        with world.ws.store.write() as conn:
+            recover(conn, at=world.later(hours=hours).at)
+        assert world.states() == {state: 1}
+
+
+def test_a_mail_that_was_never_handed_over_waits_for_its_own_time(world: World) -> None:
+    """A brake or a ramp that holds it is no refusal."""
+    world.plan(world.person(), late=timedelta(days=14))
+    with world.ws.store.write() as conn:
+        recover(conn, at=world.later(days=13).at)
+
+    assert world.states() == {"planned": 1}
+
+
+def test_a_confirmation_is_not_given_up_after_a_day(world: World) -> None:
+    """Somebody waits for it as long as its token lives: a wrong key over a weekend loses nobody."""
+    world.sign_up()
+    with world.ws.store.write() as conn:
+        queue_confirmations(conn, world.ws, world.library, at=world.at, limit=10)
+    send(world, Refused("http 401", None, opens_circuit=True), kind="confirmation")
+    with world.ws.store.write() as conn:
+        recover(conn, at=world.later(hours=30).at)
+
+    assert world.states() == {"planned": 1}

@@ -92,9 +92,9 @@ def test_what_comes_due_later_stays_planned(world: World) -> None:
     """It cannot have left."""
     world.plan(world.person())
     with world.ws.store.write() as conn:
-        conn.execute(update(send_batch).values(not_before=world.at + timedelta(minutes=1)))
+        conn.execute(update(send_batch).values(not_before=world.at + timedelta(hours=2, minutes=1)))
 
-    assert (mark(world), world.states()) == (0, {"planned": 1})
+    assert (mark(world.later(hours=2)), world.states()) == (0, {"planned": 1})
 
 
 def test_what_was_too_late_before_the_backup_is_not_in_doubt(world: World) -> None:
