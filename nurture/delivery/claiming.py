@@ -130,7 +130,8 @@ def recover(conn: Connection, *, at: datetime) -> Counts:
     counts = Counts(in_doubt=size_of(conn, doubtful))
     if doubtful:
         open_attempts = (delivery_attempt.c.batch_id.in_(doubtful), delivery_attempt.c.outcome.is_(None))
-        conn.execute(update(delivery_attempt).where(*open_attempts).values(outcome="unknown", detail="worker lost"))
+        lost = {"outcome": "unknown", "detail": "worker lost", "answered_at": at}
+        conn.execute(update(delivery_attempt).where(*open_attempts).values(**lost))
         conn.execute(
             update(send_batch)
             .where(send_batch.c.id.in_(doubtful), send_batch.c.state == State.SUBMITTING)

@@ -5,23 +5,29 @@ Each count reads as many rows as its window has batches, not as many as there we
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, literal, select
 
 from nurture.delivery import brakes
 from nurture.delivery.brakes import Brake, Level
 from nurture.delivery.states import Kind, State
+from nurture.store.inserting import chunks
 from nurture.store.tables import delivery_attempt, delivery_fact, message, message_exception, send_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
     from nurture.delivery.policy import SendingPolicy
 
+FOUND_WITHIN = timedelta(hours=1)
+"""So long before a brake was pulled the doubts it was pulled for became known, at most."""
 SUBMITTED = [State.SUBMITTING, State.ACCEPTED, State.REJECTED, State.IN_DOUBT, State.UNKNOWN]
 DOUBTS = [State.IN_DOUBT, State.UNKNOWN]
 FATE = func.coalesce(message_exception.c.state, send_batch.c.state)
@@ -58,7 +64,7 @@ def watch_doubts(conn: Connection, policy: SendingPolicy, provider: str, at: dat
             f"{seen} of the last marketing mails are in doubt or unknown; at most {policy.in_doubt.most_percent:f} %"
         )
         brakes.pull(conn, Brake.IN_DOUBT, reason, at, provider=provider)
-    else:
+    elif _resolved(conn, policy, provider):
         brakes.ease(conn, Brake.IN_DOUBT, provider, at)
 
 
@@ -79,38 +85,72 @@ def watch_complaints(conn: Connection, policy: SendingPolicy, provider: str, at:
     brakes.pull(conn, Brake.COMPLAINTS, reason, at, provider=provider, level=level)
 
 
+def _resolved(conn: Connection, policy: SendingPolicy, provider: str) -> bool:
+    """Did proof take the doubts away that the brake was pulled for?
+
+    That newer mails push them out of the count is none: those were on their way when it was pulled.
+    """
+    standing = next(
+        (one for one in brakes.pulled(conn) if (one.name, one.provider) == (Brake.IN_DOUBT, provider)), None
+    )
+    if standing is None:
+        return True
+    query = _answered(provider).where(delivery_attempt.c.answered_at > standing.since - FOUND_WITHIN)
+    fates = _by_fate(conn, [row.batch_id for row in conn.execute(query)])
+    return sum(fates.get(state, 0) for state in DOUBTS) <= policy.in_doubt.most
+
+
+def _answered(provider: str) -> Select[Any]:
+    """Give the batches of marketing mails of which it is known what became of them, or that nobody knows it.
+
+    By when that became known: a request that times out is told of long after others that began later.
+    The gap behind a backup has a brake of its own.
+    """
+    return (
+        select(delivery_attempt.c.batch_id, send_batch.c.count)
+        .join(send_batch, send_batch.c.id == delivery_attempt.c.batch_id)
+        .where(
+            delivery_attempt.c.answered_at.is_not(None),
+            delivery_attempt.c.request_sha256 != "",
+            send_batch.c.kind == Kind.MARKETING,
+            send_batch.c.provider == provider,
+        )
+    )
+
+
+def _by_fate(conn: Connection, batch_ids: Sequence[int]) -> dict[str, int]:
+    """Count the messages of batches by what became of each (ix_message_batch)."""
+    counts: Counter[str] = Counter()
+    for part in chunks(batch_ids):
+        query = (
+            select(FATE, func.count())
+            .select_from(message)
+            .join(send_batch, send_batch.c.id == message.c.batch_id)
+            .outerjoin(message_exception, message_exception.c.message_id == message.c.id)
+            .where(message.c.batch_id.in_(part))
+            .group_by(FATE)
+        )
+        counts.update({row[0]: row[1] for row in conn.execute(query)})
+    return counts
+
+
 def doubts(conn: Connection, policy: SendingPolicy, provider: str) -> Rate:
     """How many of the newest marketing mails handed over are in doubt or unknown?
 
-    Reads the newest batches until they hold `of_last` mails (ix_delivery_attempt_started, ix_message_batch).
+    Reads the newest batches until they hold `of_last` mails (ix_delivery_attempt_answered, ix_message_batch).
     """
     wanted = policy.in_doubt.of_last
     since = brakes.counted_from(conn, Brake.IN_DOUBT, provider)
-    newest = (
-        select(delivery_attempt.c.batch_id, send_batch.c.count)
-        .join(send_batch, send_batch.c.id == delivery_attempt.c.batch_id)
-        .where(send_batch.c.kind == Kind.MARKETING, send_batch.c.provider == provider)
-        # The gap behind a backup has a brake of its own.
-        .where(delivery_attempt.c.request_sha256 != "")
-        .order_by(delivery_attempt.c.started_at.desc(), delivery_attempt.c.batch_id.desc())
-        .limit(wanted)
-    )
+    newest = _answered(provider)
     if since is not None:
-        newest = newest.where(delivery_attempt.c.started_at > since)
+        newest = newest.where(delivery_attempt.c.answered_at > since)
+    newest = newest.order_by(delivery_attempt.c.answered_at.desc(), delivery_attempt.c.batch_id.desc()).limit(wanted)
     batches: dict[int, int] = {}
     for batch_id, size in conn.execute(newest):
         batches[batch_id] = size
         if sum(batches.values()) >= wanted:
             break
-    by_fate = (
-        select(FATE, func.count())
-        .select_from(message)
-        .join(send_batch, send_batch.c.id == message.c.batch_id)
-        .outerjoin(message_exception, message_exception.c.message_id == message.c.id)
-        .where(message.c.batch_id.in_(list(batches)))
-        .group_by(FATE)
-    )
-    counts: dict[str, int] = {row[0]: row[1] for row in conn.execute(by_fate)}
+    counts = _by_fate(conn, list(batches))
     handed_over = sum(counts.get(state, 0) for state in SUBMITTED)
     return Rate(sum(counts.get(state, 0) for state in DOUBTS), handed_over)
 
@@ -141,7 +181,7 @@ def _accepted(conn: Connection, provider: str, since: datetime) -> int:
     of_batches = (
         select(func.coalesce(func.sum(send_batch.c.count), 0))
         .join(delivery_attempt, delivery_attempt.c.batch_id == send_batch.c.id)
-        .where(delivery_attempt.c.started_at > since, delivery_attempt.c.outcome == "accepted", ours)
+        .where(delivery_attempt.c.answered_at > since, delivery_attempt.c.outcome == "accepted", ours)
     )
     # Written out: PostgreSQL does not see that two parameters are the same.
     accepted = literal(State.ACCEPTED.value, literal_execute=True)

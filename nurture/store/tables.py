@@ -319,7 +319,7 @@ Index(
     sqlite_where=OPEN_ATTEMPT,
     postgresql_where=OPEN_ATTEMPT,
 )
-Index("ix_delivery_attempt_started", delivery_attempt.c.started_at)
+Index("ix_delivery_attempt_answered", delivery_attempt.c.answered_at)
 
 delivery_fact = Table(
     "delivery_fact",

@@ -15,7 +15,7 @@ from nurture.delivery.errors import DeliveryError
 from nurture.delivery.facts import reconcile
 from nurture.delivery.policy import ComplaintLimits, DoubtBudget, SendingPolicy, load
 from nurture.delivery.provider import Accepted, Outcome, Refused, Unknown
-from nurture.delivery.sending import claim, compose, intend, recover, send_next
+from nurture.delivery.sending import claim, compose, intend, recover, send_next, settle
 from nurture.settings import PROJECT
 from nurture.store.definitions import DefinitionError
 from nurture.store.tables import delivery_fact, message, switch_change
@@ -24,6 +24,7 @@ from tests.nurture.delivery.world import Scripted
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nurture.delivery.sending import Submission
     from tests.nurture.delivery.world import World
 
 POLICY = SendingPolicy()
@@ -191,6 +192,46 @@ def test_proof_lets_marketing_go_on_by_itself(world: World) -> None:
         changes = conn.execute(select(switch_change.c.change).order_by(switch_change.c.id)).scalars().all()
 
     assert (stopped, standing(world), changes) == ({"in_doubt": "stop"}, {}, ["stop", "resume"])
+
+
+def submission(world: World, people: int) -> Submission:
+    """Commit the intent for a batch; its answer is still to come."""
+    world.plan(*(world.person() for _ in range(people)))
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at, provider="outbox", batch_limit=500)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+    with world.ws.store.write() as conn:
+        return intend(conn, world.ws, composed, at=world.at)
+
+
+def answered(world: World, one: Submission, outcome: Outcome) -> None:
+    """Let the answer to a batch come in now."""
+    with world.ws.store.write() as conn:
+        settle(conn, one, [outcome] * len(one.ready), at=world.at)
+
+
+def test_a_doubt_counts_when_it_becomes_known(world: World) -> None:
+    """A request that times out began long before those that were answered meanwhile."""
+    policy = SendingPolicy(in_doubt=DoubtBudget.model_validate({"most_percent": 1, "of_last": 100}))
+    slow = submission(world, 2)
+    mail(world.later(seconds=5), 100)
+    answered(world.later(seconds=10), slow, Unknown("timeout"))
+    watch(world.later(seconds=10), policy)
+
+    assert standing(world) == {"in_doubt": "stop"}
+
+
+def test_mails_that_were_on_their_way_take_no_doubt_away(world: World) -> None:
+    """They push it out of the last hundred, and nobody knows any more about it."""
+    policy = SendingPolicy(in_doubt=DoubtBudget.model_validate({"most_percent": 1, "of_last": 100}))
+    slow, other = submission(world, 2), submission(world, 100)
+    answered(world.later(seconds=10), slow, Unknown("timeout"))
+    watch(world.later(seconds=10), policy)
+    answered(world.later(seconds=11), other, Accepted("x"))
+    watch(world.later(minutes=5), policy)
+
+    assert standing(world) == {"in_doubt": "stop"}
 
 
 def test_released_marketing_goes_on(world: World) -> None:
@@ -424,7 +465,7 @@ def test_doubts_that_a_dead_worker_left_count(world: World) -> None:
     composed = compose(world.ws, world.library, held, at=world.at)
     with world.ws.store.write() as conn:
         intend(conn, world.ws, composed, at=world.at)
-        assert watching.doubts(conn, POLICY, "outbox") == watching.Rate(0, 6)
+        assert watching.doubts(conn, POLICY, "outbox") == watching.Rate(0, 0)
         recover(conn, at=world.later(hours=1).at)
         assert watching.doubts(conn, POLICY, "outbox") == watching.Rate(6, 6)
 

@@ -390,7 +390,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["batch_id"], ["send_batch.id"], name=op.f("fk_delivery_attempt_batch_id_send_batch")),
         sa.PrimaryKeyConstraint("batch_id", "n", name=op.f("pk_delivery_attempt")),
     )
-    op.create_index("ix_delivery_attempt_started", "delivery_attempt", ["started_at"], unique=False)
+    op.create_index("ix_delivery_attempt_answered", "delivery_attempt", ["answered_at"], unique=False)
     op.create_index(
         "uq_delivery_attempt_open",
         "delivery_attempt",
