@@ -16,6 +16,7 @@ from nurture.delivery.facts import PROVEN
 from nurture.delivery.queue import environment, insert_batches
 from nurture.delivery.states import Kind, State
 from nurture.store.tables import decision, delivery_attempt, message, message_exception, send_batch
+from nurture.store.verdicts import Answer, remember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +140,8 @@ def _doubtful(conn: Connection, public_id: str) -> Row[Any]:
 
 
 def _write_down(conn: Connection, row: Row[Any], occurrence: int, actor: str, reason: str, at: datetime) -> None:
-    said = {"gate": "person", "passed": True, "detail": f"{actor}: {reason}"[:200]}
+    # Who and why differ from decision to decision: a hole, so that the verdict says nothing about anybody.
+    asked = Answer.of([{"gate": "person", "passed": True, "detail": "{said}"}], {})
     values = {
         "at": at,
         "lead_id": row.lead_id,
@@ -150,7 +152,7 @@ def _write_down(conn: Connection, row: Row[Any], occurrence: int, actor: str, re
         "phase": "plan",
         "outcome": "planned",
         "reason": "sent_again",
-        "gates": [said],
-        "versions": {},
+        "verdict_id": remember(conn, [asked])[asked],
+        "details": {"said": f"{actor}: {reason}"[:200]},
     }
     conn.execute(insert(decision), values)

@@ -14,7 +14,8 @@ from nurture.delivery.errors import DeliveryError
 from nurture.delivery.facts import reconcile
 from nurture.delivery.provider import Outcome, Rejected, Unknown
 from nurture.delivery.sending import claim, recover, send_next
-from nurture.store.tables import decision, delivery_fact, message, send_slot
+from nurture.store import verdicts
+from nurture.store.tables import decision, delivery_fact, message, send_slot, verdict
 from tests.nurture.delivery.world import Scripted
 
 if TYPE_CHECKING:
@@ -85,9 +86,12 @@ def test_the_decision_names_who_and_why(world: World) -> None:
     """It stands with the lead."""
     resend(world, doubt(world))
     with world.ws.store.read() as conn:
-        row = conn.execute(select(decision).where(decision.c.reason == "sent_again")).one()
+        query = select(decision, verdict.c.gates).join(verdict, verdict.c.id == decision.c.verdict_id)
+        row = conn.execute(query.where(decision.c.reason == "sent_again")).one()
 
-    assert row.gates == [{"gate": "person", "passed": True, "detail": "cli:vera: asked by phone"}]
+    assert verdicts.told(row.gates, row.details) == [
+        {"gate": "person", "passed": True, "detail": "cli:vera: asked by phone"}
+    ]
     assert row.lead_id is not None
 
 
