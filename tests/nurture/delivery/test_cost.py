@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 BATCH = 100
 LEADS = 430
 """Of whom 399 may be written to: four batches, and every first statement of a kind is prepared in the first."""
-STATEMENTS = 36
+STATEMENTS = 34
 """For each batch, whatever its size, BEGIN not counted."""
-STATEMENTS_FOR_ALL = 6
+STATEMENTS_FOR_ALL = 8
 """At most, beside those of the batches: the empty claim at the end, and what is read once for each process."""
 COMMITS = 3
 """For each batch: claim, intent, result."""
