@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-QUICK_SECONDS = 45.0
+QUICK_SECONDS = 35.0
 """A part of a quick run that would begin later than this is left out."""
 UNSTABLE = 2.0
 """Largest over smallest ceiling of a run; above it, nothing is said about ratios to that ceiling."""
@@ -34,7 +34,10 @@ RAW = (
     "_us_per_message",
     "_us_per_event",
     "_us_per_redirect",
-    "_us_per_decision",
+    "_us_per_mail",
+    "_tick_ms",
+    "tick_ms",
+    "peak_mb",
     "_spread",
     "_share",
     "_ratio",
