@@ -80,7 +80,7 @@ CATEGORIES: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {
 }  # fmt: skip
 """Category of data: (German, English), and the tables that hold it."""
 IMPERSONAL = ("ledger_head", "ledger_tile", "checkpoint", "checkpoint_delivery", "kill_switch", "switch_change",
-              "circuit", "flow_summary", "setting")  # fmt: skip
+              "circuit", "brake", "ramp_day", "flow_summary", "setting")  # fmt: skip
 """Tables without personal data."""
 SUBJECTS = (
     (

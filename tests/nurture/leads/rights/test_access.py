@@ -260,7 +260,7 @@ COVERED = {
 NOT_PERSONAL = {
     "ledger_head", "ledger_tile", "checkpoint", "checkpoint_delivery", "import_batch", "kill_switch", "switch_change",
     "circuit", "flow_summary", "setting", "raw_event", "delivery_attempt", "send_slot", "handover_attempt",
-    "handover_notice", "verdict",
+    "handover_notice", "verdict", "brake", "ramp_day",
 }  # fmt: skip
 """Tables that say nothing of a person, or nothing that the record does not say already."""
 
