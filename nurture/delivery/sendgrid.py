@@ -51,6 +51,8 @@ LARGEST_SUBSTITUTIONS = 10_000
 """Bytes of all values of one personalization; one above that gets a request of its own."""
 MOST_RECIPIENTS = 1000
 NONCE_LENGTH = 4
+LONGEST_SILENCE = 3600.0
+"""Seconds that a provider's wish is heeded without asking again; a wrong clock there must not end all sending here."""
 HOPELESS = 3
 """So many messages refused alone, and none taken: the fault is probably in what all of them share."""
 
@@ -96,6 +98,7 @@ class SendGrid:
         # An own context, not the process-wide default: nobody else's change weakens it.
         own = (context or ssl.create_default_context()) if secure else None
         self._wire = Wire(self._host, port, context=own, timeout=timeout)
+        self._timeout = timeout
         self._shut_until = 0.0
         """By the stopwatch: the provider said that nothing more is taken before."""
 
@@ -104,7 +107,11 @@ class SendGrid:
         return f"SendGrid({self._host})"
 
     def submit(self, batch: Sequence[Outgoing]) -> list[Outcome]:
-        """Post the batch in as few requests as it takes, and split one that was refused for one of its messages."""
+        """Post the batch in as few requests as it takes, and split one that was refused for one of its messages.
+
+        No request begins later than twice the timeout: what is left is decided anew, for a consent may end meanwhile.
+        """
+        until = stopwatch() + 2 * self._timeout
         outcomes: list[Outcome] = [NOT_TRIED] * len(batch)
         sound: list[int] = []
         for number, message in enumerate(batch):
@@ -113,7 +120,7 @@ class SendGrid:
             else:
                 sound.append(number)
         for part in _parts(batch, sound):
-            if not _Tries(self, batch, outcomes).submit(part):
+            if not _Tries(self, batch, outcomes, until=until).submit(part):
                 break
         return outcomes
 
@@ -144,15 +151,15 @@ class SendGrid:
             return Unknown(answer.code)
         at = batch[0].at
         if answer.headers.get("X-RateLimit-Remaining", "").strip() == "0":
-            self._shut_until = stopwatch() + (_wish(answer, at) or 0.0)
+            self._shut_until = stopwatch() + min(_wish(answer, at) or 0.0, LONGEST_SILENCE)
         return judge(answer, at)
 
 
 class _Tries:
     """The requests that one part of a batch takes."""
 
-    def __init__(self, provider: SendGrid, batch: Sequence[Outgoing], outcomes: list[Outcome]) -> None:
-        self.provider, self.batch, self.outcomes = provider, batch, outcomes
+    def __init__(self, provider: SendGrid, batch: Sequence[Outgoing], outcomes: list[Outcome], *, until: float) -> None:
+        self.provider, self.batch, self.outcomes, self.until = provider, batch, outcomes, until
         self.taken = False
         self.refused_alone = 0
         self.undivided: list[Sequence[int]] = []
@@ -165,23 +172,34 @@ class _Tries:
         fine = self._submit(numbers)
         while fine and self.taken and self.undivided:
             fine = self._submit(self.undivided.pop())
+        if not fine:
+            # Refused together with others, and now nobody will learn which of them was the reason.
+            for together in self.undivided:
+                self._note(together, NOT_TRIED)
         return fine
 
     def _submit(self, numbers: Sequence[int]) -> bool:
+        if stopwatch() >= self.until:
+            self._note(numbers, NOT_TRIED)
+            return False
         outcome = self.provider.post([self.batch[number] for number in numbers])
         self.taken |= isinstance(outcome, Accepted)
-        for number in numbers:
-            self.outcomes[number] = outcome
-        if isinstance(outcome, Rejected) and outcome.code.startswith(f"http {HTTP_BAD}"):
-            if len(numbers) > 1 and (self.taken or self.refused_alone < HOPELESS):
+        if len(numbers) > 1 and isinstance(outcome, Rejected) and outcome.code.startswith(f"http {HTTP_BAD}"):
+            if self.taken or self.refused_alone < HOPELESS:
+                # Whoever is not the reason was not refused; trouble with the first half must not condemn the second.
+                self._note(numbers, NOT_TRIED)
                 middle = len(numbers) // 2
                 return self._submit(numbers[:middle]) and self._submit(numbers[middle:])
-            if len(numbers) > 1:
-                # Perhaps the fault is everybody's; if one of the next is taken, it was not.
-                self.undivided.append(numbers)
-            else:
-                self.refused_alone += 1
+            # Perhaps the fault is everybody's; if one of the next is taken, it was not.
+            self.undivided.append(numbers)
+        elif isinstance(outcome, Rejected) and outcome.code.startswith(f"http {HTTP_BAD}"):
+            self.refused_alone += 1
+        self._note(numbers, outcome)
         return isinstance(outcome, Accepted | Rejected)
+
+    def _note(self, numbers: Sequence[int], outcome: Outcome) -> None:
+        for number in numbers:
+            self.outcomes[number] = outcome
 
 
 def _parts(batch: Sequence[Outgoing], numbers: Sequence[int]) -> Iterator[list[int]]:

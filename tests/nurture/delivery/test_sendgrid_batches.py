@@ -153,6 +153,43 @@ def test_trouble_in_the_middle_leaves_the_rest_untried() -> None:
     )
 
 
+@pytest.mark.parametrize("trouble", [429, 503])
+def test_trouble_with_one_half_does_not_condemn_the_other(trouble: int) -> None:
+    """A batch refused as a whole says nothing of each; the half that was not asked for goes again."""
+    outcomes = post(Stub([answer(400), answer(trouble)]), mails(4))
+    assert outcomes[2:] == [NOT_TRIED] * 2
+    assert {type(one) for one in outcomes[:2]} == {Refused if trouble == 429 else Unknown}
+
+
+def test_trouble_leaves_nobody_condemned_who_was_refused_with_others_only() -> None:
+    """Four of sixteen were refused alone; the four behind them together, before trouble came."""
+    outcomes = post(Stub([*[answer(400)] * 10, answer(429)]), mails(16))
+    assert [isinstance(one, Rejected) for one in outcomes] == [True] * 4 + [False] * 12
+    assert outcomes[4:8] == [NOT_TRIED] * 4
+
+
+def test_what_takes_too_long_is_decided_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of many requests does not outlive by much the consents it was permitted on."""
+    seconds = iter([0.0] * 3 + [100.0] * 1000)
+    monkeypatch.setattr("nurture.delivery.sendgrid.stopwatch", lambda: next(seconds))
+    own = [mails(1, Content((f"{number}",), ("h",), ("t",)))[0]._replace(values=()) for number in range(3)]
+    stub = Stub([answer(202, X_Message_Id="m")])
+    outcomes = post(stub, own)
+    assert (outcomes.count(Accepted("m")), outcomes.count(NOT_TRIED), len(stub.requests)) == (1, 2, 1)
+
+
+def test_a_wish_without_end_is_heeded_for_an_hour() -> None:
+    """A server with a wrong clock does not silence this process for years."""
+    stub = Stub([answer(202, X_Message_Id="m", X_RateLimit_Remaining="0", X_RateLimit_Reset="999999999999")])
+    with stub.run():
+        provider = SendGrid(SENDER, key=KEY, url=stub.url, timeout=2)
+        provider.submit(mails(1))
+        [refused] = provider.submit(mails(1))
+    assert isinstance(refused, Refused)
+    assert refused.retry_after is not None
+    assert refused.retry_after <= 3600
+
+
 def test_a_spent_rate_limit_is_not_asked_again() -> None:
     """The provider said when it takes more; until then no request is made."""
     stub = Stub([answer(202, X_Message_Id="m", X_RateLimit_Remaining="0", X_RateLimit_Reset="30")])
