@@ -15,6 +15,7 @@ from nurture.delivery.errors import DeliveryError
 from nurture.delivery.facts import PROVEN
 from nurture.delivery.queue import environment, insert_batches
 from nurture.delivery.states import Kind, State
+from nurture.store.inserting import insert_new
 from nurture.store.tables import decision, delivery_attempt, message, message_exception, send_batch
 from nurture.store.verdicts import Answer, remember
 
@@ -114,6 +115,9 @@ def resend(conn: Connection, public_id: str, *, provider: str, actor: str, reaso
         message.c.occurrence == copied["occurrence"],
     )
     fresh: str = conn.execute(made).scalar_one()
+    # Apart from its batch: should a late answer say that the batch was refused, only the copy goes.
+    apart = {"message_id": row.id, "state": row.state, "reason": "sent_again", "at": at}
+    insert_new(conn, message_exception, [apart])
     _write_down(conn, row, copied["occurrence"], actor, reason, at)
     return fresh
 

@@ -12,8 +12,8 @@ from nurture.delivery import deciding
 from nurture.delivery.confirmations import queue_confirmations
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.facts import reconcile
-from nurture.delivery.provider import Outcome, Rejected, Unknown
-from nurture.delivery.sending import claim, recover, send_next
+from nurture.delivery.provider import Outcome, Refused, Rejected, Unknown
+from nurture.delivery.sending import claim, compose, intend, recover, send_next, settle
 from nurture.store import verdicts
 from nurture.store.tables import decision, delivery_fact, message, send_slot, verdict
 from tests.nurture.delivery.world import Scripted
@@ -104,6 +104,27 @@ def test_every_gate_is_asked_again(world: World) -> None:
 
     assert send(world) == []
     assert world.states() == {"in_doubt": 1, "suppressed": 1}
+
+
+def test_an_answer_after_the_decision_does_not_send_both(world: World) -> None:
+    """A worker thought dead says late that its batch was refused: the copy goes, and the original never again."""
+    world.plan(world.person())
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+    with world.ws.store.write() as conn:
+        submission = intend(conn, world.ws, composed, at=world.at)
+    world.at = world.later(minutes=6).at
+    with world.ws.store.write() as conn:
+        recover(conn, at=world.at)
+    second = resend(world, submission.ready[0].outgoing.public_id)
+    with world.ws.store.write() as conn:
+        settle(conn, submission, [Refused("http 429")], at=world.at)
+    world.at = world.later(hours=1).at
+
+    assert [one.public_id for one in [*send(world), *send(world), *send(world)]] == [second]
+    assert world.states() == {"in_doubt": 1, "accepted": 1}
 
 
 def test_the_planner_and_a_person_never_mean_the_same_occurrence(world: World) -> None:
