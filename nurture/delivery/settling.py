@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from nurture.delivery.claiming import Claim
     from nurture.delivery.intent import Submission
 
 BASE_SECONDS = 2.0
@@ -55,7 +56,8 @@ def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome]
     refused goes out again, and nothing else with it.
 
     A late answer is as good as one in time: if the batch was put in doubt meanwhile, a certain answer
-    resolves the doubt. An answer for an attempt that is already certain changes nothing.
+    resolves the doubt, for those messages that it is about. An answer for an attempt that is already certain
+    changes nothing.
     """
     claim = submission.claim
     met: dict[type[Outcome], list[int]] = {}
@@ -67,25 +69,24 @@ def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome]
     if not _answer(conn, submission, of_batch, proof, at):
         return Counts()
     circuit.record(conn, claim.provider, outcomes, at)
-    open_states = [State.SUBMITTING] if fate is Unknown else [State.SUBMITTING, State.IN_DOUBT]
-    changed = conn.execute(
-        update(send_batch)
-        .where(
-            send_batch.c.id == claim.batch_id,
-            send_batch.c.attempt == claim.attempt,
-            send_batch.c.state.in_(open_states),
-        )
-        .values(**_after(conn, claim.batch_id, of_batch, at))
-    )
-    if changed.rowcount != 1:
+    values = _after(conn, claim.batch_id, of_batch, at)
+    late = not _move(conn, claim, State.SUBMITTING, values)
+    if late and not _move(conn, claim, State.IN_DOUBT, values):
         return Counts()
     _except(conn, met, fate, at)
     if Rejected in met:
         free_slots(conn, [claim.batch_id], of=met[Rejected])
     counts = Counts()
     for kind, ids in met.items():
-        setattr(counts, COUNTED[kind], len(ids))
+        if not (late and kind is Unknown):  # such a doubt was counted when it was named
+            setattr(counts, COUNTED[kind], len(ids))
     return counts
+
+
+def _move(conn: Connection, claim: Claim, state: State, values: Mapping[str, object]) -> bool:
+    """Move the batch on, if it is still that of this claim and in this state."""
+    mine = (send_batch.c.id == claim.batch_id, send_batch.c.attempt == claim.attempt, send_batch.c.state == state)
+    return conn.execute(update(send_batch).where(*mine).values(**values)).rowcount == 1
 
 
 def _after(conn: Connection, batch_id: int, outcome: Outcome, at: datetime) -> dict[str, object]:

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 
 from nurture.delivery.facts import reconcile
 from nurture.delivery.provider import NOT_TRIED, Accepted, Outcome, Outgoing, Refused, Rejected, Unknown
-from nurture.delivery.sending import send_next
+from nurture.delivery.sending import claim, compose, intend, recover, send_next, settle
 from nurture.store.tables import delivery_fact, message, send_batch, send_slot
 from tests.nurture.delivery.world import World
 
@@ -111,6 +111,22 @@ def test_a_doubt_apart_from_its_batch_ends_as_unknown(world: World) -> None:
     with world.ws.store.write() as conn:
         assert reconcile(conn, at=world.later(hours=25).at).unknown == 1
     assert world.states() == {"accepted": 1, "unknown": 1, "planned": 1}
+
+
+def test_a_late_answer_for_some_is_as_good_as_one_in_time(world: World) -> None:
+    """The worker was thought dead; what it knows for certain stays no doubt, although it does not know all."""
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+    with world.ws.store.write() as conn:
+        submission = intend(conn, world.ws, composed, at=world.at)
+    later = world.later(minutes=6).at
+    with world.ws.store.write() as conn:
+        assert recover(conn, at=later).in_doubt == 3
+        counts = settle(conn, submission, [TAKEN, DOUBT, BAD], at=later)
+    assert world.states() == {"accepted": 1, "in_doubt": 1, "rejected": 1}
+    assert (counts.accepted, counts.in_doubt, counts.rejected) == (1, 0, 1)
 
 
 def test_only_the_rejected_give_their_places_back(world: World) -> None:
