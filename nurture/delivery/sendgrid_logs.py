@@ -11,13 +11,13 @@ import json
 import re
 import ssl
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from consent import identity
 from nurture.delivery.errors import DeliveryError
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from consent.identity import Person
+    from consent.sealing import SealError
     from nurture.store.workspace import Workspace
 
 SEARCH = "/v3/logs"
@@ -55,7 +57,7 @@ class Doubtful:
 
     id: int
     public_id: str
-    address: str
+    address: str = field(repr=False)
     since: datetime
     until: datetime
 
@@ -164,15 +166,17 @@ def ask(ws: Workspace, logs: SendGridLogs, *, at: datetime, most: int = MOST) ->
 def doubtful(ws: Workspace, *, at: datetime, most: int) -> list[Doubtful]:
     """Give the messages to ask for, in the order of their ids, from where the last round ended."""
     state = func.coalesce(message_exception.c.state, send_batch.c.state)
+    # A batch that goes again waits until later than its first try; who left it then was handed over before.
+    since = case((message_exception.c.message_id.is_(None), send_batch.c.not_before), else_=send_batch.c.planned_at)
     query_ = (
-        select(message.c.id, message.c.public_id, message.c.subject, send_batch.c.not_before)
+        select(message.c.id, message.c.public_id, message.c.subject, since.label("since"))
         .join(send_batch, send_batch.c.id == message.c.batch_id)
         .outerjoin(message_exception, message_exception.c.message_id == message.c.id)
         .where(
             state.in_(DOUBTS),
             ~PROVEN,
             send_batch.c.provider == "sendgrid",
-            send_batch.c.not_before <= at - SETTLES,
+            since <= at - SETTLES,
         )
         .order_by(message.c.id)
         .limit(most)
@@ -180,9 +184,9 @@ def doubtful(ws: Workspace, *, at: datetime, most: int) -> list[Doubtful]:
     with ws.store.read() as conn:
         rows = conn.execute(query_.where(message.c.id > marks.mark(conn, CURSOR))).all()
         people = identity.reveal_each(conn, ws.keyring, [row.subject for row in rows])
-    found = []
-    for row in rows:
-        person = people.get(row.subject)
-        if isinstance(person, identity.Person):
-            found.append(Doubtful(row.id, row.public_id, person.address, row.not_before, at))
-    return found
+    return [Doubtful(row.id, row.public_id, _address(people.get(row.subject)), row.since, at) for row in rows]
+
+
+def _address(person: Person | SealError | None) -> str:
+    """Give the address to ask for; empty where there is none any more: such a message is passed over, and counts."""
+    return person.address if isinstance(person, identity.Person) else ""

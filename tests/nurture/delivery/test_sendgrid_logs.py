@@ -18,15 +18,17 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
+from consent import identity
 from nurture.delivery.errors import DeliveryError
-from nurture.delivery.provider import Sender, Unknown
+from nurture.delivery.provider import Refused, Sender, Unknown
 from nurture.delivery.reconciling import look_into
 from nurture.delivery.sendgrid import SendGrid
 from nurture.delivery.sendgrid_logs import Doubtful, SendGridLogs, ask, doubtful, query
 from nurture.delivery.sending import send_next
-from nurture.store.tables import send_batch
+from nurture.store.tables import message, send_batch
 from nurture.store.workspace import Workspace
 from tests.nurture.delivery.stub import Stub, answer, hang, reset
+from tests.nurture.delivery.test_parts_of_a_batch import Each
 from tests.nurture.delivery.world import Scripted, World
 
 if TYPE_CHECKING:
@@ -276,6 +278,31 @@ def test_each_round_goes_on_where_the_last_one_ended(world: World, logs: Logs) -
     rounds = [ask(world.ws, reader(logs.url), at=at, most=2) for _ in range(3)]
 
     assert rounds == [set(ids[:2]), {ids[2]}, set(ids[:2])]
+
+
+def test_somebody_erased_does_not_end_the_rounds(world: World, logs: Logs) -> None:
+    """Those behind them are asked for in the next round."""
+    first, *others = doubt(world, 3)
+    for public_id, address in others:
+        logs.take(public_id, address, world.at)
+    with world.ws.store.write() as conn:
+        subject = conn.execute(select(message.c.subject).where(message.c.public_id == first[0])).scalar_one()
+        identity.erase(conn, subject, at=world.at)
+    at = world.later(hours=1).at
+    rounds = [ask(world.ws, reader(logs.url), at=at, most=2) for _ in range(2)]
+
+    assert rounds == [{others[0][0]}, {others[1][0]}]
+
+
+def test_who_left_a_batch_that_goes_again_is_looked_for_when_handed_over(world: World) -> None:
+    """The batch itself waits until later than that."""
+    world.plan(world.person(), world.person())
+    at = world.at
+    provider = Each([[Unknown("timeout"), Refused("http 429", retry_after=3600)]], name="sendgrid")
+    send_next(world.ws, world.library, provider, kind="marketing", owner="w1", at=at)
+
+    [one] = doubtful(world.ws, at=world.later(minutes=20).at, most=10)
+    assert one.since <= at
 
 
 def with_sendgrid(world: World, logs: Logs, *, on: bool = True) -> tuple[Workspace, SendGrid]:
