@@ -99,7 +99,11 @@ def record(conn: Connection, provider: str, outcomes: Sequence[Outcome], at: dat
         insert_missing(conn, circuit, [first], ("provider",))
         row = conn.execute(query).one()
     seen = Circuit(provider, CircuitState(row.state), row.since, row.reason, row.recent)
-    for outcome in {id(one): one for one in outcomes if one is not NOT_TRIED}.values():
+    answers = list({id(one): one for one in outcomes if one is not NOT_TRIED}.values())
+    if seen.state is CircuitState.HALF_OPEN:
+        # The probe was taken if any of it was; a bad address before that one says nothing of the provider.
+        answers.sort(key=lambda one: not isinstance(one, Accepted))
+    for outcome in answers:
         seen = _after(seen, outcome, at)
     values = {"state": seen.state, "since": seen.since, "reason": seen.reason[:64], "recent": seen.recent}
     conn.execute(update(circuit).where(circuit.c.provider == provider).values(**values))

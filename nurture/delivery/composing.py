@@ -67,7 +67,7 @@ class Letter(NamedTuple):
     failure: str = ""
 
 
-def _written_once(_letter: Letter) -> Outgoing:
+def _written_once(_letter: Letter) -> Letter:
     raise AssertionError("these letters cannot be written again")
 
 
@@ -77,7 +77,7 @@ class Composed:
 
     claim: Claim
     letters: tuple[Letter, ...] = field(repr=False)
-    untracked: Callable[[Letter], Outgoing] = field(default=_written_once, repr=False)
+    untracked: Callable[[Letter], Letter] = field(default=_written_once, repr=False)
     """Writes a letter again without tracking, for a consent that ended meanwhile."""
 
 
@@ -116,7 +116,7 @@ def compose(ws: Workspace, library: Library, claim: Claim, *, at: datetime) -> C
             writer = MarketingWriter(ws, library, templates, claim.attempt, at, customers)
     letters = []
     for number, row in enumerate(rows):
-        letters.append(_letter(row, people.get(row.subject), writer))
+        letters.append(_letter(row, people.get(row.subject), writer, tracked=writer.may_track(row)))
         if number == len(rows) // 2:
             reach("render.mid")
     return Composed(claim, tuple(letters), partial(_untracked, writer, rows, people))
@@ -124,13 +124,10 @@ def compose(ws: Workspace, library: Library, claim: Claim, *, at: datetime) -> C
 
 def _untracked(
     writer: Writer, rows: Sequence[Row[Any]], people: Mapping[str, Person | SealError], letter: Letter
-) -> Outgoing:
-    """Write a letter once more, without tracking."""
+) -> Letter:
+    """Write a letter once more, without tracking; as with the first time, it may fail."""
     row = next(row for row in rows if row.id == letter.message_id)
-    person = people[row.subject]
-    if isinstance(person, SealError):
-        raise AssertionError("a letter that was never written is to be written again")  # noqa: TRY004  no type check
-    return writer.write(row, person, tracked=False)
+    return _letter(row, people.get(row.subject), writer, tracked=False)
 
 
 def _messages(conn: Connection, batch_id: int) -> Sequence[Row[Any]]:
@@ -157,15 +154,14 @@ class Template:
     """Of its links, in the order of their numbers."""
 
 
-def _letter(row: Row[Any], person: Person | SealError | None, writer: Writer) -> Letter:
+def _letter(row: Row[Any], person: Person | SealError | None, writer: Writer, *, tracked: bool) -> Letter:
     number, public_id, subject, lead_id, request_id, *_ = row
-    outgoing, tracked, failure = None, False, ""
+    outgoing, failure = None, ""
     if person is None:
         failure = "erased"
     elif isinstance(person, SealError):
         failure = UNREADABLE
     else:
-        tracked = writer.may_track(row)
         try:
             outgoing = writer.write(row, person, tracked=tracked)
         except CannotWriteError as error:

@@ -112,6 +112,10 @@ def intend(
         ready, refused = _marketing(conn, ws, composed, written, policy, at)
     withheld += refused
     withhold(conn, withheld, at=at)
+    if withheld:
+        # Also what an earlier try left with those that can no longer be written.
+        unsent = [item.message_id for item in withheld]
+        conn.execute(delete(send_slot).where(among(conn, send_slot.c.message_id, unsent)))
     if ready:
         _commit_to_send(conn, claim, ready, at)
     else:
@@ -148,12 +152,17 @@ def _written(letters: Sequence[Letter]) -> tuple[list[Letter], list[Withheld]]:
     for letter in letters:
         if letter.outgoing is not None:
             written.append(letter)
-            continue
-        gone = letter.failure in {"erased", "request_settled"}
-        state = State.SUPPRESSED if gone else State.FAILED_RENDER
-        gates = (*PASSED, Gate("content", passed=False, detail=letter.failure))
-        failed.append(Withheld(letter.message_id, state, letter.failure, gates))
+        else:
+            failed.append(_unwritten(letter))
     return written, failed
+
+
+def _unwritten(letter: Letter) -> Withheld:
+    """Withhold a mail that could not be written."""
+    gone = letter.failure in {"erased", "request_settled"}
+    state = State.SUPPRESSED if gone else State.FAILED_RENDER
+    gates = (*PASSED, Gate("content", passed=False, detail=letter.failure))
+    return Withheld(letter.message_id, state, letter.failure, gates)
 
 
 def _marketing(
@@ -188,13 +197,14 @@ def _marketing(
     ready: list[Ready] = []
     for letter, answer in zip(letters, _permits(conn, ws, composed.claim, letters, at), strict=True):
         if isinstance(answer, Permit):
-            ready.append(Ready(letter.message_id, _final(composed, letter, answer), answer))
+            final = _final(composed, letter, answer)
+            if final.outgoing is None:
+                withheld.append(_unwritten(final))
+            else:
+                ready.append(Ready(letter.message_id, final.outgoing, answer))
         else:
             few = own.get(letter.lead_id or 0, cap.most)
             withheld.append(_refused(letter, answer, _limit(few, cap.most, window), versions))
-    if withheld:
-        unsent = [item.message_id for item in withheld]
-        conn.execute(delete(send_slot).where(among(conn, send_slot.c.message_id, unsent)))
     return ready, withheld
 
 
@@ -292,13 +302,9 @@ def _barred(letter: Letter, bar: Bar, stage: str, owner: str) -> Withheld:
     return Withheld(letter.message_id, State.SUPPRESSED, str(bar), gates)
 
 
-def _final(composed: Composed, letter: Letter, permit: Permit) -> Outgoing:
+def _final(composed: Composed, letter: Letter, permit: Permit) -> Letter:
     """Give the mail as it may leave: without pixel and wrapped links when consent to tracking is gone."""
-    if letter.tracked and not permit.tracking:
-        return composed.untracked(letter)
-    if letter.outgoing is None:
-        raise AssertionError("a letter that was not written reached the permit")
-    return letter.outgoing
+    return composed.untracked(letter) if letter.tracked and not permit.tracking else letter
 
 
 def _confirmations(

@@ -13,6 +13,7 @@ A crash before the intent's commit costs nothing but the lease; one after it lea
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -110,8 +111,10 @@ def send_many(
                 for answered in wait(under_way, return_when=FIRST_COMPLETED).done if under_way else ():
                     total += _settle(ws, under_way.pop(answered), answered.result(), at=clock.now())
         finally:
-            for answered in wait(under_way).done:
-                _settle(ws, under_way[answered], answered.result(), at=clock.now())
+            # A stack goes through all of them, also when one raises.
+            with ExitStack() as rest:
+                for answered in wait(under_way).done:
+                    rest.callback(_settle, ws, under_way[answered], answered.result(), at=clock.now())
     return total, begun
 
 

@@ -33,7 +33,7 @@ from nurture.store.tables import (
     send_slot,
     verdict,
 )
-from tests.nurture.delivery.world import HELLO, PURPOSE, TEXT, TRACKING, Scripted, library
+from tests.nurture.delivery.world import HELLO, HTML, PURPOSE, TEXT, TRACKING, Scripted, library
 
 if TYPE_CHECKING:
     from nurture.delivery.sending import Counts
@@ -205,7 +205,7 @@ def test_t39_tracking_changes_the_links_and_the_pixel_alone(world: World) -> Non
     composed = compose(world.ws, world.library, held, at=world.at)
     [letter] = composed.letters
     assert letter.outgoing is not None
-    tracked, plain = letter.outgoing, composed.untracked(letter)
+    tracked, plain = letter.outgoing, composed.untracked(letter).outgoing
     mail = world.library.mail(HELLO)
 
     def stripped(text: str) -> str:
@@ -310,6 +310,34 @@ def test_a_refusal_waits_and_tries_again(world: World) -> None:
     assert send(world, provider).refused == 1  # type: ignore[union-attr]
     assert send(world.later(seconds=119), provider) is None
     assert send(world.later(seconds=121), provider).accepted == 1  # type: ignore[union-attr]
+
+
+def test_a_second_try_that_cannot_be_written_gives_its_slot_back(world: World) -> None:
+    """What was never sent counts against nobody's cap."""
+    world.plan(world.person())
+    send(world, Scripted([Refused("http 429")]))
+    broken = replace(world, library=library(html="{{ lead.last_name.nothing.at.all }}"), at=world.later(hours=1).at)
+    send(broken, Scripted())
+    assert world.states() == {"failed_render": 1}
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(func.count()).select_from(send_slot)).scalar_one() == 0
+
+
+def test_a_mail_that_can_only_be_written_tracked_leaves_the_others(world: World) -> None:
+    """Consent to tracking ends between writing and intent: one reader's mail fails, not the batch."""
+    html = HTML + "{% if not open_pixel_url and lead.last_name == 'Sonderfall' %}{{ 1 / 0 }}{% endif %}"
+    world.library = library(html=html)
+    both = [world.person(tracking=True, last_name=name) for name in ("Muster", "Sonderfall")]
+    world.plan(*both, tracked=True)
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+    for subject in both:
+        withdraw(world, subject, TRACKING)
+    with world.ws.store.write() as conn:
+        submission = intend(conn, world.ws, composed, at=world.at)
+    assert (len(submission.ready), submission.counts.failed) == (1, 1)
 
 
 def test_a_second_try_keeps_its_slot(world: World) -> None:
@@ -439,6 +467,16 @@ def test_a_probe_closes_the_circuit(world: World) -> None:
     assert send(later, provider).accepted == 1  # type: ignore[union-attr]
     with world.ws.store.read() as conn:
         assert circuit.look(conn, "outbox", later.at).state == "closed"
+
+
+def test_a_probe_with_a_bad_address_before_a_good_one_closes_the_circuit(world: World) -> None:
+    """What was taken counts, wherever in the batch it stood."""
+    world.plan(world.person())
+    send(world, Scripted([Refused("http 401", opens_circuit=True)]))
+    later = world.later(minutes=16)
+    with world.ws.store.write() as conn:
+        assert circuit.enter(conn, "outbox", "marketing", later.at)
+        assert circuit.record(conn, "outbox", [Rejected("fault address"), Accepted("x")], later.at) == "closed"
 
 
 def test_five_doubts_in_a_row_open_the_circuit(world: World) -> None:
