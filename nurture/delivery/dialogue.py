@@ -46,8 +46,8 @@ class Letter:
 
     number: int
     """Its place in the batch."""
-    sender: str
-    recipient: str
+    sender: str = field(repr=False)
+    recipient: str = field(repr=False)
     mail: bytes = field(repr=False)
     """Lines ended by CR LF, dots at their beginning doubled."""
 

@@ -63,7 +63,8 @@ def _date(at: datetime) -> str:
 
 def _body(content: Content, values: Sequence[str], boundary: bytes) -> bytes:
     """Give both parts between their boundaries."""
-    pieces = _skeleton(content)
+    # What was written for one person alone is not kept: it is theirs, and nobody gets it again.
+    pieces = _skeleton(content) if content.holes else None
     if pieces is None or any("\r" in value for value in values):
         # It may belong to a line feed beyond the edge of its piece: seen only where both stand in one text.
         pieces, values = _encoded((content.text_for(values),), (content.html_for(values),)), ()
