@@ -11,6 +11,7 @@ from sqlalchemy import and_, select
 from consent import opt_in
 from consent.schema import identity, opt_in_request
 from nurture.delivery.content.library import MailKey
+from nurture.delivery.facts import PROVEN
 from nurture.delivery.queue import environment, insert_batches, remember_mails
 from nurture.delivery.states import Kind, State
 from nurture.store.tables import delivery_attempt, message, message_exception, send_batch
@@ -90,8 +91,9 @@ def _again(conn: Connection, *, at: datetime, limit: int) -> list[Wanted]:
     wanted = []
     for request_id, mails in sorted(by_request.items()):
         last = mails[-1]
-        # One that is planned, under way, accepted or refused for good speaks against another.
-        lost = all(mail.state in DOUBT and mail.own is None for mail in mails)
+        # One that is planned, under way, accepted or refused for good speaks against another; so does an event that
+        # came meanwhile, although doubts are looked into but once a night.
+        lost = all(mail.state in DOUBT and mail.own is None and not mail.proven for mail in mails)
         if lost and len(mails) < MOST and last.started_at is not None and last.started_at <= at - AGAIN_AFTER:
             wanted.append(Wanted(request_id, last.subject, last.language, last.expires_at, last.occurrence + 1))
     return wanted[:limit]
@@ -122,6 +124,7 @@ def _mails_of_doubtful_requests(at: datetime) -> Select[Any]:
             send_batch.c.state,
             delivery_attempt.c.started_at,
             message_exception.c.state.label("own"),
+            PROVEN.label("proven"),
         )
         .select_from(source)
         .where(

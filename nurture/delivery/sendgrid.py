@@ -48,9 +48,11 @@ PATH = "/v3/mail/send"
 LARGEST_REQUEST = 30_000_000
 """Bytes; SendGrid's limit for a whole request."""
 LARGEST_SUBSTITUTIONS = 10_000
-"""Bytes of all values of one personalization; one above that gets a request of its own."""
+"""Bytes of all keys and values of one personalization; one above that gets a request of its own."""
 MOST_RECIPIENTS = 1000
 NONCE_LENGTH = 4
+LONGEST_KEY = NONCE_LENGTH + 5
+"""With its dashes and a number of up to three digits."""
 LONGEST_SILENCE = 3600.0
 """Seconds that a provider's wish is heeded without asking again; a wrong clock there must not end all sending here."""
 HOPELESS = 3
@@ -224,11 +226,12 @@ def _parts(batch: Sequence[Outgoing], numbers: Sequence[int]) -> Iterator[list[i
 
 
 def _size(message: Outgoing) -> int:
-    """Bytes of a message's values; characters are counted first, for most are far below the limit."""
+    """Bytes of a message's substitutions; characters are counted first, for most are far below the limit."""
+    keys = len(message.values) * LONGEST_KEY
     characters = sum(map(len, message.values))
-    if characters * 4 <= LARGEST_SUBSTITUTIONS:
-        return characters
-    return sum(len(value.encode()) for value in message.values)
+    if characters * 4 + keys <= LARGEST_SUBSTITUTIONS:
+        return characters + keys
+    return sum(len(value.encode()) for value in message.values) + keys
 
 
 def _target(url: str) -> tuple[str, int, bool]:

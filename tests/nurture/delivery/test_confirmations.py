@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from consent import opt_in, rights, suppression, texts
 from consent.schema import opt_in_request
@@ -18,7 +18,7 @@ from nurture.delivery.content.library import Library
 from nurture.delivery.provider import Outcome, Refused, Rejected, Unknown
 from nurture.delivery.sending import send_next
 from nurture.settings import PROJECT
-from nurture.store.tables import authorisation, decision, message
+from nurture.store.tables import authorisation, decision, delivery_fact, message
 from nurture.web import preferences
 from nurture.web.sign_up import SOURCES
 from tests.nurture.delivery.world import Scripted
@@ -245,6 +245,17 @@ def test_a_doubt_is_followed_by_another_mail(world: World) -> None:
     send(world.later(minutes=15), provider)
     assert provider.mails[0].text == provider.mails[1].text
     assert world.states() == {"accepted": 1, "in_doubt": 1}
+
+
+def test_a_doubt_that_an_event_resolved_needs_no_second_mail(world: World) -> None:
+    """Also before the night's reconciliation: somebody who has the mail gets no other."""
+    world.sign_up()
+    queue(world)
+    send(world, Scripted([Unknown("timeout")]))
+    with world.ws.store.write() as conn:
+        only = conn.execute(select(message.c.id)).scalar_one()
+        conn.execute(insert(delivery_fact), {"message_id": only, "fact": "delivered", "at": world.at})
+    assert queue(world.later(minutes=15)) == 0
 
 
 def test_there_are_at_most_three_mails(world: World) -> None:

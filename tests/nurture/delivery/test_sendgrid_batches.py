@@ -123,6 +123,14 @@ def test_large_values_get_a_request_of_their_own_written_out() -> None:
     assert (written(alone, 0)[1], "substitutions" in alone["personalizations"][0]) == (large.html, False)
 
 
+def test_keys_count_into_the_limit_too() -> None:
+    """SendGrid's words leave open whether they do; a request above it would be refused for good."""
+    stub = Stub([answer(202)])
+    close = mails(1)[0]._replace(values=("P", "x" * (LARGEST_SUBSTITUTIONS - 10), "y"))
+    post(stub, [close])
+    assert "substitutions" not in stub.requests[0].json["personalizations"][0]
+
+
 @pytest.mark.parametrize("bad", [{0}, {7}, {3, 4}, {0, 1, 2, 8}])
 def test_one_bad_recipient_stops_nobody_else(bad: set[int]) -> None:
     stub = Stub([refuse_if({f'"p{number}@example.org"' for number in bad})])

@@ -206,6 +206,7 @@ def test_t39_tracking_changes_the_links_and_the_pixel_alone(world: World) -> Non
     [letter] = composed.letters
     assert letter.outgoing is not None
     tracked, plain = letter.outgoing, composed.untracked(letter).outgoing
+    assert plain is not None
     mail = world.library.mail(HELLO)
 
     def stripped(text: str) -> str:
