@@ -255,12 +255,13 @@ def taken(conn: Connection, leads: Collection[int], now: Period) -> Counter[int]
     slots, at the moment of sending.
     """
     m = message.c
-    alive = or_(message_exception.c.state.is_(None), message_exception.c.state.not_in(NOT_SENT))
+    # Its own state, where it has one: of a batch that expired, a part may have been sent before.
+    state = func.coalesce(message_exception.c.state, send_batch.c.state)
     planned = (
         select(m.lead_id, func.count().label("mails"))
         .select_from(message.join(send_batch).outerjoin(message_exception))
         .where(among(conn, m.lead_id, leads), m.kind == "marketing", m.planned_at >= now.starts)
-        .where(send_batch.c.state.not_in(NOT_SENT), alive)
+        .where(state.not_in(NOT_SENT))
         .group_by(m.lead_id)
     )
     slots = send_slot.c

@@ -123,7 +123,7 @@ def _accepted(connection: Connection, kind: str) -> int:
 
 def _in_doubt(connection: Connection) -> int:
     open_ones = or_(
-        message_exception.c.state == "unknown",
+        message_exception.c.state.in_(["in_doubt", "unknown"]),
         and_(message_exception.c.message_id.is_(None), send_batch.c.state.in_(["submitting", "in_doubt", "unknown"])),
     )
     found: int = connection.execute(select(func.count()).select_from(_sent()).where(open_ones)).scalar_one()

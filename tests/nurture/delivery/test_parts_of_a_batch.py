@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import insert, select
 
+from nurture.delivery import frequency
 from nurture.delivery.facts import reconcile
 from nurture.delivery.provider import NOT_TRIED, Accepted, Outcome, Outgoing, Refused, Rejected, Unknown
 from nurture.delivery.sending import claim, compose, intend, recover, send_next, settle
-from nurture.store.tables import delivery_fact, message, send_batch, send_slot
+from nurture.sequences.facts import period, taken
+from nurture.store.tables import delivery_attempt, delivery_fact, message, send_batch, send_slot
 from tests.nurture.delivery.world import World
 
 if TYPE_CHECKING:
@@ -134,6 +136,26 @@ def test_only_the_rejected_give_their_places_back(world: World) -> None:
     send(world, Each([[TAKEN, DOUBT, BAD]]))
     with world.ws.store.read() as conn:
         assert len(conn.execute(select(send_slot)).all()) == 2
+
+
+def test_what_was_sent_before_its_batch_expired_counts_against_the_cap(world: World) -> None:
+    """The planner would plan one mail too many, which the intent then withholds for good instead of putting it off."""
+    send(world, Each([[TAKEN, LATER, LATER]]))
+    later = world.later(hours=49).at
+    with world.ws.store.write() as conn:
+        assert recover(conn, at=later).expired == 2
+        leads = set(conn.execute(select(message.c.lead_id)).scalars())
+        cap = frequency.load(world.ws.settings.policies).marketing
+        counted = taken(conn, leads, period(cap, later, world.ws.settings.tz))
+    assert sorted(counted.values()) == [1]
+
+
+@pytest.mark.parametrize(("ids", "kept"), [(("p-1", "p-1"), "p-1"), (("p-1", "p-2"), None)])
+def test_no_message_is_proven_by_the_id_of_another(world: World, ids: tuple[str, str], kept: str | None) -> None:
+    """A batch that took several requests has several ids, and an attempt has room for one."""
+    send(world, Each([[BAD, *map(Accepted, ids)]]))
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(delivery_attempt.c.provider_message_id)).scalar_one() == kept
 
 
 def test_a_provider_that_answers_for_too_few_leaves_doubt(world: World) -> None:
