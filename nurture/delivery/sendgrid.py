@@ -59,7 +59,8 @@ HOPELESS = 3
 """So many messages refused alone, and none taken: the fault is probably in what all of them share."""
 
 HTTP_ACCEPTED = 202
-HTTP_BAD = 400
+OF_ONE = ("http 400", "http 413", "fault")
+"""Codes of refusals that may be the fault of one message, or of how many there are: the request is halved."""
 UNCLEAR_STATUS = {408, 409}
 """Beside every 5xx: a gateway may say so although the mail was taken."""
 ACCOUNT_STATUS = {401, 402, 403}
@@ -186,7 +187,8 @@ class _Tries:
             return False
         outcome = self.provider.post([self.batch[number] for number in numbers])
         self.taken |= isinstance(outcome, Accepted)
-        if len(numbers) > 1 and isinstance(outcome, Rejected) and outcome.code.startswith(f"http {HTTP_BAD}"):
+        may_be_of_one = isinstance(outcome, Rejected) and outcome.code.startswith(OF_ONE)
+        if len(numbers) > 1 and may_be_of_one:
             if self.taken or self.refused_alone < HOPELESS:
                 # Whoever is not the reason was not refused; trouble with the first half must not condemn the second.
                 self._note(numbers, NOT_TRIED)
@@ -194,7 +196,7 @@ class _Tries:
                 return self._submit(numbers[:middle]) and self._submit(numbers[middle:])
             # Perhaps the fault is everybody's; if one of the next is taken, it was not.
             self.undivided.append(numbers)
-        elif isinstance(outcome, Rejected) and outcome.code.startswith(f"http {HTTP_BAD}"):
+        elif may_be_of_one:
             self.refused_alone += 1
         self._note(numbers, outcome)
         return isinstance(outcome, Accepted | Rejected)

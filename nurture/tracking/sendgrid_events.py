@@ -51,11 +51,11 @@ class Normalised:
     key: str
     message: str | None = None
     """Public id of our message; None when the event names none of ours."""
-    address: str | None = None
+    address: str | None = field(default=None, repr=False)
     attributes: dict[str, Any] = field(default_factory=dict)
-    agent: str | None = None
-    url: str | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
+    agent: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
+    fields: dict[str, Any] = field(default_factory=dict, repr=False)
     """What a person typed into a form."""
 
 

@@ -23,6 +23,10 @@ class Content:
     html: tuple[Piece, ...]
     text: tuple[Piece, ...]
 
+    def __repr__(self) -> str:
+        """Say nothing of the text: what was written for one person holds all there is to know."""
+        return f"Content({self.sha256[:12]})"
+
     @classmethod
     def whole(cls, subject: str, html: str, text: str) -> Content:
         """Give a mail written for one person alone: no holes, no values."""

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from sendgrid.helpers import mail as helpers
 
 from nurture.delivery.content.pieces import Content
+from nurture.delivery.dialogue import Letter
 from nurture.delivery.provider import NOT_TRIED, Accepted, Refused, Rejected, Unknown
 from nurture.delivery.sendgrid import LARGEST_SUBSTITUTIONS, SendGrid, request_body
+from nurture.delivery.sendgrid_logs import Doubtful
 from tests.nurture.delivery.stub import Stub, answer
 from tests.nurture.delivery.test_sendgrid_transport import KEY, MAIL, SENDER
 
@@ -96,6 +98,14 @@ def test_keys_are_new_in_each_request() -> None:
     assert keys[0] != keys[1]
 
 
+def test_no_text_of_a_mail_stands_in_a_repr() -> None:
+    """Whatever a log or a traceback shows: neither what somebody reads nor where it goes."""
+    whole = Content.whole("Guten Tag Erika", "<p>Erika</p>", "Erika")
+    letter = Letter(0, "b+token@example.com", "erika@example.org", b"Erika")
+    asked = Doubtful(1, "a" * 26, "erika@example.org", MAIL.at, MAIL.at)
+    assert "erika" not in repr((whole, letter, asked, MAIL)).lower()
+
+
 def test_html_and_text_have_values_of_their_own() -> None:
     values = list(request_body(SENDER, mails(1))["personalizations"][0]["substitutions"].values())
     assert values == ["P0", "&lt;0&gt;", "<0>"]
@@ -144,6 +154,16 @@ def test_a_split_takes_few_requests() -> None:
     outcomes = post(stub, mails(1000))
     assert sum(isinstance(one, Rejected) for one in outcomes) == 1
     assert len(stub.requests) <= 21
+
+
+def test_too_many_for_one_request_go_in_several() -> None:
+    """A gateway that takes smaller requests only condemns nobody."""
+
+    def act(wire: socket.socket) -> None:
+        many = len(STUBS[-1].requests[-1].json["personalizations"]) > 2
+        answer(413 if many else 202, X_Message_Id="ok")(wire)
+
+    assert post(Stub([act]), mails(9)) == [Accepted("ok")] * 9
 
 
 def test_a_fault_of_all_is_not_asked_a_thousand_times() -> None:
