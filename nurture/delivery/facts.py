@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import bindparam, insert, literal, or_, select, update
+from sqlalchemy import bindparam, literal, or_, select, update
 
 from nurture.delivery.claiming import size_of
 from nurture.delivery.states import Counts, State
-from nurture.store.inserting import chunks
+from nurture.store.inserting import chunks, insert_new
 from nurture.store.tables import delivery_attempt, delivery_fact, event, message, message_exception, send_batch
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def _resolve(conn: Connection, batch_id: int, witness: Witness | None, at: datet
         exceptions = [
             {"message_id": message_id, "state": State.ACCEPTED, "reason": "proven", "at": at} for message_id in accepted
         ]
-        conn.execute(insert(message_exception), exceptions)
+        # Two may look into doubts at once.
+        insert_new(conn, message_exception, exceptions)
     return Counts(accepted=len(accepted))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, literal, select
 
-from nurture.delivery import brakes
+from nurture.delivery import brakes, facts
 from nurture.delivery.brakes import Brake, Level
 from nurture.delivery.states import Kind, State
 from nurture.store.inserting import chunks
@@ -57,8 +57,13 @@ def watch(conn: Connection, policy: SendingPolicy, provider: str, at: datetime) 
 
 
 def watch_doubts(conn: Connection, policy: SendingPolicy, provider: str, at: datetime) -> None:
-    """Stop marketing when the budget of doubtful mails is used up, until proof or a person says that it may go on."""
+    """Stop marketing when the budget of doubtful mails is used up, until proof or a person says that it may go on.
+
+    Doubts are looked into at night; before they stop anything, and as long as they do, what events told by now counts.
+    """
     seen = doubts(conn, policy, provider)
+    if seen.count > policy.in_doubt.most and facts.reconcile(conn, at=at).accepted:
+        seen = doubts(conn, policy, provider)
     if seen.count > policy.in_doubt.most:
         reason = (
             f"{seen} of the last marketing mails are in doubt or unknown; at most {policy.in_doubt.most_percent:f} %"

@@ -234,6 +234,20 @@ def test_mails_that_were_on_their_way_take_no_doubt_away(world: World) -> None:
     assert standing(world) == {"in_doubt": "stop"}
 
 
+def test_marketing_does_not_wait_for_the_night(world: World) -> None:
+    """Events came minutes later; whoever counts next sees that the doubts were none."""
+    mail(world, 6, Unknown("timeout"))
+    with world.ws.store.write() as conn:
+        told = [
+            {"message_id": one, "fact": "delivered", "at": world.at}
+            for one in conn.execute(select(message.c.id)).scalars()
+        ]
+        conn.execute(insert(delivery_fact), told)
+    watch(world)
+
+    assert (standing(world), world.states()) == ({}, {"accepted": 6})
+
+
 def test_released_marketing_goes_on(world: World) -> None:
     """By a person's word."""
     mail(world, 6, Unknown("timeout"))
