@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from consent import opt_in
 from nurture import clock
-from nurture.delivery import brakes, homes, policy, reconciling, sending, watching
+from nurture.delivery import brakes, homes, policy, sending, watching
 from nurture.delivery.confirmations import queue_confirmations as queue_due
 from nurture.failpoints import committing
 from tasks.counting import Tally, tally
@@ -19,12 +19,10 @@ BATCHES = 20
 
 @unit(timeout=2 * MINUTE)
 def recover() -> Tally:
-    """Put right what died workers left, resolve doubts by what came in since, and expire what is too late."""
+    """Put right what died workers left, and expire what is too late."""
     place = here()
     with place.store.write() as connection:
-        counts = sending.recover(connection, at=place.now)
-        counts += reconciling.by_what_is_here(connection, place.provider, at=place.now)
-    return tally(counts.as_dict())
+        return tally(sending.recover(connection, at=place.now).as_dict())
 
 
 @unit(timeout=2 * MINUTE)

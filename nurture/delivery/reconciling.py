@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from sqlalchemy import Connection
-
     from nurture.delivery.facts import Witness
     from nurture.delivery.provider import Provider
     from nurture.delivery.states import Counts
@@ -44,11 +42,6 @@ def look_into(ws: Workspace, provider: Provider, *, at: datetime) -> Counts:
         counts = facts.reconcile(conn, at=at, witness=witness)
         brakes.reconciled(conn, at)
     return counts
-
-
-def by_what_is_here(conn: Connection, provider: Provider, *, at: datetime) -> Counts:
-    """Resolve doubts by the events that came, and by the outbox folder; asks nobody. For the start of every run."""
-    return facts.reconcile(conn, at=at, witness=provider if isinstance(provider, Outbox) else None)
 
 
 def _witness(ws: Workspace, provider: Provider, at: datetime) -> Witness | None:

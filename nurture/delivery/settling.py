@@ -65,9 +65,9 @@ def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome]
         met.setdefault(type(outcome), []).append(ready.message_id)
     fate = next(kind for kind in URGENCY if kind in met)
     of_batch = next(outcome for outcome in outcomes if type(outcome) is fate)
-    ids = {one.provider_message_id for one in outcomes if isinstance(one, Accepted)}
+    requests = {one.provider_message_id for one in outcomes if isinstance(one, Accepted)}
     # Of several requests none is kept: a proof about one message must not name the request of another.
-    proof = ids.pop() if len(ids) == 1 else None
+    proof = requests.pop() if len(requests) == 1 else None
     if not _answer(conn, submission, of_batch, proof, at):
         return Counts()
     circuit.record(conn, claim.provider, outcomes, at)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nurture.delivery import homes, policy, ramp, reconciling, watching
+from nurture.delivery import homes, policy, ramp, watching
 from nurture.delivery.sending import Counts, Kind, recover, send_next
 from nurture.failpoints import committing
 from nurture.sequences.planner import PlanCounts, enrol, plan
@@ -76,7 +76,6 @@ class Tick:
         done = Ticked()
         with self.ws.store.write() as conn:
             done.sent += recover(conn, at=self.at)
-            done.sent += reconciling.by_what_is_here(conn, self.provider, at=self.at)
             watching.watch(conn, policy.load(self.ws.settings.policies), self.provider.name, self.at)
         self.decide(done)
         if not homes.attend(self.ws, self.at):
