@@ -138,13 +138,14 @@ def take_slots(
     whatever its number.
     """
     ids = [letter.message_id for letter in letters]
-    mine = among(conn, send_slot.c.message_id, ids)
-    conn.execute(delete(send_slot).where(mine, send_slot.c.window != window))
     lower = _ceilings(conn, {lead_id: few for lead_id, few in (own or {}).items() if few < most}, window, ids)
-    for lead_id, few in lower.items():
-        theirs = [letter.message_id for letter in letters if letter.lead_id == lead_id]
-        conn.execute(delete(send_slot).where(send_slot.c.message_id.in_(theirs), send_slot.c.slot > few))
-    held = set(conn.execute(select(send_slot.c.message_id).where(mine, send_slot.c.window == window)).scalars())
+    few = {letter.message_id: lower[letter.lead_id] for letter in letters if letter.lead_id in lower}
+    columns = (send_slot.c.message_id, send_slot.c.window, send_slot.c.slot)
+    found = conn.execute(select(*columns).where(among(conn, send_slot.c.message_id, ids))).all()
+    held = {number for number, of, slot in found if of == window and slot <= few.get(number, slot)}
+    gone = [number for number, _, _ in found if number not in held]
+    if gone:
+        conn.execute(delete(send_slot).where(among(conn, send_slot.c.message_id, gone)))
     for slot in range(1, most + 1):
         wanting = [
             letter.message_id

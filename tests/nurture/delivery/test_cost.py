@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BATCH = 100
 LEADS = 430
 """Of whom 399 may be written to: four batches, and every first statement of a kind is prepared in the first."""
-STATEMENTS = 34
+STATEMENTS = 33
 """For each batch, whatever its size, BEGIN not counted."""
 STATEMENTS_FOR_ALL = 8
 """At most, beside those of the batches: the empty claim at the end, and what is read once for each process."""
