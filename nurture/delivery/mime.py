@@ -8,6 +8,7 @@ a hundred times as long; a test reads the result back with the `email` package.
 from __future__ import annotations
 
 import binascii
+import re
 from email.utils import format_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ WORD_BYTES = 42
 SOFT_BREAK = b"=\r\n"
 SHORT = 75
 """Characters of a line that leave room for the sign of a soft break: 76 in all (RFC 2045)."""
+OVERLONG = re.compile(rb"^([^\n]{74,})(=20|=09)$", re.MULTILINE)
 BOUNDARY = -1
 """The hole that the boundary fills."""
 Encoded = tuple[bytes | int, ...]
@@ -113,7 +115,11 @@ def _quoted(text: str) -> bytes:
     if len(text) <= SHORT and text.isalnum() and text.isascii():
         return text.encode("ascii")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8")
-    return binascii.b2a_qp(lines, istext=True).replace(b"\n", b"\r\n")
+    quoted = binascii.b2a_qp(lines, istext=True)
+    if b"=20\n" in quoted or b"=09\n" in quoted:
+        # It encodes white space before a line's end without looking how long the line becomes.
+        quoted = OVERLONG.sub(rb"\1=\n\2", quoted)
+    return quoted.replace(b"\n", b"\r\n")
 
 
 def mailbox(name: str, address: str) -> str:

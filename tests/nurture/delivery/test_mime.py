@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nurture.delivery.content.pieces import Content
@@ -102,6 +102,8 @@ def lines(text: str) -> str:
 
 
 @given(PIECES, PIECES, VALUES)
+@example(("",), ("a" * 74 + "\t\nb",), ("", "", ""))
+@example(("a" * 75 + " \n",), ("a" * 73 + " \n",), ("", "", ""))
 def test_whatever_stands_in_the_holes_reads_back(
     html: tuple[str | int, ...], text: tuple[str | int, ...], values: tuple[str, ...]
 ) -> None:
