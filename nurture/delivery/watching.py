@@ -62,7 +62,8 @@ def watch_doubts(conn: Connection, policy: SendingPolicy, provider: str, at: dat
     Doubts are looked into at night; before they stop anything, and as long as they do, what events told by now counts.
     """
     seen = doubts(conn, policy, provider)
-    if seen.count > policy.in_doubt.most and facts.reconcile(conn, at=at).accepted:
+    matters = seen.count > policy.in_doubt.most or _standing(conn, provider) is not None
+    if matters and facts.reconcile(conn, at=at).accepted:
         seen = doubts(conn, policy, provider)
     if seen.count > policy.in_doubt.most:
         reason = (
@@ -95,14 +96,18 @@ def _resolved(conn: Connection, policy: SendingPolicy, provider: str) -> bool:
 
     That newer mails push them out of the count is none: those were on their way when it was pulled.
     """
-    standing = next(
-        (one for one in brakes.pulled(conn) if (one.name, one.provider) == (Brake.IN_DOUBT, provider)), None
-    )
+    standing = _standing(conn, provider)
     if standing is None:
         return True
     query = _answered(provider).where(delivery_attempt.c.answered_at > standing.since - FOUND_WITHIN)
     fates = _by_fate(conn, [row.batch_id for row in conn.execute(query)])
     return sum(fates.get(state, 0) for state in DOUBTS) <= policy.in_doubt.most
+
+
+def _standing(conn: Connection, provider: str) -> brakes.Pulled | None:
+    """Give the brake that was pulled for doubts; None where none was."""
+    mine = (Brake.IN_DOUBT, provider)
+    return next((one for one in brakes.pulled(conn) if (one.name, one.provider) == mine), None)
 
 
 def _answered(provider: str) -> Select[Any]:

@@ -234,6 +234,21 @@ def test_mails_that_were_on_their_way_take_no_doubt_away(world: World) -> None:
     assert standing(world) == {"in_doubt": "stop"}
 
 
+def test_proof_of_doubts_long_passed_by_needs_no_night(world: World) -> None:
+    """What stops is looked into, also when newer mails pushed it out of the count."""
+    policy = SendingPolicy(in_doubt=DoubtBudget.model_validate({"most_percent": 1, "of_last": 100}))
+    slow, other = submission(world, 2), submission(world, 100)
+    answered(world.later(seconds=10), slow, Unknown("timeout"))
+    watch(world.later(seconds=10), policy)
+    answered(world.later(seconds=11), other, Accepted("x"))
+    with world.ws.store.write() as conn:
+        facts = [{"message_id": one.message_id, "fact": "delivered", "at": world.at} for one in slow.ready]
+        conn.execute(insert(delivery_fact), facts)
+    watch(world.later(minutes=5), policy)
+
+    assert standing(world) == {}
+
+
 def test_marketing_does_not_wait_for_the_night(world: World) -> None:
     """Events came minutes later; whoever counts next sees that the doubts were none."""
     mail(world, 6, Unknown("timeout"))
