@@ -62,7 +62,7 @@ def claim(
     """Take the next due batch of a kind for `owner`, or None when there is nothing (or nothing allowed) to do.
 
     `provider` limits to batches planned for it, and to those of at most `batch_limit` messages that were
-    planned for another and never handed over: after a change of provider they would wait for ever.
+    planned for another and never taken by it: after a change of provider they would wait for ever.
     `today` limits marketing through `provider` to what is left of the day's volume.
     `at` must be the present: the lease counts from it.
     """
@@ -111,8 +111,18 @@ def claim(
 
 
 def _untried(batch_limit: int) -> ColumnElement[bool]:
-    """Was a batch never handed over to anybody, and is it small enough? Messages never change their batch."""
-    tried = select(delivery_attempt.c.n).where(delivery_attempt.c.batch_id == send_batch.c.id).exists()
+    """Did nobody ever take a batch, and is it small enough? Messages never change their batch.
+
+    What was refused was certainly not taken: a key that no longer works is the usual reason to change.
+    """
+    tried = (
+        select(delivery_attempt.c.n)
+        .where(
+            delivery_attempt.c.batch_id == send_batch.c.id,
+            func.coalesce(delivery_attempt.c.outcome, "") != "refused",
+        )
+        .exists()
+    )
     return and_(send_batch.c.count <= batch_limit, not_(tried))
 
 

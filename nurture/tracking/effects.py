@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from consent import opt_in, suppression
 from nurture import failpoints
 from nurture.leads.rights import ending
 from nurture.store.inserting import chunks, insert_earliest, insert_new
-from nurture.store.tables import delivery_fact, event, kill_switch, message, signal
+from nurture.store.tables import delivery_fact, event, kill_switch, message, signal, switch_change
 from nurture.tracking.vocabulary import FACTS, EventKind, Verdict
 
 if TYPE_CHECKING:
@@ -174,11 +174,7 @@ def _stop(conn: Connection, items: Sequence[Item], done: Effects, *, at: datetim
     for item in items:
         told = item.attributes.get("type", "")
         if item.event.kind is EventKind.ACCOUNT_CHANGED and told not in HARMLESS:
-            row = {
-                "scope": "all",
-                "stopped_at": at,
-                "actor": "provider",
-                "reason": f"the provider changed our account: {told}",
-            }
-            insert_new(conn, kill_switch, [row])
+            said = {"scope": "all", "actor": "provider", "reason": f"the provider changed our account: {told}"[:200]}
+            if insert_new(conn, kill_switch, [{**said, "stopped_at": at}]):
+                conn.execute(insert(switch_change).values(**said, change="stop", at=at))
             done.stopped = True

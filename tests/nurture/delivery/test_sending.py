@@ -495,9 +495,18 @@ def test_a_new_provider_takes_what_waits(world: World) -> None:
         assert conn.execute(select(send_batch.c.provider)).scalar_one() == "sendgrid"
 
 
-def test_a_new_provider_leaves_what_was_handed_over(world: World) -> None:
+def test_a_new_provider_takes_over_what_the_old_one_refused(world: World) -> None:
+    """A refusal is certain, and a key that no longer works is the usual reason to change."""
     world.plan(world.person())
-    send(world, Scripted([Refused("http 429")]))
+    send(world, Scripted([Refused("http 401", opens_circuit=True)]))
+    taken = send(world.later(hours=1), Scripted(name="sendgrid"))
+    assert taken is not None
+    assert (taken.accepted, world.states()) == (1, {"accepted": 1})
+
+
+def test_a_new_provider_leaves_what_may_have_been_taken(world: World) -> None:
+    world.plan(world.person())
+    send(world, Scripted([Unknown("timeout")]))
     assert send(world.later(hours=1), Scripted(name="sendgrid")) is None
 
 

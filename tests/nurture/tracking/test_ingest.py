@@ -13,7 +13,7 @@ from sqlalchemy import select
 from consent import gate, identity, imported, ledger, withdrawal
 from consent.schema import consent_state, suppression
 from consent.states import standings
-from nurture.store.tables import delivery_fact, event, kill_switch, lead, raw_event, signal
+from nurture.store.tables import delivery_fact, event, kill_switch, lead, raw_event, signal, switch_change
 from nurture.tracking.ingest import waiting
 
 if TYPE_CHECKING:
@@ -263,6 +263,9 @@ def test_account_trouble_stops_all_sending(world: World) -> None:
     )
     [row] = world.rows(select(kill_switch))
     assert (row.scope, done.stopped) == ("all", True)
+    assert [(one.scope, one.change, one.actor) for one in world.rows(select(switch_change))] == [
+        ("all", "stop", "provider")
+    ]
 
 
 def test_an_unknown_event_is_kept_without_its_person(world: World, told: Callable[..., dict[str, Any]]) -> None:
