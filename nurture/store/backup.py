@@ -37,10 +37,12 @@ def back_up(source: Path, target: Path, *, at: datetime) -> int:
     """Copy a database into a new file, readable by its owner alone; give its size in bytes.
 
     The copy is the state of one moment, whatever others write meanwhile. A kill leaves no target, at most a
-    file with `.part` at its end. Raises StoreError when there is a target, or no source.
+    file with `.part` at its end. Raises StoreError when there is a target, no folder for it, or no source.
     """
     if target.exists():
-        raise StoreError(f"{target.name} exists already; a backup never overwrites one")
+        raise StoreError(f"{target.name} exists already; a backup overwrites none: give it another name")
+    if not target.parent.is_dir():
+        raise StoreError(f"there is no folder {target.parent}; make it first")
     if not source.is_file():
         raise StoreError(f"there is no database {source.name} in {source.parent}")
     part = target.with_name(target.name + ".part")

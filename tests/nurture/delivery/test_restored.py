@@ -331,6 +331,12 @@ def test_a_backup_never_overwrites(house: World) -> None:
         backup.back_up(house.ws.home / "nurture.db", target, at=house.at)
 
 
+def test_a_backup_names_the_folder_that_is_missing(house: World) -> None:
+    """Not the draft inside it, of which nobody has heard."""
+    with pytest.raises(StoreError, match=r"there is no folder .*weekly; make it first"):
+        backup.back_up(house.ws.home / "nurture.db", house.ws.home / "weekly" / "copy.db", at=house.at)
+
+
 def test_a_backup_is_the_state_of_one_moment(house: World) -> None:
     """Whatever is written while it is made is not in it."""
     target = house.ws.home / "copy.db"
