@@ -74,6 +74,8 @@ class Smtp:
             raise DeliveryError("smtp_host is empty; name the submission server")
         if security == "none" and not is_loopback(host):
             raise DeliveryError("smtp_security none would send mail and password in the clear; use starttls or tls")
+        if user and not password:
+            raise DeliveryError("smtp_user has no password; set smtp_password_file or NURTURE_SMTP_PASSWORD")
         self.sender = sender
         self.timeout = timeout
         self._host, self._port, self._security = host, port, security

@@ -167,3 +167,9 @@ def test_neither_password_nor_address_is_logged(
     provider.submit([MAIL])
     written = caplog.text + "".join(capfd.readouterr()) + repr(provider)
     assert [marker for marker in ("geheim", "erika") if marker in written] == []
+
+
+def test_a_user_without_a_password_is_refused_before_anything_is_sent() -> None:
+    """Else the server's refusal would open the circuit, hours after the slip."""
+    with pytest.raises(DeliveryError, match="smtp_password_file"):
+        Smtp(SENDER, host="127.0.0.1", port=1, security="none", user="me", timeout=1)
