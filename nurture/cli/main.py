@@ -159,7 +159,7 @@ def run() -> None:
 
     try:
         _need_workspace(sys.argv[1:])
-        code = build()(standalone_mode=False)
+        code = build()(prog_name="nurture", standalone_mode=False)
     except (NurtureError, ConsentError) as error:
         note(f"nurture: {error}")
         sys.exit(Exit.ERROR)
@@ -169,7 +169,9 @@ def run() -> None:
         sys.exit(Exit.USAGE)
     except TyperException as error:
         # Typer ends wrong usage with 2, which `plan` needs for "found changes".
-        note(f"nurture: {error.format_message().rstrip('.')}. Try 'nurture {' '.join(sys.argv[1:2])} --help'.")
+        where = getattr(error, "ctx", None)
+        verb = where.command_path if where else "nurture"
+        note(f"nurture: {error.format_message().rstrip('.')}. Try '{verb} --help'.")
         sys.exit(Exit.USAGE if error.exit_code == TYPER_USAGE else Exit.ERROR)
     except OverflowError:
         note("nurture: a number is larger than any we keep; look at it again")

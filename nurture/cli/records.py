@@ -19,7 +19,9 @@ def records(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; default: print it.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write the record of processing activities (GDPR Art. 30) from settings and policies, German and English.
+    """Write the record of processing activities from settings and policies, German and English.
+
+    It is the one that GDPR asks for in Art. 30.
 
     Example: nurture records -o records.md.
     """

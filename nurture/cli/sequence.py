@@ -55,7 +55,7 @@ def run(
         print_json(counts)
         return
     if halted:
-        note(f"Sending is stopped ({', '.join(halted)}); nothing leaves before 'nurture resume'.")
+        note(f"Sending is stopped ({', '.join(halted)}): none of that leaves before 'nurture resume'.")
     plans, sent = done.plans, done.sent
     rows: list[tuple[str, int]] = [("enrolled", done.enrolled), ("due", plans.due), ("mails planned", plans.planned)]
     rows += [(f"withheld: {reason}", number) for reason, number in sorted(plans.withheld.items())]
@@ -93,7 +93,7 @@ def explain(
 
 
 def check(as_json: JsonOption = False) -> None:
-    """Check every sequence.yaml with its mails, profiling.yaml and the public pages; exit 4 on findings."""
+    """Check sequences with their mails, sending.yaml, profiling.yaml and the public pages; exit 4 on findings."""
     from nurture.cli.output import Exit, note, print_json
     from nurture.delivery.content.library import Library
     from nurture.sequences.definition import DefinitionError, load
@@ -108,7 +108,7 @@ def check(as_json: JsonOption = False) -> None:
         findings += missing_texts(definitions, Library.load(settings.templates, zone=settings.zone))
     except DefinitionError as error:
         findings += error.findings
-    findings += _page_findings(settings)
+    findings += _sending_findings(settings) + _page_findings(settings)
     if settings.provider != "outbox" and not settings.privacy_url:
         note("privacy_url is empty: no page and no mail leads to your privacy notice (Art. 13 GDPR)")
     if as_json:
@@ -120,6 +120,18 @@ def check(as_json: JsonOption = False) -> None:
     if findings:
         note(f"nurture: {len(findings)} findings")
         raise typer.Exit(int(Exit.CHECK_FAILED))
+
+
+def _sending_findings(settings: Settings) -> list[object]:
+    """Give what is wrong with the limits and the ramp; found only when mail is due, it would stand still."""
+    from nurture.delivery import policy
+    from nurture.store.definitions import DefinitionError
+
+    try:
+        policy.load(settings.policies)
+    except DefinitionError as error:
+        return list(error.findings)
+    return []
 
 
 def _page_findings(settings: Settings) -> list[object]:

@@ -46,7 +46,7 @@ def stop(reason: ReasonOption, everything: AllOption = False, sequence: Sequence
         known = _sequences(conn)
     print(f"{'stopped' if new else 'already stopped'}: {scope}")
     if sequence and sequence not in known:
-        note(f"no sequence {sequence!r} has run here (known: {', '.join(known) or 'none'}); it would not start either")
+        note(f"no sequence {sequence!r} has run here (known: {', '.join(known) or 'none'}); that name will not start")
     if under_way:
         note(f"{under_way} messages were on their way to the provider and may still arrive")
 
@@ -65,10 +65,10 @@ def resume(
             fail("say one thing: --all, --sequence NAME or --brake NAME", Exit.USAGE)
         _release(brake, said(reason))
         return
-    scope = _scope(everything, sequence)
+    scope = _scope(everything, sequence, "--brake NAME")
     with open_workspace() as ws, ws.store.write() as conn:
         lifted = switch.resume(conn, scope, actor(), said(reason), clock.now())
-        left = sorted(switch.stopped(conn))
+        left = _still_stopped(conn)
     print(f"{'resumed' if lifted else 'was not stopped'}: {scope}")
     if left:
         note(f"still stopped: {', '.join(left)}")
@@ -82,7 +82,7 @@ def _release(name: str, reason: str) -> None:
     from nurture.store.workspace import open_workspace
 
     if name == brakes.Brake.COPIED:
-        fail("say which of the two sends: nurture delivery home --original or --copy", Exit.USAGE)
+        fail("say which of the two sends: nurture delivery home --original or --copy, with --reason", Exit.USAGE)
     if name not in set(brakes.Brake):
         fail(f"there is no brake {name!r}; known are {', '.join(brakes.Brake)}", Exit.USAGE)
     at = clock.now()
@@ -92,18 +92,26 @@ def _release(name: str, reason: str) -> None:
             brakes.release(conn, brakes.Brake(name), provider, actor(), reason, at)
         if mine and name == brakes.Brake.SERVER:
             homes.adopt(conn)
-        left = [one.scope for one in brakes.pulled(conn) if one.level == brakes.Level.STOP]
+        left = _still_stopped(conn)
     print(f"{'released' if mine else 'was not pulled'}: {name}")
     if left:
         note(f"still stopped: {', '.join(left)}")
 
 
-def _scope(everything: bool, sequence: str) -> str:
+def _still_stopped(conn: Connection) -> list[str]:
+    """Give what a person stopped, then what a brake did."""
+    from nurture.delivery import brakes, switch
+
+    pulled = [one.scope for one in brakes.pulled(conn) if one.level == brakes.Level.STOP]
+    return [*sorted(switch.stopped(conn)), *pulled]
+
+
+def _scope(everything: bool, sequence: str, *others: str) -> str:
     from nurture.cli.output import Exit, fail
     from nurture.delivery import switch
 
     if everything == bool(sequence.strip()):
-        fail("say what: --all or --sequence NAME", Exit.USAGE)
+        fail(f"say what: {' or '.join(['--all', '--sequence NAME', *others])}", Exit.USAGE)
     return switch.ALL if everything else switch.sequence_scope(sequence.strip())
 
 

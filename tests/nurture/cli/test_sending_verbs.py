@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 USAGE = 64
+CHECK_FAILED = 4
 
 
 @dataclass
@@ -196,6 +197,17 @@ def test_resume_names_what_stays_stopped(nurture: Callable[..., Ended]) -> None:
     assert "still stopped: sequence:welcome" in nurture("resume", "--all", "--reason", "x").err
 
 
+def test_resume_names_a_brake_that_stays_pulled(nurture: Callable[..., Ended], home: Path) -> None:
+    """Whoever lifts a stop learns that mail stands still all the same."""
+    nurture("stop", "--all", "--reason", "x")
+    pull(home)
+    assert "still stopped: brake:in_doubt:outbox" in nurture("resume", "--all", "--reason", "x").err
+
+
+def test_resume_offers_the_brake(nurture: Callable[..., Ended]) -> None:
+    assert "--all or --sequence NAME or --brake NAME" in nurture("resume", "--reason", "x").err
+
+
 # --- delivery ----------------------------------------------------------------------------------
 
 
@@ -262,6 +274,25 @@ def test_a_brake_and_a_scope_are_two_things(nurture: Callable[..., Ended]) -> No
 def test_a_run_says_that_a_brake_is_pulled(nurture: Callable[..., Ended], home: Path) -> None:
     pull(home)
     assert "Sending is stopped (brake:in_doubt:outbox)" in nurture("run", "--dry-run").err
+
+
+def test_check_reads_the_limits_of_sending(
+    nurture: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slip in sending.yaml shows before the next run fails on it."""
+    project = tmp_path / "project"
+    shutil.copytree(Settings().policies, project / "policies")
+    (project / "templates").symlink_to(Settings().templates.resolve())
+    (project / "policies" / "sending.yaml").write_text("version: 1\nindoubt: {of_last: 1000}\n", "utf-8")
+    monkeypatch.setenv("NURTURE_PROJECT", str(project))
+    done = nurture("check")
+    assert (done.code, "sending.yaml:2: indoubt: is no known key" in done.out) == (CHECK_FAILED, True)
+
+
+def test_wrong_usage_names_the_help_of_its_verb(nurture: Callable[..., Ended]) -> None:
+    """Not that of the group, which does not show the option."""
+    done = nurture("delivery", "gap")
+    assert (done.code, "Try 'nurture delivery gap --help'." in done.err) == (USAGE, True)
 
 
 def open_circuit(home: Path) -> None:
