@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 NAMES = sorted(
     path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_") and path.stem != "fake_sendgrid"
 )
+EXAMPLES = "Examples: dev.py bench --quick --database sqlite; dev.py bench content --quick"
 SIZES = {"k": 1_000, "m": 1_000_000}
 
 
@@ -32,9 +33,12 @@ def sizes(text: str) -> tuple[int, ...]:
 
 def main() -> int:
     """Parse, measure with progress on stderr, print, and write JSON and plot; 1 when a part failed."""
-    parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__, epilog=EXAMPLES)
     parser.add_argument(
-        "names", nargs="*", choices=[*NAMES, []], help=f"only these, all they have to say: {', '.join(NAMES)}"
+        "names",
+        nargs="*",
+        metavar="PART",
+        help=f"only these, all they have to say, printed and not written: {', '.join(NAMES)}; takes --quick and --json",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("--quick", action="store_true", help="small sizes, under a minute in all")
@@ -42,6 +46,8 @@ def main() -> int:
     parser.add_argument("--leads", type=sizes, help="such as 10k,100k,1M (that is what a full run takes)")
     parser.add_argument("--out", type=Path, default=Path(".bench"), help="folder for bench.json and bench.svg (.bench)")
     chosen = parser.parse_args()
+    if unknown := sorted(set(chosen.names) - set(NAMES)):
+        parser.error(f"there is no part {', '.join(unknown)}; choose from {', '.join(NAMES)}")
     if chosen.names:
         return _one_by_one(chosen.names, quick=chosen.quick, as_json=chosen.json)
     databases = ("sqlite", "postgresql") if chosen.database == "both" else (chosen.database,)
