@@ -170,6 +170,24 @@ CODES: Mapping[str, str] = {
     "consent.requested": "angefragt", "consent.confirmed": "bestätigt", "consent.imported": "übernommen",
     "consent.withdrawn": "widerrufen", "consent.lapsed": "verfallen", "consent.declined": "abgelehnt",
     "subject.erased": "gelöscht", "suppression.added": "gesperrt", "send.blocked": "Versand verweigert",
+    "unconfirmed": "unbestätigt", "confirmed": "bestätigt", "engaged": "interessiert", "mql": "MQL", "sal": "SAL",
+    "sql": "SQL", "handed_over": "an den Vertrieb übergeben", "customer": "Kunde", "recycled": "vom Vertrieb zurück",
+    "disqualified": "ausgeschieden", "import": "Import", "consent_confirmed": "Einwilligung bestätigt",
+    "threshold": "Schwelle erreicht", "downloaded": "heruntergeladen", "demo_requested": "Demo angefragt",
+    "offer_requested": "Angebot angefragt", "price_requested": "Preis angefragt",
+    "appointment_requested": "Termin angefragt", "form_submitted": "Formular ausgefüllt",
+    "deferred": "verzögert", "unsubscribed": "abgemeldet", "group_unsubscribed": "von einer Gruppe abgemeldet",
+    "group_resubscribed": "bei einer Gruppe wieder angemeldet", "account_changed": "Konto beim Versanddienst geändert",
+    "replied": "geantwortet", "page_visited": "Seite besucht", "pricing_visited": "Preisseite besucht",
+    "page_dwelled": "auf einer Seite verweilt", "social_engaged": "in sozialen Netzen reagiert",
+    "webinar_attended": "am Webinar teilgenommen", "trial_started": "Test begonnen",
+    "trial_requested": "Test angefragt", "anonymous": "anonym",
+    "provider": "Versanddienst", "declared": "von der Quelle angegeben",
+    "no sign of a machine": "kein Anzeichen für eine Maschine",
+    "provider says machine": "laut Versanddienst eine Maschine", "no GET request": "keine GET-Anfrage",
+    "too soon after delivery": "zu bald nach der Zustellung", "honeypot link": "unsichtbarer Link",
+    "all links at once": "alle Links auf einmal", "image proxy": "Bilder-Proxy",
+    "user agent: scanner": "Kennung eines Prüfprogramms", "user agent: library": "Kennung einer Programmbibliothek",
 }  # fmt: skip
 """German words for codes; a code without one is shown as it is."""
 
@@ -248,9 +266,8 @@ class _Teller:
         if now["restricted_since"] is not None:
             lines.append(self.word("restricted_now", now))
         score = "" if now["score"] is None else f", {self.word('score')} {now['score']:g}"
-        lines.append(
-            f"{self.word('now')}: {now['stage']}, {self.code(now['owner'])}, {self.code(now['temperature'])}{score}"
-        )
+        stands = ", ".join(str(self.code(now[what])) for what in ("stage", "owner", "temperature"))
+        lines.append(f"{self.word('now')}: {stands}{score}")
         lines += [
             "  " + self.word("running" if running["state"] == "active" else "resting", running)
             for running in now["enrolments"]

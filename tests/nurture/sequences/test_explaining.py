@@ -19,13 +19,15 @@ from nurture.delivery.claiming import recover
 from nurture.delivery.content.library import Library
 from nurture.delivery.provider import Unknown
 from nurture.leads import register
+from nurture.leads.stages import Stage
 from nurture.sequences import explain as explaining
 from nurture.sequences.decide import Reason
 from nurture.sequences.definition import SequenceError
 from nurture.sequences.tick import Tick
-from nurture.sequences.wording import AFTERWARDS, LANGUAGES, NO_MAIL, OUTCOMES, REASONS, REMEDIES, WORDS, text
+from nurture.sequences.wording import AFTERWARDS, CODES, LANGUAGES, NO_MAIL, OUTCOMES, REASONS, REMEDIES, WORDS, text
 from nurture.settings import SENDER
 from nurture.store.tables import enrolment, handover, lead, message, message_exception, points, send_batch
+from nurture.tracking.vocabulary import EventKind
 from tests.consent.people import People
 
 if TYPE_CHECKING:
@@ -397,3 +399,8 @@ def test_a_wrong_definition_fails_the_check(world: World, call: Any, monkeypatch
     monkeypatch.setenv("NURTURE_PROJECT", str(world.folder))
     result = call("check")
     assert (result.exit_code, "templates/other/sequence.yaml:1: version: is missing" in result.stdout) == (4, True)
+
+
+def test_what_happened_has_a_german_word() -> None:
+    """Whoever reads German reads no code: each kind of event and each stage is said."""
+    assert {*map(str, EventKind), *map(str, Stage)} - CODES.keys() == set()
