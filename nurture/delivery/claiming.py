@@ -115,15 +115,16 @@ def _untried(batch_limit: int) -> ColumnElement[bool]:
 
     What was refused was certainly not taken: a key that no longer works is the usual reason to change.
     """
-    tried = (
-        select(delivery_attempt.c.n)
+    # A count, for PostgreSQL turns an `exists` under an `or` into a look at all attempts there are.
+    taken = (
+        select(func.count())
         .where(
             delivery_attempt.c.batch_id == send_batch.c.id,
             func.coalesce(delivery_attempt.c.outcome, "") != "refused",
         )
-        .exists()
+        .scalar_subquery()
     )
-    return and_(send_batch.c.count <= batch_limit, not_(tried))
+    return and_(send_batch.c.count <= batch_limit, taken == 0)
 
 
 def recover(conn: Connection, *, at: datetime) -> Counts:
