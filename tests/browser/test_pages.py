@@ -228,6 +228,8 @@ def axe() -> str:
 def test_every_page_is_accessible_and_fits_a_phone(page: Page, site: Site, axe: str, name: str) -> None:
     """Nothing found by axe in light or dark, nothing to scroll sideways at 390 and 320 px, large targets."""
     PAGES[name](page, site)
+    # A click that sends a form returns before the answer's page is there.
+    page.wait_for_load_state("networkidle")
     page.evaluate(axe)
     found = _axe(page, {"type": "tag", "values": WCAG})
     page.emulate_media(color_scheme="dark")
@@ -268,6 +270,7 @@ def test_the_brand_of_the_guide_is_readable(page: Page, site: Site, axe: str) ->
     sheet = re.search(r"^```css\n(.*?)^```", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     assert sheet is not None
     PAGES["preferences, paused"](page, site)
+    page.wait_for_load_state("networkidle")
     page.evaluate(
         "css => { const sheet = new CSSStyleSheet(); sheet.replaceSync(css); document.adoptedStyleSheets = [sheet]; }",
         sheet[1],
