@@ -14,7 +14,7 @@ from sqlalchemy import LargeBinary, insert
 from sqlalchemy.exc import DBAPIError, StatementError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection, Dialect, Insert, Table, Update
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -46,12 +46,18 @@ def insert_columns(conn: Connection, table: Table, columns: Mapping[str, Sequenc
     if conn.dialect.name != "postgresql":
         _execute(conn, _insert(table, conn.dialect, tuple(columns)), columns)
         return
-    statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN"
+    copy_rows(conn, table, list(columns), zip(*columns.values(), strict=True))
+
+
+def copy_rows(conn: Connection, table: Table, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Insert rows of the driver's own values by COPY; PostgreSQL only. A refusal is raised without quoting the row."""
+    quoted = ", ".join(f'"{name}"' for name in names)
+    statement = f"COPY {table.name} ({quoted}) FROM STDIN"
     dbapi: Any = conn.dialect.dbapi
     driver: Any = conn.connection.driver_connection
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in zip(*columns.values(), strict=True):
+            for row in rows:
                 copy.write_row(row)
     except dbapi.Error as error:
         # Its first line only: the detail quotes the row.

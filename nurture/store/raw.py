@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, type_coerce
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import NullType
 
+from consent.bulk import copy_rows
 from consent.schema import UtcTime
 
 if TYPE_CHECKING:
@@ -76,28 +76,10 @@ def insert_tuples(conn: Connection, table: Table, names: Sequence[str], rows: Se
     if not rows:
         return
     if conn.dialect.name == "postgresql":
-        _copy(conn, table, names, rows)
+        copy_rows(conn, table, names, rows)
         return
     compiled: Any = insert(table).compile(dialect=conn.dialect, column_keys=list(names))
     if tuple(compiled.positiontup) != tuple(names):
         raise ValueError("columns must be named in the order of the table")
     sql: str = compiled.string
     conn.exec_driver_sql(sql, list(rows))
-
-
-def _copy(conn: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    listed = ", ".join(f'"{name}"' for name in names)
-    statement = f"COPY {table.name} ({listed}) FROM STDIN"
-    dbapi: Any = conn.dialect.dbapi
-    driver: Any = conn.connection.driver_connection
-    try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
-    except dbapi.Error as error:
-        # Its first line only: the detail quotes the row.
-        plain = type(error)(error.diag.message_primary or "the server broke off")
-    else:
-        return
-    # Raised out here, so that the original is not even its context.
-    raise DBAPIError.instance(statement, None, plain, dbapi.Error, hide_parameters=True)
