@@ -68,22 +68,24 @@ class Growth:
     finished: dict[int, list[bytes]] = field(default_factory=dict)
 
     def add(self, leaf_hashes: Iterable[bytes]) -> None:
-        """Append leaves: on average two hashes each, however long the tree is."""
-        frontier, size = self.frontier, self.size
-        level0 = self.finished.setdefault(0, [])
-        for digest in leaf_hashes:
-            level0.append(digest)
-            node, rest, height = digest, size, 0
-            while rest & 1:
-                # As node_hash, without the call: appending is the one place where it counts.
-                node = hashlib.sha256(b"\x01" + frontier.pop() + node).digest()
-                rest >>= 1
-                height += 1
-                if not height % TILE_HEIGHT:
-                    self.finished.setdefault(height // TILE_HEIGHT, []).append(node)
-            frontier.append(node)
-            size += 1
-        self.size = size
+        """Append leaves, level by level: on average two hashes each, however long the tree is."""
+        nodes = list(leaf_hashes)
+        self.size, before = self.size + len(nodes), self.size
+        kept: list[bytes] = []
+        self.finished.setdefault(0, [])
+        height = 0
+        while nodes:
+            if not height % TILE_HEIGHT:
+                self.finished.setdefault(height // TILE_HEIGHT, []).extend(nodes)
+            if before >> height & 1:
+                nodes.insert(0, self.frontier.pop())
+            if len(nodes) & 1:
+                kept.append(nodes.pop())
+            pairs = zip(nodes[::2], nodes[1::2], strict=True)
+            # As node_hash, without the call: appending is the one place where it counts.
+            nodes = [hashlib.sha256(b"\x01" + left + right).digest() for left, right in pairs]
+            height += 1
+        self.frontier += reversed(kept)
 
     def root(self) -> bytes:
         """Give the hash that stands for all leaves so far."""
