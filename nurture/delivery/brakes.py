@@ -61,6 +61,7 @@ class Level(StrEnum):
 
 MARKETING_ONLY = (Brake.IN_DOUBT, Brake.COMPLAINTS)
 NEEDS_RECONCILING = (Brake.RESTORED, Brake.SERVER)
+_STOPPING = select(brake.c.name, brake.c.provider).where(brake.c.level == Level.STOP).order_by(brake.c.name)
 RISING = [Level.OFF, Level.WARN, Level.STOP]
 
 
@@ -94,12 +95,13 @@ def stopping(conn: Connection, kind: str, provider: str | None) -> str | None:
 
     Asked by each claim and, with authority, by each intent. The table has a handful of rows.
     """
-    query = select(brake.c.name).where(brake.c.level == Level.STOP)
-    if kind != Kind.MARKETING:
-        query = query.where(brake.c.name.not_in(MARKETING_ONLY))
-    if provider is not None:
-        query = query.where(brake.c.provider.in_([EVERY_PROVIDER, provider]))
-    return conn.execute(query.order_by(brake.c.name).limit(1)).scalar()
+    return next((row.name for row in conn.execute(_STOPPING) if _stops(row, kind, provider)), None)
+
+
+def _stops(row: Row[Any], kind: str, provider: str | None) -> bool:
+    """Does a brake that is pulled hold for this mail?"""
+    of_kind = kind == Kind.MARKETING or row.name not in MARKETING_ONLY
+    return of_kind and (provider is None or row.provider in (EVERY_PROVIDER, provider))
 
 
 def pulled(conn: Connection) -> list[Pulled]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from nurture.delivery.provider import NOT_TRIED, Accepted, Outcome, Refused, Unknown
 from nurture.delivery.queue import insert_missing
@@ -30,6 +30,9 @@ OF_THE_LAST = 10
 PROBE_AFTER = {Kind.CONFIRMATION: timedelta(minutes=1), Kind.MARKETING: timedelta(minutes=15)}
 """How long after opening each kind may try. A lost confirmation is repeated, a lost marketing mail is not."""
 PROBE_LOST_AFTER = timedelta(minutes=10)
+_LOOK = select(circuit).where(circuit.c.provider == bindparam("of"))
+_LOCK = _LOOK.with_for_update()
+_LEARN = update(circuit).where(circuit.c.provider == bindparam("of"))
 
 
 class CircuitState(StrEnum):
@@ -63,7 +66,7 @@ class Circuit:
 
 def look(conn: Connection, provider: str, at: datetime) -> Circuit:
     """Give the state of a provider; one never asked is closed."""
-    row = conn.execute(select(circuit).where(circuit.c.provider == provider)).first()
+    row = conn.execute(_LOOK, {"of": provider}).first()
     if row is None:
         return Circuit(provider, CircuitState.CLOSED, at, "", "")
     return Circuit(provider, CircuitState(row.state), row.since, row.reason, row.recent)
@@ -92,21 +95,21 @@ def record(conn: Connection, provider: str, outcomes: Sequence[Outcome], at: dat
 
     Messages that shared a request share its answer, which counts once; what was not tried tells nothing.
     """
-    query = select(circuit).where(circuit.c.provider == provider).with_for_update()
-    row = conn.execute(query).first()
+    row = conn.execute(_LOCK, {"of": provider}).first()
     if row is None:
         first = {"provider": provider, "state": CircuitState.CLOSED, "since": at, "reason": "", "recent": ""}
         insert_missing(conn, circuit, [first], ("provider",))
-        row = conn.execute(query).one()
-    seen = Circuit(provider, CircuitState(row.state), row.since, row.reason, row.recent)
+        row = conn.execute(_LOCK, {"of": provider}).one()
+    known = seen = Circuit(provider, CircuitState(row.state), row.since, row.reason, row.recent)
     answers = list({id(one): one for one in outcomes if one is not NOT_TRIED}.values())
     if seen.state is CircuitState.HALF_OPEN:
         # The probe was taken if any of it was; a bad address before that one says nothing of the provider.
         answers.sort(key=lambda one: not isinstance(one, Accepted))
     for outcome in answers:
         seen = _after(seen, outcome, at)
-    values = {"state": seen.state, "since": seen.since, "reason": seen.reason[:64], "recent": seen.recent}
-    conn.execute(update(circuit).where(circuit.c.provider == provider).values(**values))
+    if seen != known:
+        values = {"state": seen.state, "since": seen.since, "reason": seen.reason[:64], "recent": seen.recent}
+        conn.execute(_LEARN, {"of": provider, **values})
     return seen.state
 
 

@@ -69,48 +69,31 @@ def claim(
     scopes = switch.stopped(conn)
     if switch.ALL in scopes or brakes.stopping(conn, kind, provider):
         return None
-    stopped = [scope.removeprefix("sequence:") for scope in scopes]
-    due = [
-        OPEN,
-        send_batch.c.state == State.PLANNED,
-        send_batch.c.kind == kind,
-        send_batch.c.environment == environment(conn),
-        send_batch.c.not_before <= at,
-        send_batch.c.not_after > at,
-        or_(send_batch.c.sequence.is_(None), send_batch.c.sequence.not_in(stopped)),
-    ]
-    if provider is not None:
-        if not circuit.look(conn, provider, at).admits(kind, at):
-            return None
-        due.append(or_(send_batch.c.provider == provider, _untried(batch_limit)))
+    if provider is not None and not circuit.look(conn, provider, at).admits(kind, at):
+        return None
+    asked = {
+        "kind": kind, "environment": environment(conn), "now": at, "provider": provider, "limit": batch_limit,
+        "stopped": [scope.removeprefix("sequence:") for scope in scopes],
+    }  # fmt: skip
+    query = NEXT if provider is None else NEXT_OF
     ramped = today if provider is not None and kind == Kind.MARKETING else None
     if provider is not None and ramped is not None:
-        due.append(ramp.fitting(conn, ramped, provider))
-    # Served by ix_send_batch_open; SKIP LOCKED lets PostgreSQL workers pass one another (SQLite has one writer).
-    query = (
-        select(send_batch, send_batch.c["count"].label("mails"))
-        .where(*due)
-        .order_by(send_batch.c.not_before, send_batch.c.id)
-    )
-    row = conn.execute(query.limit(1).with_for_update(skip_locked=True)).first()
+        query = query.where(ramp.fitting(conn, ramped, provider))
+    row = conn.execute(query, asked).first()
     if row is None:
         return None
     by = provider or row.provider
-    lease = {"lease_owner": owner, "lease_until": at + CLAIM_LEASE}
+    lease = {"lease_owner": owner, "lease_until": at + CLAIM_LEASE, "ramp_day": row.ramp_day}
     if ramped is not None and row.ramp_day != ramped.day:
         ramp.count_in(conn, ramped, by, row.mails)
         lease["ramp_day"] = ramped.day
-    changed = conn.execute(
-        update(send_batch)
-        .where(send_batch.c.id == row.id, send_batch.c.state == State.PLANNED, send_batch.c.attempt == row.attempt)
-        .values(state=State.CLAIMED, attempt=row.attempt + 1, provider=by, **lease)
-    )
-    if changed.rowcount != 1:
+    taken = {"state": State.CLAIMED, "attempt": row.attempt + 1, "provider": by, **lease}
+    if conn.execute(TAKE, {"of": row.id, "tried": row.attempt, **taken}).rowcount != 1:
         return None
     return Claim(row.id, row.attempt + 1, Kind(row.kind), by, row.sequence, row.purpose, row.not_after, owner)
 
 
-def _untried(batch_limit: int) -> ColumnElement[bool]:
+def _untried() -> ColumnElement[bool]:
     """Did nobody ever take a batch, and is it small enough? Messages never change their batch.
 
     What was refused was certainly not taken: a key that no longer works is the usual reason to change.
@@ -124,7 +107,34 @@ def _untried(batch_limit: int) -> ColumnElement[bool]:
         )
         .scalar_subquery()
     )
-    return and_(send_batch.c.count <= batch_limit, taken == 0)
+    return and_(send_batch.c.count <= bindparam("limit"), taken == 0)
+
+
+# Made once: putting a statement together takes longer than executing it. Served by ix_send_batch_open; SKIP LOCKED
+# lets PostgreSQL workers pass one another (SQLite has one writer).
+NEXT = (
+    select(send_batch, send_batch.c["count"].label("mails"))
+    .where(
+        OPEN,
+        send_batch.c.state == State.PLANNED,
+        send_batch.c.kind == bindparam("kind"),
+        send_batch.c.environment == bindparam("environment"),
+        send_batch.c.not_before <= bindparam("now"),
+        send_batch.c.not_after > bindparam("now"),
+        or_(send_batch.c.sequence.is_(None), send_batch.c.sequence.not_in(bindparam("stopped", expanding=True))),
+    )
+    .order_by(send_batch.c.not_before, send_batch.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+"""The next due batch of a kind, whoever it was planned for."""
+NEXT_OF = NEXT.where(or_(send_batch.c.provider == bindparam("provider"), _untried()))
+"""The same for one provider: its own, and what nobody took yet and is small enough."""
+TAKE = update(send_batch).where(
+    send_batch.c.id == bindparam("of"),
+    send_batch.c.state == State.PLANNED,
+    send_batch.c.attempt == bindparam("tried"),
+)
 
 
 def recover(conn: Connection, *, at: datetime) -> Counts:

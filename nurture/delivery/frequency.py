@@ -6,15 +6,15 @@ The cap of the policy holds for everybody; what a person chose can only lower it
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from sqlalchemy import delete, func, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Integer, String, bindparam, delete, func, insert, select
 
-from consent.among import among
+from consent.among import among, among_listed, listed
 from nurture.delivery.errors import DeliveryError
 from nurture.rereading import remembered
 from nurture.store.tables import message, send_slot
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Insert, Select
 
     from nurture.delivery.composing import Letter
     from nurture.leads.preferences import Choice
@@ -140,8 +140,7 @@ def take_slots(
     ids = [letter.message_id for letter in letters]
     lower = _ceilings(conn, {lead_id: few for lead_id, few in (own or {}).items() if few < most}, window, ids)
     few = {letter.message_id: lower[letter.lead_id] for letter in letters if letter.lead_id in lower}
-    columns = (send_slot.c.message_id, send_slot.c.window, send_slot.c.slot)
-    found = conn.execute(select(*columns).where(among(conn, send_slot.c.message_id, ids))).all()
+    found = conn.execute(_held(conn.dialect.name), {"ids": listed(conn, ids)}).all()
     held = {number for number, of, slot in found if of == window and slot <= few.get(number, slot)}
     gone = [number for number, _, _ in found if number not in held]
     if gone:
@@ -158,8 +157,7 @@ def take_slots(
         if taken == len(wanting):
             held.update(wanting)
         else:
-            wanted = among(conn, send_slot.c.message_id, wanting)
-            held.update(conn.execute(select(send_slot.c.message_id).where(wanted)).scalars())
+            held.update(conn.execute(_held(conn.dialect.name), {"ids": listed(conn, wanting)}).scalars())
     return held
 
 
@@ -168,15 +166,29 @@ def _take(conn: Connection, message_ids: Sequence[int], window: str, slot: int) 
 
     In order of the lead, so that two workers that want the same leads do not wait for each other.
     """
-    dialect: Any = postgresql if conn.dialect.name == "postgresql" else sqlite
+    wanted = {"ids": listed(conn, message_ids), "of": window, "number": slot}
+    return conn.execute(_taking(conn.dialect.name), wanted).rowcount
+
+
+@cache
+def _held(dialect: str) -> Select[tuple[int, str, int]]:
+    """Select the slots that the messages `ids` hold."""
+    mine = among_listed(dialect, send_slot.c.message_id, "ids")
+    return select(send_slot.c.message_id, send_slot.c.window, send_slot.c.slot).where(mine)
+
+
+@cache
+def _taking(dialect: str) -> Insert:
+    """Take the slot `number` of the window `of` for the messages `ids`, where it is free."""
+    window, number = bindparam("of", type_=String()), bindparam("number", type_=Integer())
     rows = (
-        select(message.c.lead_id, literal(window), literal(slot), message.c.id)
-        .where(among(conn, message.c.id, message_ids), message.c.lead_id.is_not(None))
+        select(message.c.lead_id, window, number, message.c.id)
+        .where(among_listed(dialect, message.c.id, "ids"), message.c.lead_id.is_not(None))
         .order_by(message.c.lead_id, message.c.id)
+        # Both databases read it at the end of the insert; SQLAlchemy's own spelling is compiled anew each time.
+        .suffix_with("ON CONFLICT DO NOTHING")
     )
-    names = ["lead_id", "window", "slot", "message_id"]
-    done = conn.execute(dialect.insert(send_slot).from_select(names, rows).on_conflict_do_nothing())
-    return int(done.rowcount)
+    return insert(send_slot).from_select(["lead_id", "window", "slot", "message_id"], rows)
 
 
 def _ceilings(conn: Connection, few: Mapping[int, int], window: str, ids: Sequence[int]) -> dict[int, int]:

@@ -60,6 +60,14 @@ NAMES_SCOPE = (
     select(sequence_version.c.id).where(sequence_version.c.name == bindparam("sequence"), SCOPE.is_not(None)).limit(1)
 )
 
+# Made once: putting a statement together takes longer than executing it.
+OURS = update(send_batch).where(
+    send_batch.c.id == bindparam("of"),
+    send_batch.c.attempt == bindparam("tried"),
+    send_batch.c.state == State.CLAIMED,
+)
+ATTEMPT = insert(delivery_attempt)
+
 
 class Ready(NamedTuple):
     """One mail that may leave. A confirmation has no permit: it asks for the consent that a permit rests on."""
@@ -126,24 +134,16 @@ def intend(
 
 def _hold(conn: Connection, claim: Claim, at: datetime) -> bool:
     """Lock the batch and see that it is still ours; a late worker finds a higher attempt and stops."""
-    changed = conn.execute(
-        update(send_batch)
-        .where(
-            send_batch.c.id == claim.batch_id,
-            send_batch.c.state == State.CLAIMED,
-            send_batch.c.attempt == claim.attempt,
-        )
-        .values(lease_until=at + SUBMIT_LEASE)
-    )
-    return changed.rowcount == 1
+    return _move(conn, claim, lease_until=at + SUBMIT_LEASE)
+
+
+def _move(conn: Connection, claim: Claim, **values: object) -> bool:
+    """Change the claimed batch, if it is still that of this claim."""
+    return conn.execute(OURS, {"of": claim.batch_id, "tried": claim.attempt, **values}).rowcount == 1
 
 
 def _release(conn: Connection, claim: Claim) -> None:
-    conn.execute(
-        update(send_batch)
-        .where(send_batch.c.id == claim.batch_id, send_batch.c.attempt == claim.attempt)
-        .values(state=State.PLANNED, lease_owner=None, lease_until=None)
-    )
+    _move(conn, claim, state=State.PLANNED, lease_owner=None, lease_until=None)
 
 
 def _written(letters: Sequence[Letter]) -> tuple[list[Letter], list[Withheld]]:
@@ -357,16 +357,8 @@ def _count(withheld: Sequence[Withheld]) -> Counts:
 def _close_empty(conn: Connection, claim: Claim, withheld: Sequence[Withheld], at: datetime) -> None:
     """End a batch of which nothing is left to send."""
     failed = bool(withheld) and all(item.state == State.FAILED_RENDER for item in withheld)
-    conn.execute(
-        update(send_batch)
-        .where(send_batch.c.id == claim.batch_id, send_batch.c.attempt == claim.attempt)
-        .values(
-            state=State.FAILED_RENDER if failed else State.SUPPRESSED,
-            settled_at=at,
-            lease_owner=None,
-            lease_until=None,
-        )
-    )
+    state = State.FAILED_RENDER if failed else State.SUPPRESSED
+    _move(conn, claim, state=state, settled_at=at, lease_owner=None, lease_until=None)
 
 
 def content_sha256(mail: Outgoing) -> str:
@@ -396,16 +388,7 @@ def _commit_to_send(conn: Connection, claim: Claim, ready: Sequence[Ready], at: 
         )
     request = hashlib.sha256("".join(fingerprints).encode()).hexdigest()
     attempt = {"batch_id": claim.batch_id, "n": claim.attempt, "started_at": at, "request_sha256": request}
-    conn.execute(insert(delivery_attempt).values(**attempt))
-    changed = conn.execute(
-        update(send_batch)
-        .where(
-            send_batch.c.id == claim.batch_id,
-            send_batch.c.state == State.CLAIMED,
-            send_batch.c.attempt == claim.attempt,
-        )
-        .values(state=State.SUBMITTING, lease_until=at + SUBMIT_LEASE)
-    )
-    if changed.rowcount != 1:
+    conn.execute(ATTEMPT, attempt)
+    if not _move(conn, claim, state=State.SUBMITTING, lease_until=at + SUBMIT_LEASE):
         # Cannot happen: `_hold` has the row locked. If it does, the rollback takes everything back.
         raise DeliveryError(f"batch {claim.batch_id} changed hands inside the intent; nothing was sent, run again")

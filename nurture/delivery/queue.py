@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
 ENVIRONMENT = "environment"
+_ENVIRONMENT = select(setting.c.value).where(setting.c.name == ENVIRONMENT)
 
 
 class LinkLike(Protocol):
@@ -106,11 +107,10 @@ Recipient = tuple[int, int, str, int]
 
 def environment(conn: Connection) -> str:
     """Which installation is this? A random id made at the first call; a copy that gets a new one sends nothing old."""
-    query = select(setting.c.value).where(setting.c.name == ENVIRONMENT)
-    known = conn.execute(query).scalar()
+    known = conn.execute(_ENVIRONMENT).scalar()
     if known is None:
         insert_missing(conn, setting, [{"name": ENVIRONMENT, "value": random_id()}], ("name",))
-        known = conn.execute(query).scalar_one()
+        known = conn.execute(_ENVIRONMENT).scalar_one()
     return str(known)
 
 

@@ -6,7 +6,7 @@ import random
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from nurture.delivery import circuit
 from nurture.delivery.claiming import free_slots
@@ -39,6 +39,17 @@ NEXT = {
     Rejected: State.REJECTED,
     Unknown: State.IN_DOUBT,
 }
+# Made once: putting a statement together takes longer than executing it.
+_ANSWER = update(delivery_attempt).where(
+    delivery_attempt.c.batch_id == bindparam("of"),
+    delivery_attempt.c.n == bindparam("tried"),
+    func.coalesce(delivery_attempt.c.outcome, "unknown") == "unknown",
+)
+_MOVE = update(send_batch).where(
+    send_batch.c.id == bindparam("of"),
+    send_batch.c.attempt == bindparam("tried"),
+    send_batch.c.state == bindparam("was"),
+)
 
 
 def backoff(refusals: int, wish: float | None) -> float:
@@ -87,8 +98,8 @@ def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome]
 
 def _move(conn: Connection, claim: Claim, state: State, values: Mapping[str, object]) -> bool:
     """Move the batch on, if it is still that of this claim and in this state."""
-    mine = (send_batch.c.id == claim.batch_id, send_batch.c.attempt == claim.attempt, send_batch.c.state == state)
-    return conn.execute(update(send_batch).where(*mine).values(**values)).rowcount == 1
+    mine = {"of": claim.batch_id, "tried": claim.attempt, "was": state}
+    return conn.execute(_MOVE, {**mine, **values}).rowcount == 1
 
 
 def _after(conn: Connection, batch_id: int, outcome: Outcome, at: datetime) -> dict[str, object]:
@@ -118,16 +129,10 @@ def _answer(conn: Connection, submission: Submission, outcome: Outcome, proof: s
     claim = submission.claim
     provider_id = proof[:128] if proof is not None else None
     detail = None if isinstance(outcome, Accepted) else outcome.code[:200]
-    changed = conn.execute(
-        update(delivery_attempt)
-        .where(
-            delivery_attempt.c.batch_id == claim.batch_id,
-            delivery_attempt.c.n == claim.attempt,
-            func.coalesce(delivery_attempt.c.outcome, "unknown") == "unknown",
-        )
-        .values(outcome=OUTCOMES[type(outcome)], provider_message_id=provider_id, detail=detail, answered_at=at)
-    )
-    return changed.rowcount == 1
+    answer = {
+        "outcome": OUTCOMES[type(outcome)], "provider_message_id": provider_id, "detail": detail, "answered_at": at
+    }  # fmt: skip
+    return conn.execute(_ANSWER, {"of": claim.batch_id, "tried": claim.attempt, **answer}).rowcount == 1
 
 
 def _refusals(conn: Connection, batch_id: int) -> int:

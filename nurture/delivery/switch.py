@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 ALL = "all"
+_STOPPED = select(kill_switch.c.scope)
 
 
 def sequence_scope(sequence: str) -> str:
@@ -50,7 +51,7 @@ def _note(conn: Connection, scope: str, change: str, actor: str, reason: str, at
 
 def stopped(conn: Connection) -> frozenset[str]:
     """Which scopes are stopped?"""
-    return frozenset(conn.execute(select(kill_switch.c.scope)).scalars())
+    return frozenset(conn.execute(_STOPPED).scalars())
 
 
 def is_stopped(scopes: frozenset[str], sequence: str | None) -> bool:

@@ -7,20 +7,20 @@ the transaction that lets a mail go.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exists, select, update
 
-from consent.among import among
+from consent.among import among_listed, listed
 from nurture.store.inserting import insert_or_update
 from nurture.store.tables import decision, enrolment, lead, mail_preference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
 PAUSES = (30, 60, 90)
 """Days somebody may ask for at once."""
@@ -61,9 +61,15 @@ NONE = Choice()
 
 def of(conn: Connection, subjects: Iterable[str]) -> dict[str, Choice]:
     """Give the choices of those who made one (primary key)."""
+    rows = conn.execute(_of(conn.dialect.name), {"subjects": listed(conn, subjects)})
+    return {row.subject: Choice(row.paused_until, row.per_week) for row in rows}
+
+
+@cache
+def _of(dialect: str) -> Select[tuple[str, datetime | None, int | None]]:
     table = mail_preference.c
-    query = select(table.subject, table.paused_until, table.per_week).where(among(conn, table.subject, set(subjects)))
-    return {row.subject: Choice(row.paused_until, row.per_week) for row in conn.execute(query)}
+    mine = among_listed(dialect, table.subject, "subjects")
+    return select(table.subject, table.paused_until, table.per_week).where(mine)
 
 
 def slow_down(conn: Connection, subject: str, per_week: int | None, *, at: datetime) -> None:

@@ -6,11 +6,12 @@ The labels that people see come from policies/vocabulary.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, or_, select, update
 
-from consent.among import among
+from consent.among import among_listed, listed
 from nurture import NurtureError
 from nurture.store.tables import lead, stage_change
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
 CHUNK = 1000
 """Ids in one statement: SQLite allows 32,766 bound variables, PostgreSQL plans long lists slowly."""
@@ -95,14 +96,18 @@ def barred(stage: str, owner: str) -> Bar | None:
 def barred_among(conn: Connection, lead_ids: Iterable[int]) -> dict[int, tuple[Bar, str, str]]:
     """Give the leads that marketing may not write to now, each with why, its stage and its owner."""
     found: dict[int, tuple[Bar, str, str]] = {}
-    # Only those that may be barred are fetched; the rule itself stands in `barred`.
-    perhaps = or_(lead.c.stage.in_(sorted(GONE | AT_SALES)), lead.c.owner != Owner.MARKETING.value)
-    query = select(lead.c.id, lead.c.stage, lead.c.owner).where(among(conn, lead.c.id, set(lead_ids)), perhaps)
-    for row in conn.execute(query):
+    for row in conn.execute(_perhaps(conn.dialect.name), {"ids": listed(conn, lead_ids)}):
         bar = barred(row.stage, row.owner)
         if bar is not None:
             found[row.id] = bar, row.stage, row.owner
     return found
+
+
+@cache
+def _perhaps(dialect: str) -> Select[tuple[int, str, str]]:
+    """Select those of the leads `ids` that may be barred; the rule itself stands in `barred`."""
+    perhaps = or_(lead.c.stage.in_(sorted(GONE | AT_SALES)), lead.c.owner != Owner.MARKETING.value)
+    return select(lead.c.id, lead.c.stage, lead.c.owner).where(among_listed(dialect, lead.c.id, "ids"), perhaps)
 
 
 class StageError(NurtureError):
