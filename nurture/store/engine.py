@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError
 
 from nurture import NurtureError
+from nurture.clock import stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.engine import ExceptionContext
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "fuse.sshfs", "ncpfs", "glusterfs", "ceph"}
 BUSY_SECONDS = 120
 """How long a SQLite writer waits for another: one big import holds the database for 20 to 28 seconds on two busy
 cores, and must not make the web or a flow fail, also not on a slower machine or when two imports queue up."""
 WRITES = "nurture_writes"
+RESTING = "nurture_resting_since"
+TRUSTED_SECONDS = 5.0
+"""A connection that was in use so recently is taken to stand: whoever stops a server does not start it so fast."""
 
 
 class StoreError(NurtureError):
@@ -83,10 +91,10 @@ def open_store(url: str) -> Store:
         event.listen(engine, "begin", _begin_sqlite)
         return Store(engine)
     if name == "postgresql":
-        engine = create_engine(
-            parsed.set(drivername="postgresql+psycopg"), pool_size=5, pool_pre_ping=True, hide_parameters=True
-        )
+        engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=5, hide_parameters=True)
         event.listen(engine, "handle_error", _drop_detail)
+        event.listen(engine, "checkin", _note_rest)
+        event.listen(engine, "checkout", partial(_ask_rested, engine.dialect))
         return Store(engine)
     message = f"database {name!r} is not supported; use sqlite:///FILE or postgresql://..."
     raise StoreError(message)
@@ -132,6 +140,24 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:
+    """Remember since when a connection rests."""
+    record.info[RESTING] = stopwatch()
+
+
+def _ask_rested(dialect: Any, connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401  the library's own types
+    """Ask a connection that rested whether it still stands; else the pool ends it and makes another.
+
+    Asking each time would cost one more way to the server and back for each transaction.
+    """
+    if stopwatch() - record.info.get(RESTING, inf) < TRUSTED_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.dbapi.Error as error:
+        raise DisconnectionError from error
 
 
 def _drop_detail(context: ExceptionContext) -> None:

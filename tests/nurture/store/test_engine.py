@@ -236,3 +236,38 @@ def test_other_databases_are_refused() -> None:
 def re_escaped(text: str) -> str:
     """Escape a kind for a pattern."""
     return text.replace(".", r"\.")
+
+
+def backend(store: Store) -> int:
+    """Give the number of the server process behind the pool's connection."""
+    with store.read() as conn:
+        return int(conn.exec_driver_sql("select pg_backend_pid()").scalar_one())
+
+
+def end_it(store: Store, process: int) -> None:
+    """End a server process from a pool of our own, as a restarted server ends all of them."""
+    other = open_store(store.engine.url.render_as_string(hide_password=False))
+    with other.write() as conn:
+        conn.exec_driver_sql("select pg_terminate_backend(%(pid)s)", {"pid": process})
+    other.close()
+
+
+def test_a_connection_that_rested_is_asked_whether_it_stands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a server's restart, the next transaction gets a new connection instead of an error."""
+    if store.dialect != "postgresql":
+        pytest.skip("SQLite has no server")
+    monkeypatch.setattr("nurture.store.engine.TRUSTED_SECONDS", 0.0)
+    before = backend(store)
+    end_it(store, before)
+    assert backend(store) != before
+
+
+def test_a_connection_in_use_is_not_asked_again(store: Store) -> None:
+    """Between two transactions in a row nothing goes to the server but the transactions."""
+    if store.dialect != "postgresql":
+        pytest.skip("SQLite has no server")
+    asked: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(store.engine.dialect), "do_ping", lambda *given: asked.append(given))
+        assert backend(store) == backend(store)
+    assert asked == []
