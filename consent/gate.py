@@ -198,43 +198,37 @@ def _authorise(conn: Connection, asks: dict[int, Ask], *, at: datetime) -> dict[
     one = next(iter(asks.values()))
     controller, purpose = one.controller, one.purpose
     about: dict[str, Any] = {"purpose": purpose, "controller": controller}
-    subjects = [ask.subject for ask in asks.values()]
-    found = _verdicts(conn, subjects, at=at, scope=one.scope, exception=one.exception, **about)
-    permitted: dict[int, int] = {}
-    refused: dict[int, RefusalReason] = {}
-    tracked: dict[str, int] = {}
-    for number, ask in asks.items():
-        verdict, tracking_seq = found[ask.subject]
-        if tracking_seq is not None:
-            tracked[ask.subject] = tracking_seq
+    found = _verdicts(
+        conn, [ask.subject for ask in asks.values()], at=at, scope=one.scope, exception=one.exception, **about
+    )
+    permitted: list[tuple[int, str, str, int, int | None]] = []
+    refused: list[tuple[int, str, str, RefusalReason]] = []
+    for number, (subject, _, _, message_id, *_) in asks.items():
+        verdict, tracking_seq = found[subject]
         if isinstance(verdict, RefusalReason):
-            refused[number] = verdict
+            refused.append((number, message_id, subject, verdict))
         else:
-            permitted[number] = verdict
-    used = {asks[number].subject for number in permitted}
+            permitted.append((number, message_id, subject, verdict, tracking_seq))
     about |= {"channel": EMAIL}
     if one.scope is not None:
         about["scope"] = one.scope.described
     lease = at + LEASE
     entries, parts = [], list(chunks(permitted, PERMITS_PER_ENTRY))
     for part in parts:
-        permits = [[asks[n].message_id, asks[n].subject, permitted[n], tracked.get(asks[n].subject)] for n in part]
-        body = {**about, "lease_until": canonical.utc_text(lease), "permits": permits}
+        body = {**about, "lease_until": canonical.utc_text(lease), "permits": [list(permit[1:]) for permit in part]}
         entries.append(ledger.Entry(ledger.EntryType.AUTHORISED, body, at))
-    for part in chunks(refused, PERMITS_PER_ENTRY):
-        refusals = [[asks[n].message_id, asks[n].subject, str(refused[n])] for n in part]
+    for barred in chunks(refused, PERMITS_PER_ENTRY):
+        refusals = [[message_id, subject, str(reason)] for _, message_id, subject, reason in barred]
         entries.append(ledger.Entry(ledger.EntryType.BLOCKED, {**about, "refusals": refusals}, at))
     answers: dict[int, Permit | Refusal] = {
-        number: Refusal(asks[number].subject, asks[number].message_id, reason) for number, reason in refused.items()
+        number: Refusal(subject, message_id, reason) for number, message_id, subject, reason in refused
     }
     for seq, part in zip(ledger.append(conn, entries), parts, strict=False):
-        for number in part:
-            subject, _, _, message_id, *_ = asks[number]
-            consent_seq = permitted[number]
+        for number, message_id, subject, consent_seq, tracking_seq in part:
             answers[number] = Permit(
-                subject, purpose, controller, consent_seq, message_id, seq, subject in tracked, lease
+                subject, purpose, controller, consent_seq, message_id, seq, tracking_seq is not None, lease
             )
-    _use(conn, used, controller, purpose, at)
+    _use(conn, {subject for _, _, subject, *_ in permitted}, controller, purpose, at)
     return answers
 
 

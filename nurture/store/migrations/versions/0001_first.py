@@ -262,6 +262,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=32), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("address_index", "controller", name=op.f("pk_suppression")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "brake",
@@ -370,6 +371,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["text_id"], ["consent_text.id"], name=op.f("fk_consent_state_text_id_consent_text")),
         sa.PrimaryKeyConstraint("subject", "controller", "channel", "purpose", name=op.f("pk_consent_state")),
         comment="projection of the ledger: the last word per subject and purpose",
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_consent_state_seq", "consent_state", ["seq"], unique=False)
     op.create_table(
