@@ -215,7 +215,8 @@ def _steps(conn: Connection, lead_id: int, step: tuple[str, str] | None) -> Iter
             authorisation.c.seq, authorisation.c.consent_seq,
         )
         .select_from(
-            message.join(send_batch).join(template_version).outerjoin(message_exception)
+            message.join(send_batch).join(template_version, template_version.c.id == m.template_version_id)
+            .outerjoin(message_exception)
             .outerjoin(authorisation, (authorisation.c.message_id == m.id) & (authorisation.c.attempt == latest))
         )
         .where(m.lead_id == lead_id, m.kind == "marketing")

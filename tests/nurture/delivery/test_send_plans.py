@@ -31,8 +31,11 @@ INDEXES = {
     "the claim": (r"FROM send_batch .*ORDER BY send_batch.not_before", "ix_send_batch_open"),
     "the page of a batch": (r"FROM message .*WHERE message.batch_id = ", "ix_message_batch"),
     "identities": (r"^SELECT identity.subject, identity.wrapped_key", "identity_1|pk_identity"),
-    "evidence of consent": (r"^SELECT identity.subject, consent_state.seq", "consent_state_1|pk_consent_state"),
-    "use of consent": (r"^UPDATE consent_state SET used_at", "consent_state_1|pk_consent_state"),
+    "evidence of consent": (
+        r"^SELECT identity.subject, consent_state.seq",
+        "consent_state USING PRIMARY KEY|pk_consent_state",
+    ),
+    "use of consent": (r"^UPDATE consent_state SET used_at", "consent_state USING PRIMARY KEY|pk_consent_state"),
     "the batch is submitting": (r"^UPDATE send_batch SET state=", "PRIMARY KEY|pk_send_batch|ix_send_batch_open"),
     "the answer": (r"^UPDATE delivery_attempt SET outcome", "delivery_attempt|pk_delivery_attempt"),
 }
