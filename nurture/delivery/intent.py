@@ -25,6 +25,7 @@ from nurture.delivery.errors import DeliveryError
 from nurture.delivery.states import Counts, Kind, State
 from nurture.delivery.withheld import Gate, Withheld, withhold
 from nurture.leads import preferences, stages, wordings
+from nurture.store.engine import by_index
 from nurture.store.tables import (
     authorisation,
     delivery_attempt,
@@ -101,6 +102,7 @@ def intend(
     """
     # Before the first batch or slot: an erasure locks the ledger, then the slots of whom it erases.
     ledger.lock(conn)
+    by_index(conn)
     claim = composed.claim
     if not _hold(conn, claim, at):
         return Submission(claim)

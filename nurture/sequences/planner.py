@@ -13,8 +13,6 @@ from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
-
 from nurture.collecting import uncollected
 from nurture.delivery import frequency, switch
 from nurture.delivery import policy as sending_policy
@@ -25,6 +23,7 @@ from nurture.sequences.decide import Branched, Deferred, Left, Planned, Rules, W
 from nurture.sequences.enrolling import enrol
 from nurture.sequences.facts import ANY_DUE, DUE, Due, Known, due_values, own_period, period, taken, versions
 from nurture.sequences.walking import Ground, reason_of, walk
+from nurture.store.engine import by_index
 from nurture.store.raw import Times, insert_tuples
 from nurture.store.tables import decision as decision_table
 from nurture.store.verdicts import Answer, remember
@@ -267,21 +266,6 @@ FROM unnest(%(states)s::text[], %(steps)s::text[], %(dues)s::timestamptz[], %(re
 WHERE enrolment.id = p.id"""
 
 
-BY_INDEX = select(
-    *(func.set_config(switch, "off", True) for switch in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"))
-)
-
-
-def _by_index(conn: Connection) -> None:
-    """Hold PostgreSQL to the indexes until the end of the transaction.
-
-    It takes a few thousand rows out of a million for a reason to read all of them, and more so while its
-    statistics are old. SQLite has no such mind.
-    """
-    if conn.dialect.name == "postgresql":
-        conn.execute(BY_INDEX)
-
-
 def plan(  # noqa: PLR0913  the contract with flows and tasks
     conn: Connection,
     ws: Workspace,
@@ -304,7 +288,7 @@ def plan(  # noqa: PLR0913  the contract with flows and tasks
     if conn.execute(ANY_DUE, {"sequences": sorted(names), "at": at}).first() is None:
         # The idle tick ends here: it reads no policies.
         return PlanCounts()
-    _by_index(conn)
+    by_index(conn)
 
     def fetch(after: tuple[datetime, int] | None, most: int) -> list[Due]:
         values = due_values(names, at=at, after=after, limit=most)

@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
 
@@ -27,6 +27,9 @@ BUSY_SECONDS = 120
 """How long a SQLite writer waits for another: one big import holds the database for 20 to 28 seconds on two busy
 cores, and must not make the web or a flow fail, also not on a slower machine or when two imports queue up."""
 WRITES = "nurture_writes"
+SCANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material")
+"""What PostgreSQL may not do while it is held to the indexes: read a table whole, or once for all and compare."""
+_BY_INDEX = select(*(func.set_config(switch, "off", True) for switch in SCANS))
 RESTING = "nurture_resting_since"
 TRUSTED_SECONDS = 5.0
 """A connection that was in use so recently is taken to stand: whoever stops a server does not start it so fast."""
@@ -119,6 +122,16 @@ def require_transaction(connection: Connection) -> None:
     raise TransactionLostError(
         "the database has undone the transaction (is the disk full?); nothing was written, try again"
     )
+
+
+def by_index(conn: Connection) -> None:
+    """Hold PostgreSQL to the indexes until the end of the transaction.
+
+    It takes a few hundred rows out of a million for a reason to read all of them, and more so while its
+    statistics are old, as after an import. SQLite has no such mind.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(_BY_INDEX)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own type

@@ -13,7 +13,10 @@ import pytest
 from sqlalchemy import event
 
 from bench import _world
+from bench._people import AT, make_leads
 from bench.fake_sendgrid import running
+from consent import gate
+from nurture.store.engine import by_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,6 +106,29 @@ def test_hot_statements_go_by_their_index(workspace: Workspace, statements: Mapp
             for text in found:
                 plan = explained(conn, text, statements[text])
                 assert re.search(index, plan), f"{name}: {text}\n{plan}"
+
+
+def test_old_statistics_do_not_lead_the_gate_astray(workspace: Workspace) -> None:
+    """Right after an import, PostgreSQL still takes tables for empty, and looks each person up all the same."""
+    if workspace.store.dialect != "postgresql":
+        pytest.skip("SQLite does not plan by numbers of rows here")
+    with workspace.store.write() as conn:
+        conn.exec_driver_sql("alter table identity set (autovacuum_enabled = false)")
+        conn.exec_driver_sql("alter table consent_state set (autovacuum_enabled = false)")
+        subjects = list(make_leads(conn, workspace.keyring, LEADS))
+        by_index(conn)
+        asked: list[tuple[str, Any]] = []
+        event.listen(conn, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+        gate.check(conn, subjects[:500], purpose="newsletter.product", controller="default", at=AT)
+        plan = explained(conn, *asked[0])
+    assert "Index Cond: (((subject)::text = (identity.subject)::text" in plan
+    assert "Join Filter" not in plan
+
+
+def test_the_intent_holds_postgresql_to_the_indexes(workspace: Workspace, statements: Mapping[str, Any]) -> None:
+    """The switches are thrown in a send, on PostgreSQL alone."""
+    thrown = any("set_config" in text for text in statements)
+    assert thrown == (workspace.store.dialect == "postgresql")
 
 
 def test_a_scan_would_be_seen(workspace: Workspace) -> None:
