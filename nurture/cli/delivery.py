@@ -40,6 +40,7 @@ def status(as_json: JsonOption = False) -> None:
     from nurture.cli.output import print_json, table
     from nurture.delivery import policy
     from nurture.delivery import status as delivery
+    from nurture.delivery.circuit import remedy
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as ws, ws.store.read() as conn:
@@ -69,6 +70,8 @@ def status(as_json: JsonOption = False) -> None:
         print(f"webhook posts with a wrong signature, turned away: {found.forged}")
     for circuit in found.circuits:
         print(f"{circuit['provider']}: {circuit['state']} {circuit['reason']}".rstrip())
+        if circuit["state"] != "closed":
+            print(f"  {remedy(circuit['provider'], circuit['reason'])}")
 
 
 def close_circuit(provider: Annotated[str, typer.Argument(help="outbox, sendgrid or smtp")]) -> None:

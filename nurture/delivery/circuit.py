@@ -1,8 +1,9 @@
 """Does it make sense to ask the provider now? State in the database, so that all workers know it.
 
 Every ambiguous answer may cost a mail for ever, so the circuit opens early: at once for a wrong
-key, sandbox or redirect, else after 5 unknown answers in a row or 10 among the last 20. A probe then
-goes out now and then; its success closes the circuit.
+key, sandbox or redirect, or for mails that were all rejected alike (`blame`), else after 5 unknown answers in a row or
+10 among the last 20, or 5 batches in a row of which every mail was rejected. A probe then goes out now and then; its
+success closes the circuit.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, update
 
-from nurture.delivery.provider import NOT_TRIED, Accepted, Outcome, Refused, Unknown
+from nurture.delivery.provider import NOT_TRIED, OWN_FAULT, Accepted, Outcome, Refused, Rejected, Unknown
 from nurture.delivery.queue import insert_missing
 from nurture.delivery.states import Kind
 from nurture.store.tables import circuit
@@ -33,6 +34,26 @@ PROBE_LOST_AFTER = timedelta(minutes=10)
 _LOOK = select(circuit).where(circuit.c.provider == bindparam("of"))
 _LOCK = _LOOK.with_for_update()
 _LEARN = update(circuit).where(circuit.c.provider == bindparam("of"))
+
+LONGEST_REASON = 64
+ALIKE = "all rejected: "
+
+
+def alike(code: str) -> str:
+    """Give the reason of a circuit that is open because mails were rejected alike."""
+    return f"{ALIKE}{code}"[:LONGEST_REASON]
+
+
+def remedy(provider: str, reason: str) -> str:
+    """Say what a person can do about an open circuit."""
+    close = f"then run 'nurture delivery close-circuit {provider}'"
+    if reason.startswith(ALIKE):
+        return (
+            f"no mail was taken, so the account is suspected: does {provider} know our sender address, may we relay? "
+            f"The mails wait up to a day. Mend it, {close}"
+        )
+    causes = f"key, password, certificate, sandbox; or {provider} is down"
+    return f"mend the cause ({causes}), {close}; it is also tried now and then"
 
 
 class CircuitState(StrEnum):
@@ -102,20 +123,31 @@ def record(conn: Connection, provider: str, outcomes: Sequence[Outcome], at: dat
         row = conn.execute(_LOCK, {"of": provider}).one()
     known = seen = Circuit(provider, CircuitState(row.state), row.since, row.reason, row.recent)
     answers = list({id(one): one for one in outcomes if one is not NOT_TRIED}.values())
+    if any(isinstance(one, Accepted) for one in answers):
+        # A bad address among good ones says nothing of the provider.
+        answers = [one for one in answers if not isinstance(one, Rejected)]
+    elif answers and all(isinstance(one, Rejected) for one in answers):
+        answers = answers[:1]
     if seen.state is CircuitState.HALF_OPEN:
         # The probe was taken if any of it was; a bad address before that one says nothing of the provider.
         answers.sort(key=lambda one: not isinstance(one, Accepted))
     for outcome in answers:
         seen = _after(seen, outcome, at)
     if seen != known:
-        values = {"state": seen.state, "since": seen.since, "reason": seen.reason[:64], "recent": seen.recent}
+        values = {
+            "state": seen.state,
+            "since": seen.since,
+            "reason": seen.reason[:LONGEST_REASON],
+            "recent": seen.recent,
+        }
         conn.execute(_LEARN, {"of": provider, **values})
     return seen.state
 
 
 def _after(seen: Circuit, outcome: Outcome, at: datetime) -> Circuit:
     """Give what one answer makes of a circuit."""
-    recent = (seen.recent + ("?" if isinstance(outcome, Unknown) else "."))[-REMEMBERED:]
+    mark = "?" if isinstance(outcome, Unknown) else "x" if _rejected_by_it(outcome) else "."
+    recent = (seen.recent + mark)[-REMEMBERED:]
     state, reason = seen.state, seen.reason
     if isinstance(outcome, Refused) and outcome.opens_circuit:
         state, reason = CircuitState.OPEN, outcome.code
@@ -123,6 +155,8 @@ def _after(seen: Circuit, outcome: Outcome, at: datetime) -> Circuit:
         too_many = recent.endswith("?" * IN_A_ROW) or recent.count("?") >= OF_THE_LAST
         if too_many or seen.state is CircuitState.HALF_OPEN:
             state, reason = CircuitState.OPEN, outcome.code
+    elif isinstance(outcome, Rejected) and recent.endswith("x" * IN_A_ROW) and seen.state is CircuitState.CLOSED:
+        state, reason = CircuitState.OPEN, alike(outcome.code)
     elif isinstance(outcome, Accepted) and seen.state is CircuitState.HALF_OPEN:
         # Only the probe's success counts: what was under way when the circuit opened says nothing new.
         state, reason, recent = CircuitState.CLOSED, "", "."
@@ -131,6 +165,10 @@ def _after(seen: Circuit, outcome: Outcome, at: datetime) -> Circuit:
     # Each failed probe starts the wait anew.
     since = seen.since if state is seen.state and not isinstance(outcome, Refused) else at
     return Circuit(seen.provider, state, since, reason, recent)
+
+
+def _rejected_by_it(outcome: Outcome) -> bool:
+    return isinstance(outcome, Rejected) and not outcome.code.startswith(OWN_FAULT)
 
 
 def close(conn: Connection, provider: str, at: datetime) -> bool:

@@ -84,7 +84,10 @@ class Refused:
 
 @dataclass(frozen=True)
 class Rejected:
-    """Certainly not taken, and never will be: this very message is the reason."""
+    """Certainly not taken, and never will be: this very message is the reason.
+
+    Where all of a batch are, see `nurture.delivery.blame`. `code` begins with OWN_FAULT where nobody was asked.
+    """
 
     code: str
 
@@ -97,6 +100,7 @@ class Unknown:
 
 
 Outcome = Accepted | Refused | Rejected | Unknown
+OWN_FAULT = "fault "
 NOT_TRIED = Refused("not tried")
 """What the rest of a batch gets when a request before it met trouble."""
 

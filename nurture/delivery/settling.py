@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, func, select, update
 
-from nurture.delivery import circuit
+from nurture.delivery import blame, circuit
 from nurture.delivery.claiming import free_slots
-from nurture.delivery.provider import Accepted, Outcome, Refused, Rejected, Unknown
+from nurture.delivery.provider import NOT_TRIED, Accepted, Outcome, Refused, Rejected, Unknown
 from nurture.delivery.queue import insert_missing
 from nurture.delivery.states import Counts, State
 from nurture.store.tables import delivery_attempt, message_exception, send_batch
@@ -64,18 +64,21 @@ def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome]
 
     Where not all are alike, the batch takes the fate that leaves most to do (refused before unknown before
     accepted before rejected), and a message that met another leaves it with an exception. So what was
-    refused goes out again, and nothing else with it.
+    refused goes out again, and nothing else with it. Rejected all alike they are refused (`blame`).
 
     A late answer is as good as one in time: if the batch was put in doubt meanwhile, a certain answer
     resolves the doubt, for those messages that it is about. An answer for an attempt that is already certain
     changes nothing.
     """
     claim = submission.claim
+    outcomes = blame.hold(conn, claim, outcomes, at=at)
     met: dict[type[Outcome], list[int]] = {}
     for ready, outcome in zip(submission.ready, outcomes, strict=True):
         met.setdefault(type(outcome), []).append(ready.message_id)
     fate = next(kind for kind in URGENCY if kind in met)
-    of_batch = next(outcome for outcome in outcomes if type(outcome) is fate)
+    of_fate = [outcome for outcome in outcomes if type(outcome) is fate]
+    # Why the others were not even tried is what tells something.
+    of_batch = next((outcome for outcome in of_fate if outcome is not NOT_TRIED), of_fate[0])
     requests = {one.provider_message_id for one in outcomes if isinstance(one, Accepted)}
     # Of several requests none is kept: a proof about one message must not name the request of another.
     proof = requests.pop() if len(requests) == 1 else None

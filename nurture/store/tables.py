@@ -374,7 +374,12 @@ circuit = Table(
     Column("state", String(12), nullable=False),
     Column("since", UtcTime, nullable=False),
     Column("reason", String(64), nullable=False),
-    Column("recent", String(20), nullable=False, comment="last answers, oldest first: '.' clear, '?' unknown"),
+    Column(
+        "recent",
+        String(20),
+        nullable=False,
+        comment="last answers, oldest first: '.' clear, '?' unknown, 'x' all rejected",
+    ),
     one_of("state", "closed", "open", "half_open"),
     comment="does it make sense to ask this provider now?",
 )

@@ -308,6 +308,17 @@ def test_status_tells_why_a_circuit_is_open(nurture: Callable[..., Ended], home:
     assert "sendgrid: open http 401" in nurture("delivery", "status").out
 
 
+def test_status_says_what_to_do_about_mails_that_were_rejected_all_alike(
+    nurture: Callable[..., Ended], home: Path
+) -> None:
+    """With the command that ends it."""
+    with open_workspace(Settings(home=home)) as ws, ws.store.write() as conn:
+        circuit.record(conn, "smtp", [Refused(circuit.alike("rcpt 550"), None, opens_circuit=True)], AT)
+    told = nurture("delivery", "status").out
+    assert "smtp: open all rejected: rcpt 550\n  no mail was taken" in told
+    assert "'nurture delivery close-circuit smtp'" in told
+
+
 def test_closing_a_circuit_by_hand(nurture: Callable[..., Ended], home: Path) -> None:
     open_circuit(home)
     assert nurture("delivery", "close-circuit", "sendgrid").out == "sendgrid: closed\n"

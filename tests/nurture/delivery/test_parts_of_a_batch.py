@@ -67,7 +67,7 @@ def state(world: World) -> str:
         ([TAKEN, DOUBT, NOT_TRIED], "planned", {"accepted": 1, "in_doubt": 1, "planned": 1}),
         ([TAKEN, DOUBT, BAD], "in_doubt", {"accepted": 1, "in_doubt": 1, "rejected": 1}),
         ([LATER, NOT_TRIED, NOT_TRIED], "planned", {"planned": 3}),
-        ([BAD, BAD, BAD], "rejected", {"rejected": 3}),
+        ([BAD, BAD, Rejected("http 413")], "rejected", {"rejected": 3}),
     ],
 )
 def test_each_message_has_its_own_fate(
@@ -76,6 +76,13 @@ def test_each_message_has_its_own_fate(
     """The batch takes the fate that leaves most to do, the others leave it."""
     send(world, Each([outcomes]))
     assert (state(world), world.states()) == (of_batch, of_messages)
+
+
+def test_the_reason_is_that_of_what_was_tried(world: World) -> None:
+    """Not that the others were not even tried."""
+    send(world, Each([[NOT_TRIED, LATER, NOT_TRIED]]))
+    with world.ws.store.read() as conn:
+        assert conn.execute(select(send_batch.c.error)).scalar_one() == "http 429"
 
 
 def test_only_what_was_refused_goes_again(world: World) -> None:

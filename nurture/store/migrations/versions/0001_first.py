@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("reason", sa.String(length=64), nullable=False),
         sa.Column(
-            "recent", sa.String(length=20), nullable=False, comment="last answers, oldest first: '.' clear, '?' unknown"
+            "recent", sa.String(length=20), nullable=False, comment="last answers, oldest first: '.' clear, '?' unknown, 'x' all rejected"
         ),
         sa.CheckConstraint("state in ('closed','open','half_open')", name=op.f("ck_circuit_state")),
         sa.PrimaryKeyConstraint("provider", name=op.f("pk_circuit")),
