@@ -6,6 +6,7 @@ from nurture import NurtureError
 from nurture.delivery import policy, ramp
 from nurture.failpoints import committing
 from nurture.sequences import planner
+from nurture.store import statistics
 from tasks.counting import Tally, tally
 from tasks.unit import MINUTE, unit
 from tasks.workplace import here
@@ -26,6 +27,7 @@ def enrol_chunk(sequence: str | None) -> Tally:
         raise UnknownSequenceError(f"sequence {sequence!r} has no folder with a sequence.yaml in templates/")
     with place.store.write() as connection:
         enrolled = planner.enrol(connection, place.definitions, at=place.now, limit=LEADS)
+    statistics.refresh(place.store, enrolled)
     return {"enrolled": enrolled}
 
 
@@ -48,4 +50,5 @@ def plan_chunk(sequence: str | None) -> Tally:
             at=place.now,
             limit=LEADS,
         )
+    statistics.refresh(place.store, counts.due)
     return tally(counts.as_dict())

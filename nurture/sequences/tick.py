@@ -10,6 +10,7 @@ from nurture.delivery import homes, policy, ramp, watching
 from nurture.delivery.sending import Counts, Kind, recover, send_next
 from nurture.failpoints import committing
 from nurture.sequences.planner import PlanCounts, enrol, plan
+from nurture.store import statistics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,9 +90,11 @@ class Tick:
         plans: list[PlanCounts] = []
         while fresh := self._in_transaction(self._enrol):
             done.enrolled += fresh
+            statistics.refresh(self.ws.store, fresh)
         while not plans or plans[-1].more:
             with committing("plan", self.ws.store.write()) as conn:
                 plans.append(self._plan(conn))
+            statistics.refresh(self.ws.store, plans[-1].due)
         done.plans = total(plans)
 
     def foresee(self) -> Ticked:

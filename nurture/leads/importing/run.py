@@ -30,6 +30,7 @@ from nurture.leads.importing.report import (
 from nurture.leads.importing.rows import Barred, Contact, Defaults, Reader, Refused
 from nurture.leads.importing.source import open_source
 from nurture.leads.importing.taking import CAUSE, Into, Seen, bar, look, take
+from nurture.store import statistics
 from nurture.store.inserting import insert_new
 from nurture.store.tables import import_batch
 
@@ -89,6 +90,7 @@ def import_file(
             if run.refused:
                 # Before the commit: after it, a kill would leave the rows refused and nobody told.
                 write_refused(target, run.refused)
+    statistics.refresh(workspace.store, counts.new + counts.changed)
     return replace(report, counts=counts, report=target if run.refused else None)
 
 
