@@ -71,6 +71,7 @@ def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome]
     changes nothing.
     """
     claim = submission.claim
+    _lock(conn, claim)
     outcomes = blame.hold(conn, claim, outcomes, at=at)
     met: dict[type[Outcome], list[int]] = {}
     for ready, outcome in zip(submission.ready, outcomes, strict=True):
@@ -97,6 +98,15 @@ def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome]
         if not (late and kind is Unknown):  # such a doubt was counted when it was named
             setattr(counts, COUNTED[kind], len(ids))
     return counts
+
+
+def _lock(conn: Connection, claim: Claim) -> None:
+    """Hold the batch before its attempt, as `recover` and `reconcile` do: who has one of the two waits for nobody.
+
+    SQLite has one writer.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(send_batch.c.id).where(send_batch.c.id == claim.batch_id).with_for_update())
 
 
 def _move(conn: Connection, claim: Claim, state: State, values: Mapping[str, object]) -> bool:

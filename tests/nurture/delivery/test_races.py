@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import delete, func, insert, select
+from sqlalchemy.event import listen, remove
 from sqlalchemy.exc import IntegrityError
 
 from consent import ledger
 from nurture.delivery.confirmations import queue_confirmations
-from nurture.delivery.sending import claim, compose, intend, send_next
+from nurture.delivery.provider import Accepted
+from nurture.delivery.sending import claim, compose, intend, recover, send_next, settle
 from nurture.leads import register
 from nurture.store.tables import message, send_slot
 from tests.nurture.delivery.world import Scripted
@@ -122,3 +124,47 @@ def test_two_workers_ask_nobody_twice_to_confirm(world: World) -> None:
 
     together(work)
     assert (sum(queued), world.states()) == (12, {"planned": 12})
+
+
+def test_an_answer_and_a_recovery_lock_in_one_order(world: World) -> None:
+    """The answer comes as its lease lapses: one that held the attempt and one that held the batch would deadlock."""
+    store = world.ws.store
+    if store.dialect == "sqlite":
+        pytest.skip("SQLite has one writer")
+    world.plan(world.person())
+    with store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+    with store.write() as conn:
+        submission = intend(conn, world.ws, composed, at=world.at)
+    later, half_way, go_on = world.later(minutes=6).at, threading.Event(), threading.Event()
+    answering: set[int] = set()
+
+    def pause(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if threading.get_ident() in answering and statement.startswith("UPDATE delivery_attempt"):
+            half_way.set()
+            assert go_on.wait(PATIENCE)
+
+    def answer() -> int:
+        answering.add(threading.get_ident())
+        with store.write() as conn:
+            return settle(conn, submission, [Accepted("p-1")], at=later).accepted
+
+    def look_after() -> int:
+        with store.write() as conn:
+            return recover(conn, at=later).in_doubt
+
+    listen(store.engine, "after_cursor_execute", pause)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            told = pool.submit(answer)
+            assert half_way.wait(PATIENCE)
+            seen = pool.submit(look_after)
+            until_it_waits(store, seen)
+            go_on.set()
+            assert (told.result(PATIENCE), seen.result(PATIENCE)) == (1, 0)
+    finally:
+        go_on.set()
+        remove(store.engine, "after_cursor_execute", pause)
+    assert world.states() == {"accepted": 1}
