@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, bindparam, delete, func, not_, or_, select, update
 
-from nurture.delivery import brakes, circuit, ramp, switch, withheld
+from nurture.delivery import brakes, circuit, ramp, splitting, switch, withheld
 from nurture.delivery.queue import environment
 from nurture.delivery.states import Counts, Kind, State
 from nurture.store.tables import delivery_attempt, message, message_exception, send_batch, send_slot
@@ -63,7 +63,7 @@ def claim(
 
     `provider` limits to batches planned for it, and to those of at most `batch_limit` messages that were
     planned for another and never taken by it: after a change of provider they would wait for ever.
-    `today` limits marketing through `provider` to what is left of the day's volume.
+    `today` limits marketing through `provider` to what is left of the day's volume; a larger batch is cut.
     `at` must be the present: the lease counts from it.
     """
     scopes = switch.stopped(conn)
@@ -77,20 +77,25 @@ def claim(
     }  # fmt: skip
     query = NEXT if provider is None else NEXT_OF
     ramped = today if provider is not None and kind == Kind.MARKETING else None
+    rest = 0
     if provider is not None and ramped is not None:
-        query = query.where(ramp.fitting(conn, ramped, provider))
+        rest = ramp.left(conn, ramped, provider)
+        query = query.where(ramp.fitting(ramped, rest))
     row = conn.execute(query, asked).first()
     if row is None:
         return None
     by = provider or row.provider
     lease = {"lease_owner": owner, "lease_until": at + CLAIM_LEASE, "ramp_day": row.ramp_day}
+    batch_id, mails = row.id, row.mails
     if ramped is not None and row.ramp_day != ramped.day:
-        ramp.count_in(conn, ramped, by, row.mails)
+        if mails > rest:
+            batch_id, mails = splitting.cut(conn, batch_id, rest)
+        ramp.count_in(conn, ramped, by, mails)
         lease["ramp_day"] = ramped.day
     taken = {"state": State.CLAIMED, "attempt": row.attempt + 1, "provider": by, **lease}
-    if conn.execute(TAKE, {"of": row.id, "tried": row.attempt, **taken}).rowcount != 1:
+    if conn.execute(TAKE, {"of": batch_id, "tried": row.attempt, **taken}).rowcount != 1:
         return None
-    return Claim(row.id, row.attempt + 1, Kind(row.kind), by, row.sequence, row.purpose, row.not_after, owner)
+    return Claim(batch_id, row.attempt + 1, Kind(row.kind), by, row.sequence, row.purpose, row.not_after, owner)
 
 
 def _untried() -> ColumnElement[bool]:

@@ -48,15 +48,23 @@ def largest_batch(policy: SendingPolicy, at: datetime, zone: ZoneInfo, limit: in
     return limit if now is None else min(limit, max(1, now.volume // PARTS))
 
 
-def fitting(conn: Connection, now: Today, provider: str) -> ColumnElement[bool]:
-    """Give the condition of batches that may be claimed: counted today already, or small enough for what is left.
+def left(conn: Connection, now: Today, provider: str) -> int:
+    """How many mails of the day's volume are left?
 
     Holds the day's row until the transaction ends, so that two workers never take the same rest.
     """
     insert_missing(conn, ramp_day, [{"provider": provider, "day": now.day, "taken": 0}], ("provider", "day"))
     mine = (ramp_day.c.provider == provider, ramp_day.c.day == now.day)
-    taken = conn.execute(select(ramp_day.c.taken).where(*mine).with_for_update()).scalar_one()
-    return or_(send_batch.c.ramp_day == now.day, send_batch.c.count <= now.volume - taken)
+    return now.volume - int(conn.execute(select(ramp_day.c.taken).where(*mine).with_for_update()).scalar_one())
+
+
+def fitting(now: Today, rest: int) -> ColumnElement[bool]:
+    """Give the condition of batches that may be claimed while so much is left of the day.
+
+    Those counted today already, those small enough, and those that can be cut because they were never claimed.
+    """
+    counted = send_batch.c.ramp_day == now.day
+    return or_(counted, send_batch.c.count <= rest, send_batch.c.attempt == 0) if rest > 0 else counted
 
 
 def count_in(conn: Connection, now: Today, provider: str, mails: int) -> None:

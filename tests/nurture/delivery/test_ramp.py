@@ -9,13 +9,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import DatabaseError
 
-from nurture.delivery import ramp
+from nurture.delivery import ramp, splitting
 from nurture.delivery.policy import Ramp, SendingPolicy, load
 from nurture.delivery.provider import Refused
 from nurture.delivery.sending import send_next
 from nurture.delivery.spreading import offset
 from nurture.delivery.status import figures
+from nurture.store.tables import message, message_exception, send_batch
 from nurture.store.workspace import Workspace
 from tests.nurture.delivery.world import Scripted, World
 
@@ -97,13 +100,77 @@ def test_an_outage_does_not_end_in_a_burst(ramped: World) -> None:
     assert drain(ramped.later(days=7)) == 20
 
 
-def test_a_batch_that_is_too_large_for_the_rest_lets_smaller_ones_pass(ramped: World) -> None:
-    """And leaves tomorrow."""
+def test_a_batch_that_is_too_large_for_the_rest_goes_in_part(ramped: World) -> None:
+    """Its first mails today, the others tomorrow: whoever was planned first is not overtaken day by day."""
     plan(ramped, 3, size=3)
     plan(ramped, 2, size=2)
     plan(ramped, 1, size=1)
+    provider = Scripted()
 
-    assert [drain(ramped), drain(ramped.later(days=1))] == [4, 2]
+    assert [drain(ramped, provider), drain(ramped.later(days=1))] == [4, 2]
+    assert [len(batch) for batch in provider.got] == [3, 1]
+
+
+def test_a_batch_larger_than_any_day_leaves_over_several(ramped: World) -> None:
+    """It was planned before the ramp was set; nobody is lost, nobody gets it twice."""
+    plan(ramped, 40, size=40)
+    provider = Scripted()
+    for day in range(5):
+        drain(ramped.later(days=day), provider)
+    got = [one.to_address for one in provider.mails]
+
+    assert [len(batch) for batch in provider.got] == [4, 8, 16, 12]
+    assert (len(set(got)), ramped.states()) == (40, {"accepted": 40})
+
+
+def test_a_batch_counts_the_mails_it_holds_after_it_was_cut(ramped: World) -> None:
+    """Both parts: ramp, brakes and status count by it."""
+    plan(ramped, 10, size=10)
+    drain(ramped)
+    held = (
+        select(send_batch.c["count"], func.count(message.c.id))
+        .join(message, message.c.batch_id == send_batch.c.id)
+        .group_by(send_batch.c.id)
+    )
+    with ramped.ws.store.read() as conn:
+        assert sorted(map(tuple, conn.execute(held))) == [(4, 4), (6, 6)]
+
+
+def test_mails_that_left_their_batch_are_not_cut_out_of_it(ramped: World) -> None:
+    """They are not sent, so they use nothing of the day up."""
+    plan(ramped, 10, size=10)
+    with ramped.ws.store.write() as conn:
+        first = conn.execute(select(message.c.id).order_by(message.c.id).limit(3)).scalars().all()
+        rows = [{"message_id": number, "state": "suppressed", "reason": "x", "at": ramped.at} for number in first]
+        conn.execute(insert(message_exception), rows)
+
+    assert [drain(ramped), drain(ramped.later(days=1))] == [4, 3]
+    assert ramped.states() == {"accepted": 7, "suppressed": 3}
+
+
+def test_a_batch_that_was_claimed_before_is_not_cut(ramped: World) -> None:
+    """What was told of it names its mails; it waits for a day that has room."""
+    plan(ramped, 3, size=3)
+    drain(ramped, Scripted([Refused("http 429")]))
+    plan(ramped, 6, size=6)
+    tomorrow, provider = ramped.later(days=1), Scripted()
+    with ramped.ws.store.write() as conn:
+        conn.execute(update(send_batch).where(send_batch.c.attempt > 0).values(not_before=ramped.later(hours=25).at))
+    drain(tomorrow, provider)
+
+    assert [len(batch) for batch in provider.got] == [6]
+    assert drain(ramped.later(days=2)) == 3
+
+
+def test_the_database_refuses_to_cut_what_was_claimed(ramped: World) -> None:
+    """Also where it is planned again: its attempt tells of all its mails."""
+    plan(ramped, 3, size=3)
+    drain(ramped, Scripted([Refused("http 429")]))
+    with ramped.ws.store.read() as conn:
+        tried = conn.execute(select(send_batch.c.id).where(send_batch.c.state == "planned")).scalar_one()
+
+    with pytest.raises(DatabaseError, match="immutable"), ramped.ws.store.write() as conn:
+        splitting.cut(conn, tried, 1)
 
 
 def test_a_refused_batch_is_counted_once(ramped: World) -> None:
