@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 POSTS, VISITS = 32, 256
 """In one transaction: a post may have 1 MiB, a visit has some 300 bytes."""
+POST_BYTES = 64 * 1024 * 1024
+"""Of posts that wait or are being written: two transactions of the largest. The provider keeps the others for us."""
+PROVIDER_COMES_AGAIN = {"Retry-After": "60"}
 MOST_BEHIND = 10_000
 """Visits that wait for a database which somebody else holds; more are turned away, not forgotten in silence."""
 PROVIDER_SECONDS = 9.0
@@ -69,18 +72,23 @@ class Arrivals:
         self._links = lookups.Links()
         self._forged = Tally()
         self._posts = Gatherer[receiving.Post, None](
-            self._store, most=POSTS, behind=MOST_BEHIND, patience=PROVIDER_SECONDS
+            self._store,
+            most=POSTS,
+            behind=MOST_BEHIND,
+            patience=PROVIDER_SECONDS,
+            weigh=lambda post: len(post.sealed.body),
+            heaviest=POST_BYTES,
         )
         self._visits = Gatherer[visiting.Visit, "Mail | None"](
             self._record, most=VISITS, behind=MOST_BEHIND, patience=READER_SECONDS
         )
 
     async def post(self, post: Post) -> None:
-        """Return when a post is committed; raises HTTPException 503 where that takes too long."""
+        """Return when a post is committed; raises HTTPException 503 where that takes too long or too much waits."""
         try:
             await self._posts.add(post)
         except (TimeoutError, FullError):
-            raise HTTPException(503) from None
+            raise HTTPException(503, headers=PROVIDER_COMES_AGAIN) from None
 
     async def visit(self, visit: Visit) -> Mail | None:
         """Give the mail that was visited, None for an unknown one; the visit is recorded if it may be.

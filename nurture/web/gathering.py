@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class FullError(Exception):
-    """So many wait already that another one is refused."""
+    """So many wait already, or so much, that another one is refused."""
 
 
 @dataclass(slots=True)
@@ -31,16 +31,27 @@ class Gatherer(Generic[T, R]):
     """Hands items over in batches, one batch at a time, in the order in which they came. For one event loop."""
 
     def __init__(
-        self, work: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int, behind: int, patience: float
+        self,
+        work: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
+        *,
+        most: int,
+        behind: int,
+        patience: float,
+        weigh: Callable[[T], int] = lambda _: 0,
+        heaviest: int = 0,
     ) -> None:
         """Work on up to `most` items at once and let up to `behind` wait for their turn.
 
+        All that are here, waiting or worked on, may weigh up to `heaviest` together; one alone may weigh more.
         After `patience` seconds whoever waits is told so; the work goes on.
         """
         self._work = work
         self._most = most
         self._behind = behind
         self._patience = patience
+        self._weigh = weigh
+        self._heaviest = heaviest
+        self._weight = 0
         self._waiting: list[_Waiting[T, R]] = []
         self._batch: list[_Waiting[T, R]] = []
         self._task: asyncio.Task[None] | None = None
@@ -50,10 +61,12 @@ class Gatherer(Generic[T, R]):
         """Give what the work gives for this item, or raise what it raises.
 
         Raises TimeoutError when that takes longer than the patience: the item is still worked on; FullError when
-        too many wait: it is not.
+        too many wait, or too heavy ones: it is not.
         """
-        if len(self._waiting) >= self._behind:
+        weight = self._weigh(item)
+        if len(self._waiting) >= self._behind or (self._weight and self._weight + weight > self._heaviest):
             raise FullError
+        self._weight += weight
         loop = asyncio.get_running_loop()
         one: _Waiting[T, R] = _Waiting(item, loop.create_future(), loop.time())
         self._waiting.append(one)
@@ -78,6 +91,7 @@ class Gatherer(Generic[T, R]):
                     for one, result in zip(batch, given, strict=True):
                         if not one.future.done():
                             one.future.set_result(result)
+                self._weight -= sum(self._weigh(one.item) for one in batch)
         finally:
             self._batch = []
             self._task = None

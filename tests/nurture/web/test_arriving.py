@@ -19,6 +19,7 @@ from nurture.store.tables import event, kill_switch, raw_event
 from nurture.tracking import effects, intake
 from nurture.tracking.ingest import Ingested, ingest
 from nurture.web import arrivals
+from tests.nurture.web import provider
 from tests.nurture.web.provider import send
 
 if TYPE_CHECKING:
@@ -154,6 +155,22 @@ def test_a_mistake_of_ours_costs_no_bytes(
     assert (raw_count(), count(workspace, event)) == (1, 0)
     assert apply(workspace, hook).withdrawn == 1
     assert states(confirmed) == BOTH
+
+
+def test_posts_that_would_not_fit_into_memory_come_again_later(
+    hook: Visitor, ready: Workspace, raw_count: Count
+) -> None:
+    """Somebody holds the database: the second post is refused at once, and the provider told when to come again."""
+    gatherer = hook.app.state.edge.arrivals._posts  # noqa: SLF001  its room and its patience, made small
+    gatherer._heaviest, gatherer._patience = 1, 0.05  # noqa: SLF001
+    bodies = [json.dumps([told("delivered", None, second)]).encode() for second in range(2)]
+    with ready.store.write() as conn:
+        consent_ledger.lock(conn)
+        answers = hook.together_with(provider.PATH, [(body, provider.signed(hook, body)) for body in bodies])
+    assert [(each.status_code, each.headers["retry-after"]) for each in answers] == [(503, "60")] * 2
+    gatherer._heaviest, gatherer._patience = arrivals.POST_BYTES, arrivals.PROVIDER_SECONDS  # noqa: SLF001
+    assert (send(hook, bodies[0]), raw_count()) == (200, 1)
+    assert (send(hook, bodies[1]), raw_count()) == (200, 2)
 
 
 class DiedError(Exception):

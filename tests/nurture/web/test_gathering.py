@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 class Desk:
     """Works on batches when it is let; answers each item with its double."""
 
-    def __init__(self, *, most: int = 4, behind: int = 100, patience: float = 60) -> None:
+    def __init__(self, *, most: int = 4, behind: int = 100, patience: float = 60, heaviest: int = 1000) -> None:
         """Begin with the gate shut."""
         self.batches: list[list[int]] = []
         self.gate = asyncio.Event()
         self.fails = False
-        self.gatherer = Gatherer[int, int](self.work, most=most, behind=behind, patience=patience)
+        self.gatherer = Gatherer[int, int](
+            self.work, most=most, behind=behind, patience=patience, weigh=int, heaviest=heaviest
+        )
 
     async def work(self, items: Sequence[int]) -> list[int]:
         """Note the batch, wait for the gate, then answer or fail."""
@@ -112,6 +114,47 @@ def test_too_many_are_turned_away() -> None:
             await desk.gatherer.add(4)
         desk.gate.set()
         assert await asyncio.gather(*tasks) == [2, 4, 6]
+
+    asyncio.run(go())
+
+
+def test_too_much_is_turned_away() -> None:
+    """What is worked on counts, too: it lies in memory. When it is done there is room again."""
+
+    async def go() -> None:
+        desk = Desk(most=1, heaviest=10)
+        tasks = desk.start(6)
+        await pause()
+        tasks += desk.start(4)
+        await pause()
+        with pytest.raises(FullError):
+            await desk.gatherer.add(1)
+        desk.gate.set()
+        assert await asyncio.gather(*tasks) == [12, 8]
+        assert await asyncio.gather(*desk.start(6, 4)) == [12, 8]
+
+    asyncio.run(go())
+
+
+def test_what_is_too_heavy_for_all_of_the_room_goes_alone() -> None:
+    """Else it would be turned away for ever."""
+
+    async def go() -> None:
+        desk = Desk(heaviest=10)
+        desk.gate.set()
+        assert await desk.gatherer.add(11) == 22
+
+    asyncio.run(go())
+
+
+def test_there_is_room_again_after_work_that_failed() -> None:
+    async def go() -> None:
+        desk = Desk(heaviest=10)
+        desk.gate.set()
+        desk.fails = True
+        with pytest.raises(OSError):  # noqa: PT011  the work's own, which says no more
+            await desk.gatherer.add(10)
+        assert await desk.gatherer.add(10) == 20
 
     asyncio.run(go())
 

@@ -109,6 +109,15 @@ class Visitor:
 
         return self._runner.run(all_of_them())
 
+    def together_with(self, path: str, posts: Sequence[tuple[bytes, dict[str, str]]]) -> list[httpx.Response]:
+        """Post bodies with their headers all at once."""
+
+        async def all_of_them() -> list[httpx.Response]:
+            sent = (self._client.post(path, content=body, headers=headers) for body, headers in posts)
+            return await asyncio.gather(*sent)
+
+        return self._runner.run(all_of_them())
+
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         self.clock.move_to(self.clock.now() + timedelta(seconds=seconds))
