@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 MANY = 1000
 """Rows of one kind; what is smaller, autovacuum may find in its own time."""
 
-GROWN = text(
-    "select quote_ident(relname) from pg_class where relkind = 'r' and relnamespace = current_schema()::regnamespace "
+SELECT_GROWN = (
+    "select relname from pg_class where relkind = 'r' and relnamespace = current_schema()::regnamespace "
     "and pg_relation_size(oid) / current_setting('block_size')::bigint > relpages * 1.5 + 8 order by relname"
 )
 """Tables of which at least a third came since somebody last looked, and more than a few pages."""
+FOR_EACH = f"for name in {SELECT_GROWN} loop execute format('analyze (skip_locked) %I', name); end loop;"
+ANALYSE = f"do $$ declare name text; begin {FOR_EACH} end $$"
+"""Look at each of them, on the server: the name of a table is no parameter."""
 
 
 def refresh(store: Store, written: int) -> list[str]:
@@ -33,7 +36,7 @@ def refresh(store: Store, written: int) -> list[str]:
     if store.dialect != "postgresql" or written < MANY:
         return []
     with store.write() as conn:
-        grown = list(conn.execute(GROWN).scalars())
+        grown = list(conn.execute(text(SELECT_GROWN)).scalars())
         if grown:
-            conn.exec_driver_sql(f"analyze (skip_locked) {', '.join(grown)}")
+            conn.execute(text(ANALYSE))
     return grown
