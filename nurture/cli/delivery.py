@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nurture.delivery.states import State
+    from nurture.delivery.status import Status
 
 LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
@@ -40,7 +41,6 @@ def status(as_json: JsonOption = False) -> None:
     from nurture.cli.output import print_json, table
     from nurture.delivery import policy
     from nurture.delivery import status as delivery
-    from nurture.delivery.circuit import remedy
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as ws, ws.store.read() as conn:
@@ -61,17 +61,30 @@ def status(as_json: JsonOption = False) -> None:
         print(f"complaints: {figures.complaints}")
     if figures.ramp is not None:
         print(f"ramp: {figures.ramp}")
-    if found.stopped:
-        print(f"stopped: {', '.join(found.stopped)}")
-    for brake in found.brakes:
-        said = f"{brake['name']} {brake['provider']}".rstrip()
-        print(f"{'brake' if brake['level'] == 'stop' else 'warning'}: {said}: {brake['reason']}")
+    for line in _standing(found):
+        print(line)
     if found.forged:
         print(f"webhook posts with a wrong signature, turned away: {found.forged}")
+
+
+def _standing(found: Status) -> Iterator[str]:
+    """Say what stands still, each with what a person can do; and how the providers fare."""
+    from nurture.delivery import remedies
+
+    if not found.stands:
+        yield "nothing is stopped"
+    for scope in found.stopped:
+        yield f"stopped: {scope}\n  {remedies.of_stop(scope)}"
+    for brake in found.brakes:
+        stops = brake["level"] == "stop"
+        said = f"{brake['name']} {brake['provider']}".rstrip()
+        yield f"{'brake' if stops else 'warning'}: {said}: {brake['reason']}"
+        if stops:
+            yield f"  {remedies.of_brake(brake['name'])}"
     for circuit in found.circuits:
-        print(f"{circuit['provider']}: {circuit['state']} {circuit['reason']}".rstrip())
+        yield f"{circuit['provider']}: {circuit['state']} {circuit['reason']}".rstrip()
         if circuit["state"] != "closed":
-            print(f"  {remedy(circuit['provider'], circuit['reason'])}")
+            yield f"  {remedies.of_circuit(circuit['provider'], circuit['reason'])}"
 
 
 def close_circuit(provider: Annotated[str, typer.Argument(help="outbox, sendgrid or smtp")]) -> None:

@@ -93,7 +93,8 @@ def explain(
 
 
 def check(as_json: JsonOption = False) -> None:
-    """Check sequences with their mails, sending.yaml, profiling.yaml and the public pages; exit 4 on findings."""
+    """Check sequences with their mails, all policies and the public pages; exit 4 on findings."""
+    from nurture.cli import policies
     from nurture.cli.output import Exit, note, print_json
     from nurture.delivery.content.library import Library
     from nurture.sequences.definition import DefinitionError, load
@@ -108,7 +109,8 @@ def check(as_json: JsonOption = False) -> None:
         findings += missing_texts(definitions, Library.load(settings.templates, zone=settings.zone))
     except DefinitionError as error:
         findings += error.findings
-    findings += _sending_findings(settings) + _page_findings(settings)
+    findings += policies.findings(settings)
+    findings += [one for one in _page_findings(settings) if one not in findings]
     if settings.provider != "outbox" and not settings.privacy_url:
         note("privacy_url is empty: no page and no mail leads to your privacy notice (Art. 13 GDPR)")
     if as_json:
@@ -122,29 +124,15 @@ def check(as_json: JsonOption = False) -> None:
         raise typer.Exit(int(Exit.CHECK_FAILED))
 
 
-def _sending_findings(settings: Settings) -> list[object]:
-    """Give what is wrong with the limits and the ramp; found only when mail is due, it would stand still."""
-    from nurture.delivery import policy
-    from nurture.store.definitions import DefinitionError
-
-    try:
-        policy.load(settings.policies)
-    except DefinitionError as error:
-        return list(error.findings)
-    return []
-
-
 def _page_findings(settings: Settings) -> list[object]:
-    """Give what is wrong with the public pages and their questions; nothing where a project has no pages."""
+    """Give what is wrong with the public pages; nothing where a project has none."""
     from nurture import NurtureError
-    from nurture.leads import profiling
     from nurture.store.definitions import DefinitionError
     from nurture.web.pages import Pages
 
     if not (settings.templates / "pages").is_dir():
         return []
     try:
-        profiling.load(settings.policies)
         Pages(settings)
     except DefinitionError as error:
         return list(error.findings)

@@ -44,18 +44,6 @@ def alike(code: str) -> str:
     return f"{ALIKE}{code}"[:LONGEST_REASON]
 
 
-def remedy(provider: str, reason: str) -> str:
-    """Say what a person can do about an open circuit."""
-    close = f"then run 'nurture delivery close-circuit {provider}'"
-    if reason.startswith(ALIKE):
-        return (
-            f"no mail was taken, so the account is suspected: does {provider} know our sender address, may we relay? "
-            f"The mails wait up to a day. Mend it, {close}"
-        )
-    causes = f"key, password, certificate, sandbox; or {provider} is down"
-    return f"mend the cause ({causes}), {close}; it is also tried now and then"
-
-
 class CircuitState(StrEnum):
     """How a provider fares."""
 

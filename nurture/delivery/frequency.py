@@ -9,14 +9,13 @@ from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import Field
 from sqlalchemy import Integer, String, bindparam, delete, func, insert, select
 
 from consent.among import among, among_listed, listed
-from nurture.delivery.errors import DeliveryError
 from nurture.rereading import remembered
+from nurture.store import definitions
+from nurture.store.definitions import Part
 from nurture.store.tables import message, send_slot
 
 if TYPE_CHECKING:
@@ -32,10 +31,8 @@ if TYPE_CHECKING:
 CHUNK = 1000
 
 
-class Cap(BaseModel):
+class Cap(Part):
     """At most `most` mails in each window of kind `per`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     most: int = Field(ge=1, le=50)
     per: Literal["iso_week", "day"] = "iso_week"
@@ -49,34 +46,20 @@ class Cap(BaseModel):
         return f"{year}-W{week:02d}"
 
 
-class FrequencyPolicy(BaseModel):
+class FrequencyPolicy(Part):
     """The whole file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = Field(ge=1)
     marketing: Cap
 
 
 def load(policies: Path) -> FrequencyPolicy:
-    """Read `frequency.yaml` of the policies folder; raises DeliveryError that names file, path and reason."""
+    """Read `frequency.yaml` of the policies folder; raises DefinitionError that names file, line and reason."""
     return remembered(_read, policies / "frequency.yaml")
 
 
 def _read(path: Path) -> FrequencyPolicy:
-    try:
-        raw = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
-        return FrequencyPolicy.model_validate(raw)
-    except OSError as error:
-        raise DeliveryError(f"{path.name}: cannot be read ({error.strerror}); it belongs into policies/") from error
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        raise DeliveryError(f"{path.name}:{line}: no valid YAML: {getattr(error, 'problem', None)}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise DeliveryError(f"{path.name}:1: {where}: {first['msg']}") from error
+    return definitions.load(path, FrequencyPolicy)
 
 
 def used(conn: Connection, lead_ids: Collection[int], windows: Collection[str]) -> dict[int, int]:

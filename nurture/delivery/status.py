@@ -35,6 +35,12 @@ class Status:
     forged: int
     """Webhook posts turned away for a wrong or stale signature, ever; the last minute's may be missing."""
 
+    @property
+    def stands(self) -> bool:
+        """Does any mail stand still, by a person's word, a brake or a circuit?"""
+        pulled = any(brake["level"] == brakes.Level.STOP for brake in self.brakes)
+        return bool(self.stopped) or pulled or any(one["state"] != "closed" for one in self.circuits)
+
     def as_dict(self) -> dict[str, Any]:
         """Give plain data for JSON."""
         return asdict(self)

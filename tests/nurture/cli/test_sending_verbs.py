@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_string
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,7 +36,6 @@ from tests.nurture.delivery.world import World as People
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 USAGE = 64
@@ -213,7 +213,7 @@ def test_resume_offers_the_brake(nurture: Callable[..., Ended]) -> None:
 
 def test_status_of_nothing_says_so(nurture: Callable[..., Ended]) -> None:
     done = nurture("delivery", "status")
-    assert (done.code, done.out) == (0, "no messages yet\nin doubt 0, unknown 0\n")
+    assert (done.code, done.out) == (0, "no messages yet\nin doubt 0, unknown 0\nnothing is stopped\n")
 
 
 def test_status_of_nothing_as_json(nurture: Callable[..., Ended]) -> None:
@@ -254,6 +254,38 @@ def test_status_tells_a_warning(nurture: Callable[..., Ended], home: Path) -> No
     assert "warning: complaints outbox: 6 of 8" in nurture("delivery", "status").out
 
 
+def test_status_says_nothing_is_stopped_only_where_nothing_is(nurture: Callable[..., Ended], home: Path) -> None:
+    """A warning stops nothing; a stop, a brake and a circuit do."""
+    said = "nothing is stopped\n"
+    pull(home, brakes.Brake.COMPLAINTS, brakes.Level.WARN)
+    assert said in nurture("delivery", "status").out
+    pull(home)
+    assert said not in nurture("delivery", "status").out
+    nurture("resume", "--brake", "in_doubt", "--reason", "x")
+    assert said in nurture("delivery", "status").out
+    nurture("stop", "--all", "--reason", "x")
+    assert said not in nurture("delivery", "status").out
+    nurture("resume", "--all", "--reason", "x")
+    open_circuit(home)
+    assert said not in nurture("delivery", "status").out
+
+
+@pytest.mark.parametrize("name", list(brakes.Brake))
+def test_status_names_the_command_for_each_brake(nurture: Callable[..., Ended], home: Path, name: brakes.Brake) -> None:
+    """Whoever reads it at night needs no handbook."""
+    pull(home, name)
+    told = nurture("delivery", "status").out
+    command = "nurture delivery home --original" if name == "copied" else f"nurture resume --brake {name} --reason"
+    assert command in told
+
+
+@pytest.mark.parametrize(("stop", "back"), [("--all", "--all"), ("--sequence=welcome", "--sequence welcome")])
+def test_status_names_the_command_that_ends_a_stop(nurture: Callable[..., Ended], stop: str, back: str) -> None:
+    """With the scope that was stopped."""
+    nurture("stop", stop, "--reason", "x")
+    assert f"nurture resume {back} --reason" in nurture("delivery", "status").out
+
+
 def test_a_brake_is_released_by_a_person(nurture: Callable[..., Ended], home: Path) -> None:
     pull(home)
     assert nurture("resume", "--brake", "in_doubt", "--reason", "provider had an outage").out == "released: in_doubt\n"
@@ -276,17 +308,40 @@ def test_a_run_says_that_a_brake_is_pulled(nurture: Callable[..., Ended], home: 
     assert "Sending is stopped (brake:in_doubt:outbox)" in nurture("run", "--dry-run").err
 
 
-def test_check_reads_the_limits_of_sending(
-    nurture: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A slip in sending.yaml shows before the next run fails on it."""
+def project_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, str]) -> None:
+    """Make our project once more, with these lines put at the end of its policies, and work in it."""
     project = tmp_path / "project"
     shutil.copytree(Settings().policies, project / "policies")
     (project / "templates").symlink_to(Settings().templates.resolve())
-    (project / "policies" / "sending.yaml").write_text("version: 1\nindoubt: {of_last: 1000}\n", "utf-8")
+    for name, text in changed.items():
+        path = project / "policies" / name
+        path.write_text(path.read_text("utf-8") + text, "utf-8")
     monkeypatch.setenv("NURTURE_PROJECT", str(project))
+
+
+POLICIES = sorted(str(path.relative_to(Settings().policies)) for path in Settings().policies.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_check_reads_every_policy(
+    nurture: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A slip in any of them shows before a flow fails on it, with file and line."""
+    line = len((Settings().policies / name).read_text("utf-8").splitlines()) + 1
+    project_with(tmp_path, monkeypatch, {name: "slip: 1\n"})
     done = nurture("check")
-    assert (done.code, "sending.yaml:2: indoubt: is no known key" in done.out) == (CHECK_FAILED, True)
+    said = f"{Path(name).name}:{line}: slip: is no known key here"
+    assert (done.code, done.out.count(said)) == (CHECK_FAILED, 1)
+
+
+def test_check_tells_of_all_policies_at_once(
+    nurture: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the first only. The names of events stay whole: scoring.yaml is read by them."""
+    broken = [name for name in POLICIES if name != "vocabulary/events.yaml"]
+    project_with(tmp_path, monkeypatch, dict.fromkeys(broken, "slip: 1\n"))
+    done = nurture("check")
+    assert (done.code, done.out.count("slip: is no known key")) == (CHECK_FAILED, len(broken))
 
 
 def test_wrong_usage_names_the_help_of_its_verb(nurture: Callable[..., Ended]) -> None:

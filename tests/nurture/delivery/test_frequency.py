@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from nurture.delivery.errors import DeliveryError
 from nurture.delivery.frequency import Cap, load
 from nurture.settings import PROJECT
+from nurture.store.definitions import DefinitionError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,18 +42,18 @@ def test_days_can_be_counted_too() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("version: 1\nmarketing: {most: 0}\n", "marketing.most"),
-        ("version: 1\nmarketing: {most: 2}\nextra: 1\n", "extra"),
-        ("version: 1\nmarketing: {most: 2\n", "no valid YAML"),
-        ("", "file"),
+        ("version: 1\nmarketing: {most: 0}\n", r"yaml:2: marketing\.most"),
+        ("version: 1\nmarketing: {most: 2}\nextra: 1\n", "yaml:3: extra"),
+        ("version: 1\nmarketing: {most: 2\n", "yaml:3: file: is no YAML"),
+        ("", "yaml:1: file"),
     ],
 )
 def test_a_broken_policy_says_where(tmp_path: Path, text: str, complaint: str) -> None:
     (tmp_path / "frequency.yaml").write_text(text, "utf-8")
-    with pytest.raises(DeliveryError, match=complaint):
+    with pytest.raises(DefinitionError, match=complaint):
         load(tmp_path)
 
 
 def test_a_missing_policy_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DeliveryError, match=r"frequency\.yaml: cannot be read"):
+    with pytest.raises(DefinitionError, match=r"frequency\.yaml: cannot be read"):
         load(tmp_path)
