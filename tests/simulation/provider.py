@@ -142,7 +142,9 @@ class SimulatedProvider:
                 "nurture_message_id": public_id,
             }
             for _ in range(2 if self.rng.random() < self.odds.event_twice else 1):
-                self.mailbag.append((self.clock() + timedelta(seconds=self.rng.uniform(1, 7200)), told))
+                # Most come soon: else a short life ends before it hears any.
+                underway = timedelta(seconds=self.rng.uniform(1, self.rng.choice((60, 60, 7200))))
+                self.mailbag.append((self.clock() + underway, told))
 
     def go_on(self) -> None:
         """Do what comes due by itself: acceptances that were late."""
