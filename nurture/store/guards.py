@@ -1,4 +1,4 @@
-"""Which changes does the database itself refuse? Those with which a bug could send a mail twice.
+"""Which changes does the database itself refuse? Those with which a bug could send a mail twice, or rewrite a reason.
 
 The state machine of a batch, as data: `nurture.delivery` follows it, the triggers enforce it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 FREE: dict[str, tuple[str, ...]] = {
-    "planned": ("claimed", "suppressed", "expired", "failed_render"),
+    "planned": ("claimed", "expired"),
     "claimed": ("planned", "suppressed", "expired", "failed_render"),
     "submitting": ("accepted", "in_doubt"),
     "in_doubt": ("accepted", "unknown"),
@@ -37,9 +37,12 @@ def statements(dialect: Literal["sqlite", "postgresql"] | str) -> list[str]:  # 
         ("delivery_attempt", "outcome", _changes_certainty(), "a certain outcome of an attempt never changes"),
         ("message", "id", _is_rewritten(), "a message is immutable"),
         ("message_exception", "state", _changes_exception(), "a message's own fate never changes"),
+        # Thousands of decisions share one: a change, or a loss, would rewrite what all of them were decided by.
+        ("verdict", "shared", "1 = 1", "what the gates said is never rewritten"),
     ]
     make = _postgresql if dialect == "postgresql" else _sqlite
-    return [statement for rule in rules for statement in make(*rule)]
+    kept = make("verdict", "kept", "1 = 1", "what the gates said is never deleted", "delete")
+    return [statement for rule in rules for statement in make(*rule)] + kept
 
 
 def _illegal_change() -> str:
@@ -83,20 +86,20 @@ def _changes_exception() -> str:
     return f"old.state <> new.state and not ({' or '.join(free)})"
 
 
-def _sqlite(table: str, aspect: str, condition: str, complaint: str) -> list[str]:
+def _sqlite(table: str, aspect: str, condition: str, complaint: str, change: str = "update") -> list[str]:
     # `is distinct from` came with SQLite 3.39; `is not` says the same in every version.
     condition = condition.replace("is distinct from", "is not")
     text = complaint.replace("'", "''")
-    head = f"create trigger guard_{table}_{aspect} before update on {table} when {condition}"
+    head = f"create trigger guard_{table}_{aspect} before {change} on {table} when {condition}"
     return [f"{head} begin select raise(abort, '{text}'); end"]
 
 
-def _postgresql(table: str, aspect: str, condition: str, complaint: str) -> list[str]:
+def _postgresql(table: str, aspect: str, condition: str, complaint: str, change: str = "update") -> list[str]:
     name = f"guard_{table}_{aspect}"
     text = complaint.replace("'", "''")
     # A trigger's own WHEN may hold no subquery, so the condition stands in the function.
     refuse = f"if {condition} then raise exception '{text}' using errcode = 'check_violation'; end if;"
     return [
         f"create function {name}() returns trigger language plpgsql as $$ begin {refuse} return new; end $$",
-        f"create trigger {name} before update on {table} for each row execute function {name}()",
+        f"create trigger {name} before {change} on {table} for each row execute function {name}()",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import delete, insert, literal, select, update
@@ -11,7 +11,8 @@ from sqlalchemy.exc import DatabaseError
 
 from nurture.delivery.states import State
 from nurture.store.guards import EVIDENT, FREE
-from nurture.store.tables import delivery_attempt, message, message_exception, send_batch
+from nurture.store.tables import delivery_attempt, message, message_exception, send_batch, verdict
+from nurture.store.verdicts import Answer, remember
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,9 +30,9 @@ PATHS = {
     State.REJECTED: ("claimed", "submitting", "rejected"),
     State.IN_DOUBT: ("claimed", "submitting", "in_doubt"),
     State.UNKNOWN: ("claimed", "submitting", "in_doubt", "unknown"),
-    State.SUPPRESSED: ("suppressed",),
+    State.SUPPRESSED: ("claimed", "suppressed"),
     State.EXPIRED: ("expired",),
-    State.FAILED_RENDER: ("failed_render",),
+    State.FAILED_RENDER: ("claimed", "failed_render"),
 }
 """A legal way to each state."""
 
@@ -161,3 +162,29 @@ def test_a_message_keeps_its_own_fate(world: World) -> None:
         conn.execute(insert(message_exception).from_select(columns, rows))
     with pytest.raises(DatabaseError, match="fate"), world.ws.store.write() as conn:
         conn.execute(update(message_exception).values(state="accepted"))
+
+
+@pytest.mark.parametrize("state", ["suppressed", "failed_render"])
+def test_only_a_claimed_batch_ends_unwritten(store: Store, at: datetime, state: str) -> None:
+    """Nobody decides about a batch that nobody holds."""
+    with store.write() as conn:
+        made = batch(conn, at)
+    with pytest.raises(DatabaseError, match="not allowed"), store.write() as conn:
+        change(conn, made, state)
+
+
+@pytest.mark.parametrize("values", [{"gates": []}, {"versions": {}}, {"sha256": "0" * 64}])
+def test_what_the_gates_said_is_never_rewritten(store: Store, values: dict[str, Any]) -> None:
+    """All decisions that share it would change with it."""
+    with store.write() as conn:
+        remember(conn, [Answer.of([{"gate": "consent", "passed": False, "detail": "withdrawn"}], {"sequence": 1})])
+    with pytest.raises(DatabaseError, match="never rewritten"), store.write() as conn:
+        conn.execute(update(verdict).values(**values))
+
+
+def test_what_the_gates_said_is_never_deleted(store: Store) -> None:
+    """A decision would have lost its reason."""
+    with store.write() as conn:
+        remember(conn, [Answer.of([{"gate": "consent", "passed": False, "detail": "withdrawn"}], {"sequence": 1})])
+    with pytest.raises(DatabaseError, match="never deleted"), store.write() as conn:
+        conn.execute(delete(verdict))
