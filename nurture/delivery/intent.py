@@ -295,8 +295,9 @@ def _chosen(
 
 
 def _resting(letter: Letter, choice: Choice, versions: dict[str, int]) -> Withheld:
-    gates = (*WRITTEN, Gate("pause", passed=False, detail=f"until {choice.paused_until:%Y-%m-%d %H:%M}Z"))
-    return Withheld(letter.message_id, State.SUPPRESSED, preferences.PAUSED, gates, versions)
+    gates = (*WRITTEN, Gate("pause", passed=False, detail="until {paused}"))
+    until = {"paused": f"{choice.paused_until:%Y-%m-%d %H:%M}Z"}
+    return Withheld(letter.message_id, State.SUPPRESSED, preferences.PAUSED, gates, versions, until)
 
 
 def _barred(letter: Letter, bar: Bar, stage: str, owner: str) -> Withheld:

@@ -37,13 +37,18 @@ class Gate:
 
 @dataclass(frozen=True)
 class Withheld:
-    """One message that leaves its batch: its new state, the reason, and what each gate said."""
+    """One message that leaves its batch: its new state, the reason, and what each gate said.
+
+    Gates are shared by all who heard the same: what is one person's alone, such as a date they chose, stands as a hole
+    in them and in `details`.
+    """
 
     message_id: int
     state: str
     reason: str
     gates: tuple[Gate, ...]
     versions: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, str] | None = None
 
 
 def _rows(at: datetime) -> tuple[list[Any], Any]:
@@ -115,7 +120,13 @@ def withhold(conn: Connection, items: Sequence[Withheld], *, at: datetime) -> No
     verdicts = remember(conn, {answer for _, _, answer in found})
     fixed = {"at": at, "phase": "intent", "outcome": "withheld"}
     rows = [
-        {**{name: row[name] for name in NAMES[1:]}, **fixed, "reason": item.reason[:64], "verdict_id": verdicts[answer]}
+        {
+            **{name: row[name] for name in NAMES[1:]},
+            **fixed,
+            "reason": item.reason[:64],
+            "verdict_id": verdicts[answer],
+            "details": item.details,
+        }
         for item, row, answer in found
     ]
     if rows:

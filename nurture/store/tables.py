@@ -183,7 +183,7 @@ decision = Table(
     Column("outcome", String(16), nullable=False, comment="planned, withheld, deferred, waited, branched, left"),
     Column("reason", String(64), nullable=False),
     Column("verdict_id", Id, nullable=False, comment="what the gates said"),
-    Column("details", JSON, comment="what fills the holes of the verdict for this lead"),
+    Column("details", JSON(none_as_null=True), comment="what fills the holes of the verdict for this lead"),
     Column("next_at", UtcTime, comment="when a deferred step comes due again"),
     Index("ix_decision_lead", "lead_id", "at"),
 )

@@ -14,6 +14,7 @@ from nurture.delivery import frequency
 from nurture.delivery.sending import send_next
 from nurture.leads import preferences, register
 from nurture.store.tables import decision, mail_preference, send_slot, verdict
+from nurture.store.verdicts import told
 from tests.nurture.delivery.world import Scripted
 
 if TYPE_CHECKING:
@@ -37,9 +38,28 @@ def test_a_pause_holds_a_mail_that_was_planned_before(world: World) -> None:
     with world.ws.store.read() as conn:
         asked = select(decision, verdict.c.gates).join(verdict, verdict.c.id == decision.c.verdict_id)
         row = conn.execute(asked.where(decision.c.reason == "paused_by_lead")).one()
+        said = told(row.gates, row.details)
         slots = conn.execute(select(func.count()).select_from(send_slot)).scalar_one()
-    assert row.gates[-1] == {"gate": "pause", "passed": False, "detail": "until 2026-12-23 08:00Z"}
+    assert said[-1] == {"gate": "pause", "passed": False, "detail": "until 2026-12-23 08:00Z"}
     assert slots == 1
+
+
+def test_what_one_person_chose_is_not_written_where_others_share_it(world: World) -> None:
+    """Two who pause until different days heard the same: the day stands with the decision of each."""
+    people = [world.person() for _ in range(2)]
+    world.plan(*people)
+    with world.ws.store.write() as conn:
+        for subject, days in zip(people, (30, 60), strict=True):
+            preferences.pause(conn, subject, days, at=world.at)
+    send(world, Scripted())
+    asked = select(decision.c.details, verdict.c.gates).join(verdict, verdict.c.id == decision.c.verdict_id)
+    with world.ws.store.read() as conn:
+        rows = conn.execute(asked.where(decision.c.reason == "paused_by_lead").order_by(decision.c.id)).all()
+        assert conn.execute(select(func.count()).select_from(verdict)).scalar_one() == 1
+    assert {row.gates[-1]["detail"] for row in rows} == {"until {paused}"}
+    assert [told(row.gates, row.details)[-1]["detail"] for row in rows] == [
+        "until 2026-12-23 08:00Z", "until 2027-01-22 08:00Z",
+    ]  # fmt: skip
 
 
 def test_a_pause_that_is_over_holds_nothing(world: World) -> None:
