@@ -98,34 +98,8 @@ FOLLOWS = {
 
 LAST_MOMENT = ("frequency_cap", "expired")
 """Reasons between queue and provider that explain knows the words for."""
-UNWRITTEN = {
-    "request_settled": (
-        "the sign-up was confirmed, declined or had lapsed meanwhile (confirmation mails only)",
-        "die Anmeldung war inzwischen bestätigt, abgelehnt oder verfallen (nur Bestätigungsmails)",
-        "nothing: this mail is no longer wanted",
-    ),
-    "template_changed": (
-        "the links of the mail were changed between planning and sending",
-        "die Links der E-Mail wurden zwischen Planung und Versand geändert",
-        "sending before editing: links that were planned are counted by number (newer wording is fine)",
-    ),
-    "unreadable_identity": (
-        "what is stored about this one person does not open: damaged, or sealed with another key file",
-        "die Angaben zu dieser einen Person lassen sich nicht öffnen: beschädigt oder mit anderem Schlüssel",
-        "a backup that holds the row, with the keys.json it was made with",
-    ),
-    "fault_...": (
-        "the mail could not be handed over as it is; behind `fault_` stands what is wrong",
-        "die E-Mail war so nicht versendbar; hinter `fault_` steht, was nicht stimmt",
-        "mending what is named",
-    ),
-    "render ...": (
-        "the mail could not be written; behind `render` stands the kind of error",
-        "die E-Mail ließ sich nicht erzeugen; hinter `render` steht die Art des Fehlers",
-        "mending the mail (`nurture template check`)",
-    ),
-}
-"""Reasons of mails that could not be written: English, German, what would change it."""
+UNWRITTEN = ("request_settled", "template_changed", "unreadable_identity", "fault_...", "render ...", "workers_lost")
+"""Reasons of mails that could not be written."""
 
 STATES = {
     "planned": "waits for its time",
@@ -247,7 +221,7 @@ def reasons_page() -> str:
     )
     last = rows(
         heads,
-        [*map(told, LAST_MOMENT), *((f"`{code}`", *texts) for code, texts in UNWRITTEN.items())],
+        map(told, (*LAST_MOMENT, *UNWRITTEN)),
     )
     states = rows(
         ("state", "German", "meaning"), ((f"`{state}`", CODES[state], text) for state, text in STATES.items())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from nurture.sequences import gate_words
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from zoneinfo import ZoneInfo
@@ -42,6 +44,28 @@ REASONS: Mapping[str, tuple[str, str]] = {
                    "die Verarbeitung der Daten dieser Person ist eingeschränkt (Art. 18 DSGVO)"),
     "expired": ("the mail could not be handed over before its send window closed",
                 "die E-Mail konnte nicht vor dem Ende ihres Versandfensters übergeben werden"),
+    "request_settled": (
+        "the sign-up was confirmed, declined or had lapsed meanwhile (confirmation mails only)",
+        "die Anmeldung war inzwischen bestätigt, abgelehnt oder verfallen (nur Bestätigungsmails)"),
+    "template_changed": ("the links of the mail were changed between planning and sending",
+                         "die Links der E-Mail wurden zwischen Planung und Versand geändert"),
+    "unreadable_identity": (
+        "what is stored about this one person does not open: damaged, or sealed with another key file",
+        "die Angaben zu dieser einen Person lassen sich nicht öffnen: beschädigt oder mit anderem Schlüssel"),
+    "fault_...": ("the mail could not be handed over as it is; behind `fault_` stands what is wrong",
+                  "die E-Mail war so nicht versendbar; hinter `fault_` steht, was nicht stimmt"),
+    "render ...": ("the mail could not be written; behind `render` stands the kind of error",
+                   "die E-Mail ließ sich nicht erzeugen; hinter `render` steht die Art des Fehlers"),
+    "workers_lost": ("three workers died while they prepared the batch of this mail",
+                     "drei Prozesse brachen ab, während sie den Stapel dieser E-Mail vorbereiteten"),
+    "accepted_in_part": ("taken by the provider, while others of its batch were not",
+                         "vom Versanddienst angenommen, andere ihres Stapels nicht"),
+    "rejected_in_part": ("rejected by the provider for itself, others of its batch were not",
+                         "vom Versanddienst für sich abgelehnt, andere ihres Stapels nicht"),
+    "in_doubt_in_part": ("its fate is not known, that of others of its batch is",
+                         "ihr Verbleib ist ungewiss, der anderer ihres Stapels nicht"),
+    "proven": ("an event or the provider's log proves that it was taken",
+               "ein Ereignis oder das Protokoll des Versanddienstes belegt die Annahme"),
     "wait": ("the sequence waits here", "die Sequenz wartet hier"),
     "cold": ("every gate is open; text for cold", "nichts spricht dagegen; Text für kalt"),
     "warm": ("every gate is open; text for warm", "nichts spricht dagegen; Text für warm"),
@@ -79,6 +103,17 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
                     "ein neues Double-Opt-In zu einem Text mit dem Thema (`covers`), oder der Hinweis in der E-Mail"),
     "expired": ("a provider that answers and no stop while the window is open, or a longer window in sequence.yaml",
                 "ein Versanddienst, der antwortet, und kein Stopp im Versandfenster; oder ein längeres Fenster"),
+    "request_settled": ("nothing: this mail is no longer wanted", "nichts: diese E-Mail ist nicht mehr gewünscht"),
+    "template_changed": (
+        "sending before editing: links that were planned are counted by number (newer wording is fine)",
+        "erst versenden, dann ändern: geplante Links zählen nach ihrer Nummer (neuer Wortlaut schadet nicht)"),
+    "unreadable_identity": ("a backup that holds the row, with the keys.json it was made with",
+                            "eine Sicherung mit dieser Zeile und der keys.json, mit der sie entstand"),
+    "fault_...": ("mending what is named", "die Behebung dessen, was genannt ist"),
+    "render ...": ("mending the mail (`nurture template check`)",
+                   "die Berichtigung der E-Mail (`nurture template check`)"),
+    "workers_lost": ("finding what kills the workers ('nurture delivery failed' lists the mails)",
+                     "die Suche nach dem, was die Prozesse abbricht ('nurture delivery failed' nennt die E-Mails)"),
 }  # fmt: skip
 
 SKIPPED = (
@@ -192,8 +227,23 @@ CODES: Mapping[str, str] = {
 """German words for codes; a code without one is shown as it is."""
 
 
+OPEN = ("fault_", "render ")
+"""Beginnings of codes behind which stands what is wrong."""
+
+
+def reason_of(code: str) -> str:
+    """Give the code that words are kept for."""
+    return next((f"{begin}..." for begin in OPEN if code.startswith(begin)), code)
+
+
 def _pick(words: Mapping[str, tuple[str, str]], code: str, language: str) -> str:
     return words[code][LANGUAGES.index(language)] if code in words else code
+
+
+def _said(words: Mapping[str, tuple[str, str]], code: str, language: str) -> str:
+    """Give the words of a reason; of one that names what is wrong, with that name."""
+    kept = reason_of(code)
+    return _pick(words, kept, language) if kept == code else f"{_pick(words, kept, language)} ({code})"
 
 
 def because(facts: Mapping[str, Any], language: str) -> str:
@@ -201,14 +251,14 @@ def because(facts: Mapping[str, Any], language: str) -> str:
     reason = str(facts["reason"])
     if facts["outcome"] == "branched":
         return {"en": f"goes on at {reason}", "de": f"weiter bei {reason}"}[language]
-    return _pick(REASONS, reason, language)
+    return _said(REASONS, reason, language)
 
 
 def remedy(facts: Mapping[str, Any], language: str) -> str | None:
     """Say what would have let a step happen; None where it did happen."""
     if facts["outcome"] not in {"withheld", "deferred", "left"}:
         return None
-    reason = str(facts["reason"])
+    reason = reason_of(str(facts["reason"]))
     return _pick(REMEDIES, reason, language) if reason in REMEDIES else None
 
 
@@ -291,7 +341,7 @@ class _Teller:
         facts = {"reason": None, **entry.facts}
         lines = [self.word(entry.kind, facts)]
         if entry.kind in {"mail", "left", "suppressed"} and facts["reason"]:
-            lines[0] += f": {_pick(REASONS, str(facts['reason']), self.language)}"
+            lines[0] += f": {_said(REASONS, str(facts['reason']), self.language)}"
         if entry.kind == "mail" and facts["authorisation"] is not None:
             lines += [self.word("permit", facts), self.word("number", facts)]
         if entry.kind == "event" and facts["step"]:
@@ -306,16 +356,21 @@ class _Teller:
         purposes = ", ".join(one if isinstance(one, str) else str(one.get("purpose", "")) for one in named)
         return [f"{self.word('consent')}: {shown} (#{facts['entry']}{', ' + purposes if purposes else ''})"]
 
+    def gate(self, name: str, detail: str) -> tuple[str, str]:
+        """Name a gate and what it said; in English as they are stored."""
+        if self.language != "de":
+            return name, detail
+        reason = _said(REASONS, detail, self.language) if reason_of(detail) in REASONS else None
+        return gate_words.name(name), reason or gate_words.detail(name, detail, CODES)
+
     def decision(self, facts: Mapping[str, Any]) -> list[str]:
         """Say what was decided about a step, why, and what every gate answered."""
         outcome = _pick(OUTCOMES, facts["outcome"], self.language)
         lines = [f"{facts['sequence']}/{facts['step']}: {outcome}: {because(facts, self.language)}"]
         if facts["next_at"] is not None:
             lines[0] += "; " + self.word("until" if facts["outcome"] == "deferred" else "next", facts)
-        gates = [
-            f"{'+' if gate['passed'] else '-'} {gate['gate']} {gate['detail']}".rstrip() for gate in facts["gates"]
-        ]
-        lines.append("  ".join(gates))
+        gates = ((gate["passed"], *self.gate(str(gate["gate"]), str(gate["detail"]))) for gate in facts["gates"])
+        lines.append("  ".join(f"{'+' if passed else '-'} {name} {detail}".rstrip() for passed, name, detail in gates))
         if (cure := remedy(facts, self.language)) is not None:
             lines.append(self.word("change") + cure)
         if (follows := afterwards(facts, self.language)) is not None:
