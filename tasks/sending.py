@@ -6,6 +6,7 @@ from consent import opt_in
 from nurture import clock
 from nurture.delivery import brakes, homes, policy, sending, watching
 from nurture.delivery.confirmations import queue_confirmations as queue_due
+from nurture.delivery.reconciling import at_hand
 from nurture.failpoints import committing
 from tasks.counting import Tally, tally
 from tasks.unit import MINUTE, unit
@@ -31,7 +32,7 @@ def watch_figures() -> list[brakes.Pulled]:
     place = here()
     limits = policy.load(place.workspace.settings.policies)
     with place.store.write() as connection:
-        watching.watch(connection, limits, place.provider.name, place.now)
+        watching.watch(connection, limits, place.provider.name, place.now, witness=at_hand(place.provider))
         return brakes.untold(connection)
 
 

@@ -80,7 +80,7 @@ def _standing(found: Status) -> Iterator[str]:
         said = f"{brake['name']} {brake['provider']}".rstrip()
         yield f"{'brake' if stops else 'warning'}: {said}: {brake['reason']}"
         if stops:
-            yield f"  {remedies.of_brake(brake['name'])}"
+            yield f"  {remedies.of_brake(brake['name'], brake['provider'])}"
     for circuit in found.circuits:
         yield f"{circuit['provider']}: {circuit['state']} {circuit['reason']}".rstrip()
         if circuit["state"] != "closed":
@@ -107,16 +107,21 @@ def reconcile(as_json: JsonOption = False) -> None:
     """Look into the doubts now: by the provider's events, and by what the provider can show."""
     from nurture import clock
     from nurture.cli.output import print_json
+    from nurture.delivery import status as delivery
     from nurture.delivery.provider import open_provider
     from nurture.delivery.reconciling import look_into
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as ws:
         counts = look_into(ws, open_provider(ws.settings, ws.keyring), at=clock.now())
+        with ws.store.read() as conn:
+            found = delivery.status(conn)
     if as_json:
         print_json({"accepted": counts.accepted, "unknown": counts.unknown})
-    else:
-        print(f"proven to be accepted: {counts.accepted}; given up as unknown: {counts.unknown}")
+        return
+    print(f"proven to be accepted: {counts.accepted}; given up as unknown: {counts.unknown}")
+    for line in _standing(found):
+        print(line)
 
 
 def unknown(limit: LimitOption = 200, as_json: JsonOption = False) -> None:

@@ -13,13 +13,27 @@ def of_stop(scope: str) -> str:
     return f'when it may go on: nurture resume {option} --reason "..."'
 
 
-def of_brake(name: str) -> str:
+PROOF = {
+    "outbox": "'nurture delivery reconcile' looks for the mails in the outbox folder",
+    "sendgrid": (
+        "look whether SendGrid's events arrive (webhook, key), or set sendgrid_logs = true; "
+        "'nurture delivery reconcile' asks at once"
+    ),
+    "smtp": (
+        "only bounces, reports of delivery and clicks tell; the log of your mail server shows the Message-IDs that "
+        "left, which begin with what 'nurture delivery unknown' lists"
+    ),
+}
+"""Where proof comes from that a mail in doubt was taken."""
+
+
+def of_brake(name: str, provider: str = "") -> str:
     """Say what to look at, and how the brake is let go."""
     release = f'nurture resume --brake {name} --reason "..."'
     return {
         Brake.IN_DOUBT: (
-            "it lifts itself when proof comes: look whether the provider's events arrive, ask it with "
-            "'nurture delivery reconcile', see the mails with 'nurture delivery unknown'. None of them is sent again. "
+            "a worker died or the provider gave no answer; 'nurture delivery unknown' lists the mails, none of them is "
+            f"sent again. It lifts itself when proof comes: {PROOF.get(provider, PROOF['sendgrid'])}. "
             f"To go on without proof: {release}"
         ),
         Brake.COMPLAINTS: f"look at who got what, and take out the list or mail that annoyed; then {release}",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Select
 
+    from nurture.delivery.facts import Witness
     from nurture.delivery.policy import SendingPolicy
 
 FOUND_WITHIN = timedelta(hours=1)
@@ -50,20 +51,25 @@ class Rate:
         return f"{self.count:,} of {self.of:,} ({self.percent:g} %)"
 
 
-def watch(conn: Connection, policy: SendingPolicy, provider: str, at: datetime) -> None:
+def watch(
+    conn: Connection, policy: SendingPolicy, provider: str, at: datetime, *, witness: Witness | None = None
+) -> None:
     """Look at both figures of a provider and pull or ease the brakes. Once per run and after each doubt."""
-    watch_doubts(conn, policy, provider, at)
+    watch_doubts(conn, policy, provider, at, witness=witness)
     watch_complaints(conn, policy, provider, at)
 
 
-def watch_doubts(conn: Connection, policy: SendingPolicy, provider: str, at: datetime) -> None:
+def watch_doubts(
+    conn: Connection, policy: SendingPolicy, provider: str, at: datetime, *, witness: Witness | None = None
+) -> None:
     """Stop marketing when the budget of doubtful mails is used up, until proof or a person says that it may go on.
 
-    Doubts are looked into at night; before they stop anything, and as long as they do, what events told by now counts.
+    Doubts are looked into at night; before they stop anything, and as long as they do, what events told by now counts,
+    and what a `witness` can show that needs no network.
     """
     seen = doubts(conn, policy, provider)
     matters = seen.count > policy.in_doubt.most or _standing(conn, provider) is not None
-    if matters and facts.reconcile(conn, at=at).accepted:
+    if matters and facts.reconcile(conn, at=at, witness=witness).accepted:
         seen = doubts(conn, policy, provider)
     if seen.count > policy.in_doubt.most:
         reason = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nurture.delivery import homes, policy, ramp, watching
+from nurture.delivery.reconciling import at_hand
 from nurture.delivery.sending import Counts, Kind, recover, send_next
 from nurture.failpoints import committing
 from nurture.sequences.planner import PlanCounts, enrol, plan
@@ -77,7 +78,8 @@ class Tick:
         done = Ticked()
         with self.ws.store.write() as conn:
             done.sent += recover(conn, at=self.at)
-            watching.watch(conn, policy.load(self.ws.settings.policies), self.provider.name, self.at)
+            limits, witness = policy.load(self.ws.settings.policies), at_hand(self.provider)
+            watching.watch(conn, limits, self.provider.name, self.at, witness=witness)
         self.decide(done)
         if not homes.attend(self.ws, self.at):
             return done

@@ -279,6 +279,25 @@ def test_status_names_the_command_for_each_brake(nurture: Callable[..., Ended], 
     assert command in told
 
 
+def test_reconcile_says_whether_anything_still_stands(nurture: Callable[..., Ended], home: Path) -> None:
+    """So that nobody has to ask for the status as well."""
+    none = "proven to be accepted: 0; given up as unknown: 0\n"
+    assert nurture("delivery", "reconcile").out == f"{none}nothing is stopped\n"
+    pull(home, brakes.Brake.COMPLAINTS)
+    assert nurture("delivery", "reconcile").out.startswith(f"{none}brake: complaints outbox: 6 of 8\n  look at ")
+
+
+@pytest.mark.parametrize(
+    ("provider", "way"),
+    [("outbox", "outbox folder"), ("sendgrid", "sendgrid_logs"), ("smtp", "log of your mail server")],
+)
+def test_status_says_where_proof_comes_from(nurture: Callable[..., Ended], home: Path, provider: str, way: str) -> None:
+    """Each provider has another way to show what left."""
+    with open_workspace(Settings(home=home)) as ws, ws.store.write() as conn:
+        brakes.pull(conn, brakes.Brake.IN_DOUBT, "6 of 8", AT, provider=provider)
+    assert way in nurture("delivery", "status").out
+
+
 @pytest.mark.parametrize(("stop", "back"), [("--all", "--all"), ("--sequence=welcome", "--sequence welcome")])
 def test_status_names_the_command_that_ends_a_stop(nurture: Callable[..., Ended], stop: str, back: str) -> None:
     """With the scope that was stopped."""
@@ -492,7 +511,7 @@ def test_a_restored_database_is_released_step_by_step(nurture: Callable[..., End
     late = nurture("resume", "--brake", "restored", "--reason", "checked")
 
     assert (early.code, "run 'nurture delivery reconcile'" in early.err) == (1, True)
-    assert looked.out == "proven to be accepted: 0; given up as unknown: 0\n"
+    assert looked.out.startswith("proven to be accepted: 0; given up as unknown: 0\nbrake: restored: ")
     assert late.out == "released: restored\n"
 
 

@@ -19,7 +19,9 @@ from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from consent import identity
+from nurture.delivery import brakes, watching
 from nurture.delivery.errors import DeliveryError
+from nurture.delivery.policy import SendingPolicy
 from nurture.delivery.provider import Refused, Sender, Unknown
 from nurture.delivery.reconciling import look_into
 from nurture.delivery.sendgrid import SendGrid
@@ -321,6 +323,21 @@ def test_reconciling_asks_the_logs(world: World, logs: Logs, monkeypatch: pytest
 
     assert look_into(ws, provider, at=world.later(hours=1).at).accepted == 1
     assert world.states() == {"accepted": 1, "in_doubt": 1}
+
+
+def test_proof_by_the_logs_lets_marketing_go_on(world: World, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the very look into the doubts, and without a person."""
+    monkeypatch.setattr("nurture.delivery.reconciling.PAUSE", 0)
+    for one in doubt(world, 6):
+        logs.take(*one, world.at)
+    ws, provider = with_sendgrid(world, logs)
+    with ws.store.write() as conn:
+        watching.watch(conn, SendingPolicy(), "sendgrid", world.at)
+        before = [one.name for one in brakes.pulled(conn)]
+
+    look_into(ws, provider, at=world.later(hours=1).at)
+    with ws.store.read() as conn:
+        assert (before, brakes.pulled(conn)) == (["in_doubt"], [])
 
 
 def test_nobody_is_asked_unless_it_is_switched_on(world: World, logs: Logs) -> None:
