@@ -40,6 +40,7 @@ NEXT = {
     Unknown: State.IN_DOUBT,
 }
 # Made once: putting a statement together takes longer than executing it.
+_LOCK = select(send_batch.c.id).where(send_batch.c.id == bindparam("of")).with_for_update()
 _ANSWER = update(delivery_attempt).where(
     delivery_attempt.c.batch_id == bindparam("of"),
     delivery_attempt.c.n == bindparam("tried"),
@@ -106,7 +107,7 @@ def _lock(conn: Connection, claim: Claim) -> None:
     SQLite has one writer.
     """
     if conn.dialect.name == "postgresql":
-        conn.execute(select(send_batch.c.id).where(send_batch.c.id == claim.batch_id).with_for_update())
+        conn.execute(_LOCK, {"of": claim.batch_id})
 
 
 def _move(conn: Connection, claim: Claim, state: State, values: Mapping[str, object]) -> bool:
