@@ -8,9 +8,8 @@ also in backups. People are found by a keyed HMAC of the identity form of their 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import bindparam, delete, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -41,13 +40,12 @@ class SubjectError(ConsentError):
     """No such subject, or one whose key was destroyed by erasure."""
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """Who a subject is."""
 
     address: str
     """The delivery form: where mail goes."""
-    details: dict[str, str] = field(default_factory=dict)
+    details: dict[str, str]
     """first_name, last_name, salutation, phone, company, job_title; only what is known."""
 
     def __repr__(self) -> str:

@@ -17,6 +17,10 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 FORM = b"\x01"
 """First byte of everything sealed: form 1 is nonce || ciphertext || tag."""
+BODY = 1 + NONCE_BYTES
+"""Where the ciphertext begins."""
+SHORTEST = BODY + 16
+"""Bytes of nothing, sealed: its tag has 16."""
 
 
 class SealError(ConsentError):
@@ -49,11 +53,10 @@ class Sealer:
 
     def unseal(self, sealed: bytes, *, aad: bytes) -> bytes:
         """Open what `seal` made; raises SealError."""
-        if sealed[:1] != FORM or len(sealed) < 1 + NONCE_BYTES + 16:
+        if sealed[:1] != FORM or len(sealed) < SHORTEST:
             raise SealError("a sealed value has an unknown form; is the database older or newer than this program?")
-        nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
         try:
-            return self._cipher.decrypt(nonce, body, aad)
+            return self._cipher.decrypt(sealed[1:BODY], sealed[BODY:], aad)
         except InvalidTag:
             raise SealError("a sealed value does not open; is keys.json the one this database was made with?") from None
 

@@ -16,29 +16,46 @@ if TYPE_CHECKING:
 LONGEST_NAME = 40
 LONGEST_COMPANY = 60
 """Characters."""
-NAMES = ("first_name", "last_name", "salutation")
 BESIDE_LETTERS = frozenset(" .'\u2019-")
 """U+2019 is the apostrophe that phones write."""
 IN_COMPANIES = BESIDE_LETTERS | frozenset("&+,()0123456789")
+LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 HOST = re.compile(r"\.[^\W\d_]{2}")
 """A dot within a word, as in evil.example: mail programs make a link of it. `J.R. Muster` has none."""
 
 
 def lead(details: Mapping[str, str]) -> dict[str, str]:
     """Give what a mail may say of its reader: `lead.first_name` and so on; empty for what is unknown or odd."""
-    said = {name: _plain(details.get(name, ""), BESIDE_LETTERS, LONGEST_NAME) for name in NAMES}
-    return {**said, "company": _plain(details.get("company", ""), IN_COMPANIES, LONGEST_COMPANY)}
+    say = details.get
+    return {
+        "first_name": _plain(say("first_name"), BESIDE_LETTERS, LONGEST_NAME),
+        "last_name": _plain(say("last_name"), BESIDE_LETTERS, LONGEST_NAME),
+        "salutation": _plain(say("salutation"), BESIDE_LETTERS, LONGEST_NAME),
+        "company": _plain(say("company"), IN_COMPANIES, LONGEST_COMPANY),
+    }
 
 
 def display_name(said: Mapping[str, str]) -> str:
     """Give the name for To from what `lead` gave; none at all when nothing known reads like one."""
-    return " ".join(filter(None, (said["first_name"], said["last_name"])))
+    first, last = said["first_name"], said["last_name"]
+    return f"{first} {last}" if first and last else first or last
 
 
-def _plain(value: str, beside: frozenset[str], longest: int) -> str:
+def _plain(value: str | None, beside: frozenset[str], longest: int) -> str:
     """Give back a value of letters and a few signs that is not too long and no address of the web; else empty."""
+    if not value:
+        return ""
     text = value.strip()
-    if text.isalpha() and len(text) <= longest:
-        return text  # most names are letters alone; to look at each of them would cost more than the mail
-    odd = any(unicodedata.category(one)[0] not in "LM" and one not in beside for one in text)
-    return "" if odd or len(text) > longest or HOST.search(text) or "www." in text.lower() else text
+    # To look at each character would cost more than the mail.
+    if not (text.isalpha() or USUAL[beside].fullmatch(text)) and any(_odd(one, beside) for one in text):
+        return ""
+    linked = "." in text and (HOST.search(text) or "www." in text.lower())
+    return "" if linked or len(text) > longest else text
+
+
+def _odd(character: str, beside: frozenset[str]) -> bool:
+    return unicodedata.category(character)[0] not in "LM" and character not in beside
+
+
+USUAL = {beside: re.compile(f"[{LATIN}{re.escape(''.join(beside))}]*") for beside in (BESIDE_LETTERS, IN_COMPANIES)}
+"""What is not odd in most of Europe."""
