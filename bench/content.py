@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 import time
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment
 
-from consent.tokens import IN_MAILS
+from consent import tokens
+from consent.keys import Keyring
 from nurture.delivery.content import engine, library, sample
 from nurture.delivery.content.addresses import Addresses
 from nurture.delivery.content.library import Library, Mail, MailKey, Urls
@@ -18,6 +18,9 @@ from nurture.settings import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+KEYRING = Keyring()
 
 
 def timed(work: Callable[[], object], times: int) -> float:
@@ -71,7 +74,7 @@ def skeletons(mail: Mail, *, people: int) -> dict[str, object]:
         for lead, tracked, addresses, _ in batch:
             made = contents[tracked]
             if isinstance(made, Skeleton):
-                made.values(lead, addresses.tokens, customer=False)
+                made.values(lead, addresses.parts, customer=False)
 
     def render() -> None:
         for _, _, addresses, context in batch:
@@ -95,9 +98,7 @@ def skeletons(mail: Mail, *, people: int) -> dict[str, object]:
 def _person(number: int) -> tuple[dict[str, str], bool, Addresses, dict[str, object]]:
     lead = {**sample.FULL, "last_name": f"Weber{number}", "company": f"Pumpen {number} GmbH"}
     tracked = number % 2 == 0
-    seeds = (f"{purpose}{number}".encode() for purpose in IN_MAILS)
-    tokens = tuple(hashlib.sha256(seed).hexdigest()[: sample.frame(tracked=tracked).token_length] for seed in seeds)
-    addresses = Addresses(sample.SITE, tracked, tokens)
+    addresses = Addresses(sample.SITE, tracked, tokens.parts_for_mail(KEYRING, tokens.random_id()))
     context: dict[str, object] = {
         "lead": lead,
         "sender": sample.SENDER,

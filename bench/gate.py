@@ -129,7 +129,7 @@ def _intend(ws: Workspace) -> float:
 
 
 def _letter(row: Any, attempt: int) -> Letter:  # noqa: ANN401  a row
-    mail = Outgoing(row.public_id, attempt, "p@musterfirma.example", "", HELLO, {}, AT)
+    mail = Outgoing(row.public_id, attempt, "p@musterfirma.example", "", HELLO, AT)
     return Letter(row.id, row.public_id, row.subject, row.lead_id, None, tracked=False, outgoing=mail)
 
 

@@ -50,10 +50,10 @@ def issue(keyring: Keyring, purpose: str, public_id: str) -> str:
     return public_id + next(_spelt(keyring, purpose, public_id))
 
 
-def issue_for_mail(keyring: Keyring, public_id: str) -> tuple[str, str, str, str]:
-    """Give the tokens of a mail for all purposes `IN_MAILS`, each as `issue` gives it."""
+def parts_for_mail(keyring: Keyring, public_id: str) -> tuple[str, str, str, str, str]:
+    """Give the id, then the MAC for each purpose of `IN_MAILS`: behind the id it is the token that `issue` gives."""
     mac = keyring.mail_mac(public_id)
-    return public_id + mac[:32], public_id + mac[32:64], public_id + mac[64:96], public_id + mac[96:]
+    return public_id, mac[:32], mac[32:64], mac[64:96], mac[96:]
 
 
 def _spelt(keyring: Keyring, purpose: str, public_id: str) -> Iterator[str]:

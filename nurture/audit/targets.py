@@ -23,9 +23,8 @@ from nurture import NurtureError
 from nurture.audit import AuditError
 from nurture.delivery.content.pieces import Content
 from nurture.delivery.headers import is_single_address
-from nurture.delivery.mime import message_id
 from nurture.delivery.outbox import Outbox
-from nurture.delivery.provider import Accepted, Outgoing, Sender, open_provider
+from nurture.delivery.provider import Accepted, Outgoing, open_provider
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -125,7 +124,6 @@ class Mail:
     address: str = field(repr=False)
     label: str
     provider: Provider
-    sender: Sender
     company: str
 
     def deliver(self, anchor: Anchor, *, at: datetime) -> Answer:
@@ -143,8 +141,8 @@ class Mail:
                 f"Prüfpunkt {anchor.size} des Einwilligungsprotokolls / Checkpoint of the consent ledger",
                 f"<html><body><pre>{html.escape(text)}</pre></body></html>",
                 text,
+                {"Auto-Submitted": "auto-generated"},
             ),
-            headers={"Message-ID": message_id(self.sender, public_id), "Auto-Submitted": "auto-generated"},
             at=at,
             category="checkpoint",
         )
@@ -214,8 +212,7 @@ def _open(ws: Workspace, text: str) -> Target:
     if not is_single_address(rest):
         raise AuditError("checkpoint_targets: behind mail: must stand one plain address")
     settings = ws.settings
-    sender = Sender(settings.sender_address, settings.sender_name)
-    return Mail(rest, _mail_label(ws, rest), open_provider(settings, ws.keyring), sender, settings.company)
+    return Mail(rest, _mail_label(ws, rest), open_provider(settings, ws.keyring), settings.company)
 
 
 def _mail_label(ws: Workspace, address: str) -> str:

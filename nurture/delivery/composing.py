@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from sqlalchemy import Row, bindparam, not_, select
 
@@ -21,8 +21,7 @@ from nurture.delivery.content.pieces import Content
 from nurture.delivery.content.skeleton import Frame, Skeleton, skeleton
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.headers import list_unsubscribe
-from nurture.delivery.mime import message_id
-from nurture.delivery.provider import Outgoing, Sender, fault_of
+from nurture.delivery.provider import Outgoing, fault_of
 from nurture.delivery.states import Kind
 from nurture.failpoints import reach
 from nurture.leads import wordings
@@ -88,9 +87,8 @@ class CannotWriteError(DeliveryError):
 class Writer(Protocol):
     """Writes one kind of mail."""
 
-    def may_track(self, row: Row[Any]) -> bool:
-        """May this message carry a pixel and wrapped links?"""
-        ...
+    tracks: ClassVar[bool]
+    """May its mails carry a pixel and wrapped links?"""
 
     def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:
         """Write one mail; raises CannotWriteError or whatever a template raises."""
@@ -116,7 +114,7 @@ def compose(ws: Workspace, library: Library, claim: Claim, *, at: datetime) -> C
             writer = MarketingWriter(ws, library, templates, claim.attempt, at, customers)
     letters = []
     for number, row in enumerate(rows):
-        letters.append(_letter(row, people.get(row.subject), writer, tracked=writer.may_track(row)))
+        letters.append(_letter(row, people, writer, track=writer.tracks))
         if number == len(rows) // 2:
             reach("render.mid")
     return Composed(claim, tuple(letters), partial(_untracked, writer, rows, people))
@@ -127,7 +125,7 @@ def _untracked(
 ) -> Letter:
     """Write a letter once more, without tracking; as with the first time, it may fail."""
     row = next(row for row in rows if row.id == letter.message_id)
-    return _letter(row, people.get(row.subject), writer, tracked=False)
+    return _letter(row, people, writer, track=False)
 
 
 def _messages(conn: Connection, batch_id: int) -> Sequence[Row[Any]]:
@@ -154,8 +152,11 @@ class Template:
     """Of its links, in the order of their numbers."""
 
 
-def _letter(row: Row[Any], person: Person | SealError | None, writer: Writer, *, tracked: bool) -> Letter:
-    number, public_id, subject, lead_id, request_id, *_ = row
+def _letter(row: Row[Any], people: Mapping[str, Person | SealError], writer: Writer, *, track: bool) -> Letter:
+    number, public_id, subject, lead_id, request_id, _, _, _, planned, _ = row
+    # As it was when planned. Whether the person still agrees, the intent asks with authority (`_final`).
+    tracked = bool(planned) and track
+    person = people.get(subject)
     outgoing, failure = None, ""
     if person is None:
         failure = "erased"
@@ -185,51 +186,24 @@ class MarketingWriter:
     attempt: int
     at: datetime
     customers: set[str]
-
-    def may_track(self, row: Row[Any]) -> bool:
-        """As it was when planned. Whether the person still agrees, the intent asks with authority (`_final`)."""
-        return bool(row.tracked)
+    tracks: ClassVar[bool] = True
 
     def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:
         """Write one mail, with one-click unsubscribe (RFC 8058)."""
         _, public_id, subject, _, _, _, sequence, step, _, version = row
         mail, shared = self._shared(version, tracked=tracked)
         said = addressing.lead(person.details)
-        made = tokens.issue_for_mail(self.ws.keyring, public_id)
+        parts = tokens.parts_for_mail(self.ws.keyring, public_id)
         customer = subject in self.customers
         content: Content
         values: tuple[str, ...] = ()
         if isinstance(shared, Skeleton):
-            content, values = shared.content, shared.values(said, made, customer=customer)
+            content, values = shared.content, shared.values(said, parts, customer=customer)
         else:
-            content = self._alone(mail, said, Addresses(self._public_url, tracked, made), customer=customer)
-        headers = list_unsubscribe(f"{self._public_url}/u/{made[2]}", made[2], self._mailbox)
-        headers["Message-ID"] = message_id(self._sender, public_id)
-        return _sound(
-            Outgoing(
-                public_id,
-                self.attempt,
-                person.address,
-                addressing.display_name(said),
-                content,
-                headers,
-                self.at,
-                values,
-                f"{sequence}.{step}",
-            )
-        )
-
-    @cached_property
-    def _public_url(self) -> str:
-        return self.ws.settings.public_url
-
-    @cached_property
-    def _mailbox(self) -> str:
-        return self.ws.settings.unsubscribe_mailbox
-
-    @cached_property
-    def _sender(self) -> Sender:
-        return Sender(self.ws.settings.sender_address, self.ws.settings.sender_name)
+            links = Addresses(self.ws.settings.public_url, tracked, parts)
+            content = self._alone(mail, said, links, customer=customer)
+        name, category = addressing.display_name(said), f"{sequence}.{step}"
+        return _sound(Outgoing(public_id, self.attempt, person.address, name, content, self.at, values, category))
 
     @cached_property
     def _found(self) -> dict[tuple[int, bool], tuple[Mail, Skeleton | Obstacle]]:
@@ -246,7 +220,7 @@ class MarketingWriter:
                 tracked,
                 tuple(_sender(self.ws).items()),
                 settings.privacy_link,
-                tokens.ID_LENGTH + tokens.MAC_LENGTH_IN_MAILS,
+                settings.unsubscribe_mailbox,
             )
             found = self._found[version, tracked] = mail, skeleton(mail, frame)
         return found
@@ -263,7 +237,8 @@ class MarketingWriter:
             "privacy_url": self.ws.settings.privacy_link,
         }
         rendered = mail.render(context, Urls(link=links.link))
-        return Content.whole(rendered.subject, rendered.html, rendered.text)
+        headers = list_unsubscribe(links.unsubscribe, links.token("unsubscribe"), self.ws.settings.unsubscribe_mailbox)
+        return Content.whole(rendered.subject, rendered.html, rendered.text, headers)
 
 
 @dataclass(frozen=True)
@@ -287,10 +262,7 @@ class ConfirmationWriter:
     at: datetime
     requests: Mapping[int, Request | None]
     """The open ones; None where the link does not open."""
-
-    def may_track(self, row: Row[Any]) -> bool:  # noqa: ARG002  the same for every row
-        """Never."""
-        return False
+    tracks: ClassVar[bool] = False
 
     def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:  # noqa: ARG002  never tracked
         """Write one mail; raises CannotWriteError for a request that is settled."""
@@ -313,7 +285,6 @@ class ConfirmationWriter:
             "privacy_url": settings.privacy_link,
         }
         rendered = mail.render(context, Urls(link=lambda _, raw: raw))
-        sender = Sender(settings.sender_address, settings.sender_name)
         return _sound(
             Outgoing(
                 public_id=row.public_id,
@@ -321,7 +292,6 @@ class ConfirmationWriter:
                 to_address=person.address,
                 to_name="",
                 content=Content.whole(rendered.subject, rendered.html, rendered.text),
-                headers={"Message-ID": message_id(sender, row.public_id)},
                 at=self.at,
                 category=f"{row.kind}.{row.step}",
             )

@@ -28,8 +28,8 @@ LONGEST_HEADER = 900
 class Outgoing(NamedTuple):
     """One mail for one person: what many share, and the values that are this person's.
 
-    `headers` are further headers (Message-ID, List-Unsubscribe, ...); `at` becomes the Date; `category`
-    names the kind of mail for the provider's statistics, never the person.
+    The Message-ID follows from the public id (`mime.message_id`); `at` becomes the Date; `category` names the kind
+    of mail for the provider's statistics, never the person.
     """
 
     public_id: str
@@ -37,7 +37,6 @@ class Outgoing(NamedTuple):
     to_address: str
     to_name: str
     content: Content
-    headers: Mapping[str, str]
     at: datetime
     values: tuple[str, ...] = ()
     category: str = ""
@@ -60,6 +59,12 @@ class Outgoing(NamedTuple):
     def text(self) -> str:
         """The text part as this person reads it."""
         return self.content.text_for(self.values)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Further headers of this person's mail (List-Unsubscribe, ...)."""
+        values = self.values
+        return {name: write(values) for name, write in self.content.header_forms.items()}
 
 
 @dataclass(frozen=True)
@@ -154,12 +159,10 @@ def fault_of(message: Outgoing) -> str | None:
     content, values = message.content, message.values
     if not (content.html and content.text and len(values) >= content.holes):
         return "empty"
-    subject = message.subject
-    headers = "".join([*message.headers, *message.headers.values()])
+    subject, headers = content.subject_for(values), content.all_headers_for(values)
     # Most headers are short, printable ASCII all together; only odd ones are looked at one by one.
-    if not (headers.isascii() and headers.isprintable() and len(headers) <= LONGEST_HEADER) and _odd_header(
-        message.headers
-    ):
+    plain = headers.isascii() and headers.isprintable() and len(headers) <= LONGEST_HEADER
+    if not plain and _odd_header(message.headers):
         return "header"
     try:
         header_text(message.to_name)

@@ -24,6 +24,7 @@ import orjson
 from nurture.clock import stopwatch
 from nurture.delivery.content.pieces import Content
 from nurture.delivery.errors import DeliveryError
+from nurture.delivery.mime import message_id
 from nurture.delivery.provider import (
     NOT_TRIED,
     Accepted,
@@ -50,9 +51,9 @@ LARGEST_REQUEST = 30_000_000
 LARGEST_SUBSTITUTIONS = 10_000
 """Bytes of all keys and values of one personalization; one above that gets a request of its own."""
 MOST_RECIPIENTS = 1000
-NONCE_LENGTH = 4
-LONGEST_KEY = NONCE_LENGTH + 5
-"""With its dashes and a number of up to three digits."""
+NONCE_LENGTH = 3
+LONGEST_KEY = NONCE_LENGTH + 7
+"""With its dashes, a number of up to three digits, and two letters more where the first ones stand in a value."""
 LONGEST_SILENCE = 3600.0
 """Seconds that a provider's wish is heeded without asking again; a wrong clock there must not end all sending here."""
 HOPELESS = 3
@@ -255,14 +256,17 @@ def request_bytes(sender: Sender, batch: Sequence[Outgoing]) -> bytes:
 
 
 def request_body(sender: Sender, batch: Sequence[Outgoing]) -> dict[str, Any]:
-    """Give a request as data. All messages must have the same content; a large one stands alone and is written out."""
+    """Give a request as data. All messages must have content, attempt and category in common.
+
+    A large one stands alone and is written out.
+    """
     first = batch[0]
     content = first.content
     if content.holes and len(batch) == 1 and _size(first) > LARGEST_SUBSTITUTIONS:
         content = Content.whole(first.subject, first.html, first.text)
-    keys = _keys(batch, content.holes)
+    keys = _keys(batch) if content.holes else []
     body: dict[str, Any] = {
-        "personalizations": [_personalization(message, keys) for message in batch],
+        "personalizations": [_personalization(sender, message, keys) for message in batch],
         "from": _mailbox(sender.address, sender.name),
         "subject": _keyed(content.subject, keys),
         "content": [
@@ -270,38 +274,38 @@ def request_body(sender: Sender, batch: Sequence[Outgoing]) -> dict[str, Any]:
             {"type": "text/html", "value": _keyed(content.html, keys)},
         ],
         "tracking_settings": TRACKING_OFF,
+        # SendGrid adds what stands here to the custom_args of each message.
+        "custom_args": {"nurture_attempt": str(first.attempt)},
     }
     if first.category:
         body["categories"] = [first.category[:255]]
     return body
 
 
-def _keys(batch: Sequence[Outgoing], holes: int) -> list[str]:
+def _keys(batch: Sequence[Outgoing]) -> list[str]:
     """Name the holes for one request, by a name that stands in no value: what people typed is never replaced again."""
-    if not holes:
-        return []
-    said = orjson.dumps([[message.values for message in batch], batch[0].content.html, batch[0].content.text])
-    nonce = _nonce()
-    while nonce.encode() in said:
-        nonce = _nonce()
-    return [f"-{nonce}{number}-" for number in range(holes)]
-
-
-def _nonce() -> str:
-    """Make a short name of capital letters: our own tokens hold none, so that few tries are needed."""
-    return "".join([secrets.choice(ascii_uppercase) for _ in range(NONCE_LENGTH)])
+    content = batch[0].content
+    parts = content.subject, content.html, content.text
+    literal = [piece for part in parts for piece in part if isinstance(piece, str)]
+    said = "".join(["".join(message.values) for message in batch] + literal)
+    # Capital letters: our own tokens hold none, so that it hardly ever takes more than the first few.
+    nonce = "".join([secrets.choice(ascii_uppercase) for _ in range(NONCE_LENGTH)])
+    while nonce in said:
+        nonce += secrets.choice(ascii_uppercase)
+    return [f"-{nonce}{number}-" for number in range(content.holes)]
 
 
 def _keyed(pieces: Sequence[Piece], keys: Sequence[str]) -> str:
     return "".join([piece if isinstance(piece, str) else keys[piece] for piece in pieces])
 
 
-def _personalization(message: Outgoing, keys: Sequence[str]) -> dict[str, Any]:
+def _personalization(sender: Sender, message: Outgoing, keys: Sequence[str]) -> dict[str, Any]:
     one: dict[str, Any] = {
         "to": [_mailbox(message.to_address, message.to_name)],
-        "headers": message.headers,
-        # Never treated as personal data by SendGrid and never removed there: a random id and a number, no more.
-        "custom_args": {"nurture_message_id": message.public_id, "nurture_attempt": str(message.attempt)},
+        # Whether those of the request as a whole would be added to these, SendGrid does not say: all stand here.
+        "headers": {"Message-ID": message_id(sender, message.public_id), **message.headers},
+        # Never treated as personal data by SendGrid and never removed there: a random id, no more.
+        "custom_args": {"nurture_message_id": message.public_id},
     }
     if keys:
         one["substitutions"] = dict(zip(keys, message.values, strict=True))

@@ -29,7 +29,7 @@ CONTENT = Content(("Hallo ", 0), ("<p>", 1, "</p>"), (0,))
 def mail(number: int, *, local: str = "p") -> Outgoing:
     """Give one of many mails of one content."""
     values = (f"Kim {number}", f"Kim &amp; {number}")
-    return Outgoing(f"{number:026d}", 1, f"{local}{number}@firma.example", "Kim", CONTENT, {}, AT, values)
+    return Outgoing(f"{number:026d}", 1, f"{local}{number}@firma.example", "Kim", CONTENT, AT, values)
 
 
 def request(count: int = 3) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from consent.tokens import IN_MAILS
+
 
 @dataclass(frozen=True)
 class Addresses:
@@ -11,24 +13,28 @@ class Addresses:
 
     public_url: str
     tracked: bool
-    tokens: tuple[str, ...]
-    """In the order of `consent.tokens.IN_MAILS`."""
+    parts: tuple[str, ...]
+    """Of its tokens, as `consent.tokens.parts_for_mail` gives them: the id, and a MAC for each purpose."""
+
+    def token(self, purpose: str) -> str:
+        """Give the token for one of the purposes of `consent.tokens.IN_MAILS`."""
+        return self.parts[0] + self.parts[1 + IN_MAILS.index(purpose)]
 
     def link(self, index: int, url: str) -> str:
         """Give the address for the template's link number `index`."""
-        return f"{self.public_url}/c/{self.tokens[0]}/{index}" if self.tracked else url
+        return f"{self.public_url}/c/{self.token('click')}/{index}" if self.tracked else url
 
     @property
     def pixel(self) -> str | None:
         """The picture that tells of an opening; None without tracking consent."""
-        return f"{self.public_url}/o/{self.tokens[1]}.gif" if self.tracked else None
+        return f"{self.public_url}/o/{self.token('open')}.gif" if self.tracked else None
 
     @property
     def unsubscribe(self) -> str:
         """The page that withdraws, and the target of one-click (RFC 8058)."""
-        return f"{self.public_url}/u/{self.tokens[2]}"
+        return f"{self.public_url}/u/{self.token('unsubscribe')}"
 
     @property
     def preferences(self) -> str:
         """The page where a person chooses what to get."""
-        return f"{self.public_url}/p/{self.tokens[3]}"
+        return f"{self.public_url}/p/{self.token('preferences')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from jinja2 import nodes
@@ -12,8 +13,8 @@ from jinja2.visitor import NodeTransformer
 from nurture.delivery.content import plaintext
 from nurture.delivery.content.context import MARKETING
 from nurture.delivery.content.holes import (
-    FIRST_TOKEN,
     PERSONAL,
+    PUBLIC_ID,
     CannotSplitError,
     Code,
     Translator,
@@ -40,7 +41,7 @@ class Hole:
     code: Code
     part: str
     node: nodes.Node | None
-    """The syntax it was; none for a token."""
+    """The syntax it was; none for a part of a token."""
     mend: Callable[[str], str] | None = None
     """Applied to the value of a paragraph."""
 
@@ -53,6 +54,14 @@ class Evaluation:
     mark: str
     """Begins each placeholder, and occurs nowhere else."""
     holes: list[Hole] = field(default_factory=list)
+    _numbers: dict[int, int] = field(default_factory=dict)
+    """Which hole is which, by its identity."""
+
+    @cached_property
+    def tokens(self) -> Mapping[str, Hole]:
+        """The parts of tokens by their placeholders: letters and digits, so that all parts of a mail may share them."""
+        parts = enumerate(self.translator.addresses.parts, start=PUBLIC_ID)
+        return {part: Hole(read(place, len(part)), "html", None) for place, part in parts}
 
     def render(self, source: str, language: Sandbox) -> tuple[str, Mapping[str, Hole]]:
         """Render a part with placeholders, and tell what each stands for."""
@@ -65,9 +74,7 @@ class Evaluation:
         track = Track(translator.index, translator.addresses.link)
         rendered = language.from_string(tree).render({**translator.known, "track": track})
         found = {placeholder: Hole(code, part, node) for placeholder, node, code in splitter.found}
-        for place, token in enumerate(translator.addresses.tokens, start=FIRST_TOKEN):
-            found[token] = Hole(read(place, len(token)), part, None)
-        return rendered, found
+        return rendered, {**found, **self.tokens}
 
     def tidied(self, rendered: str, found: Mapping[str, Hole]) -> tuple[str, Mapping[str, Hole]]:
         """Mend a text part: at once where it is the same for all, per person the paragraphs that say something of one.
@@ -110,14 +117,13 @@ class Evaluation:
         return Hole(join(parts), "text", blame, mend)
 
     def pieces(self, rendered: str, found: Mapping[str, Hole]) -> tuple[Piece, ...]:
-        """Number the holes of a part; each is one hole however often it occurs there."""
-        numbers: dict[int, int] = {}
+        """Number the holes of a part; each is one hole however often it occurs."""
         pieces: list[Piece] = []
         for piece in split(rendered, found):
             if isinstance(piece, str):
                 pieces.append(piece)
                 continue
-            number = numbers.setdefault(id(piece), len(self.holes))
+            number = self._numbers.setdefault(id(piece), len(self.holes))
             if number == len(self.holes):
                 self.holes.append(piece)
             pieces.append(number)

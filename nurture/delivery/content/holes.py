@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from nurture.delivery.content.addresses import Addresses
 
 Person = tuple[str | None, ...]
-"""What a hole may read: the fields of `LEAD`, then `existing_customer`, then the tokens in the order of `IN_MAILS`."""
+"""What a hole may read: the fields of `LEAD`, then `existing_customer`, then the parts of the message's tokens."""
 CUSTOMER = len(LEAD)
-FIRST_TOKEN = CUSTOMER + 1
+PUBLIC_ID = CUSTOMER + 1
+"""Begins each token; a MAC follows it."""
 PERSONAL = frozenset({"lead", "existing_customer"})
 """Names of the context that differ from person to person; tokens differ, too, but only within an address."""
 FIELD_BYTES = 300
@@ -67,7 +68,7 @@ class Translator:
     known: Mapping[str, object]
     """The names of the context that are the same for everybody."""
     addresses: Addresses
-    """Their tokens are placeholders; a person's own take their place."""
+    """The parts of their tokens are placeholders; a person's own take their place."""
     index: Mapping[str, int]
     """The number of each link, by its key."""
     escaped: bool = False
@@ -145,23 +146,25 @@ class Translator:
 
     def _address(self, value: object) -> Code:
         """Give what may be an address with a token of the message."""
-        for place, token in enumerate(self.addresses.tokens, start=FIRST_TOKEN):
-            if isinstance(value, str) and token in value:
-                before, _, after = value.partition(token)
-                return join([constant(before), read(place, len(token)), constant(after)])
+        public_id, *macs = self.addresses.parts
+        for place, mac in enumerate(macs, start=PUBLIC_ID + 1):
+            if isinstance(value, str) and public_id + mac in value:
+                before, _, after = value.partition(public_id + mac)
+                token = read(PUBLIC_ID, len(public_id)), read(place, len(mac))
+                return join([constant(before), *token, constant(after)])
         return constant(value)
 
     def _checked(self, code: Code) -> Code:
         """Translate the filter `url`."""
-        if code.reads and min(code.reads) >= FIRST_TOKEN:
-            web_address(function(code.tree)((None,) * FIRST_TOKEN + self.addresses.tokens))
+        if code.reads and min(code.reads) >= PUBLIC_ID:
+            web_address(function(code.tree)((None,) * PUBLIC_ID + self.addresses.parts))
             return code  # a token is letters and digits: what holds for one holds for all
         return Code(_call("web_address", code.tree), code.reads, code.largest)
 
     def _compared(self, node: nodes.Compare) -> Code:
         start, rest = self.expression(node.expr), [self.expression(operand.expr) for operand in node.ops]
         reads = start.reads.union(*(code.reads for code in rest))
-        if any(place >= FIRST_TOKEN for place in reads):
+        if any(place >= PUBLIC_ID for place in reads):
             raise CannotSplitError("an address of the message is compared", node)
         operators = [COMPARE[operand.op] for operand in node.ops]
         return Code(ast.Compare(start.tree, operators, [code.tree for code in rest]), reads, len("False"))

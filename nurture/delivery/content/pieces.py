@@ -6,10 +6,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    Form = Callable[[Sequence[str]], str]
 
 Piece = str | int
 """Literal text, or the number of a hole."""
@@ -17,20 +20,27 @@ Piece = str | int
 
 @dataclass(frozen=True)
 class Content:
-    """Subject and both parts of a mail. HTML and text share no hole: a value is escaped for one of them only."""
+    """Subject, both parts and headers of a mail.
+
+    A value is escaped for one part only, so that HTML, text and subject share no hole but those of tokens, which are
+    letters and digits.
+    """
 
     subject: tuple[Piece, ...]
     html: tuple[Piece, ...]
     text: tuple[Piece, ...]
+    headers: tuple[tuple[str, tuple[Piece, ...]], ...] = ()
+    """Further ones, such as List-Unsubscribe."""
 
     def __repr__(self) -> str:
         """Say nothing of the text: what was written for one person holds all there is to know."""
         return f"Content({self.sha256[:12]})"
 
     @classmethod
-    def whole(cls, subject: str, html: str, text: str) -> Content:
+    def whole(cls, subject: str, html: str, text: str, headers: Mapping[str, str] | None = None) -> Content:
         """Give a mail written for one person alone: no holes, no values."""
-        return cls(tuple(filter(None, (subject,))), tuple(filter(None, (html,))), tuple(filter(None, (text,))))
+        named = tuple((name, (value,)) for name, value in (headers or {}).items())
+        return cls(tuple(filter(None, (subject,))), tuple(filter(None, (html,))), tuple(filter(None, (text,))), named)
 
     @cached_property
     def sha256(self) -> str:
@@ -41,22 +51,41 @@ class Content:
     @cached_property
     def holes(self) -> int:
         """How many values does it take?"""
-        numbers = [piece for part in (self.subject, self.html, self.text) for piece in part if isinstance(piece, int)]
-        return max(numbers, default=-1) + 1
+        parts = (self.subject, self.html, self.text, *(pieces for _, pieces in self.headers))
+        return max([piece for part in parts for piece in part if isinstance(piece, int)], default=-1) + 1
 
-    def subject_for(self, values: Sequence[str]) -> str:
-        """Write the subject with these values in its holes."""
-        return fill(self.subject, values)
+    @cached_property
+    def subject_for(self) -> Form:
+        """Writes the subject with these values in its holes."""
+        return form(self.subject)
 
-    def html_for(self, values: Sequence[str]) -> str:
-        """Write the HTML part with these values in its holes."""
-        return fill(self.html, values)
+    @cached_property
+    def html_for(self) -> Form:
+        """Writes the HTML part with these values in its holes."""
+        return form(self.html)
 
-    def text_for(self, values: Sequence[str]) -> str:
-        """Write the text part with these values in its holes."""
-        return fill(self.text, values)
+    @cached_property
+    def text_for(self) -> Form:
+        """Writes the text part with these values in its holes."""
+        return form(self.text)
+
+    @cached_property
+    def header_forms(self) -> Mapping[str, Form]:
+        """Write each header with these values in its holes."""
+        return {name: form(pieces) for name, pieces in self.headers}
+
+    @cached_property
+    def all_headers_for(self) -> Form:
+        """Writes names and values of all headers as one text, to look at them at once."""
+        return form([piece for name, pieces in self.headers for piece in (name, *pieces)])
 
 
-def fill(pieces: Sequence[Piece], values: Sequence[str]) -> str:
-    """Join pieces, each hole by its value."""
-    return "".join([piece if isinstance(piece, str) else values[piece] for piece in pieces])
+def form(pieces: Sequence[Piece]) -> Form:
+    """Give what joins pieces, each hole by its value."""
+    text = "".join([piece.replace("%", "%%") if isinstance(piece, str) else "%s" for piece in pieces])
+    holes = [piece for piece in pieces if isinstance(piece, int)]
+    if not holes:
+        whole = text % ()
+        return lambda _: whole
+    chosen = itemgetter(*holes)
+    return lambda values: text % chosen(values)

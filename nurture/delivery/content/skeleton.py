@@ -22,9 +22,9 @@ from nurture.delivery.content.context import LEAD, LONGEST_VALUE, MARKETING, fre
 from nurture.delivery.content.evaluation import Evaluation, Hole
 from nurture.delivery.content.holes import (
     FIELD_BYTES,
-    FIRST_TOKEN,
     PERSON,
     PERSONAL,
+    PUBLIC_ID,
     CannotSplitError,
     Translator,
     function,
@@ -32,6 +32,7 @@ from nurture.delivery.content.holes import (
 from nurture.delivery.content.language import HTML, TEXT
 from nurture.delivery.content.library import LARGEST_RENDERED, TOO_LARGE, Mail, MessageClass
 from nurture.delivery.content.pieces import Content, Piece
+from nurture.delivery.headers import list_unsubscribe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +45,8 @@ LARGEST_VALUES = 10_000
 """Bytes of all values of one person: what SendGrid takes as substitutions of one personalization."""
 USUAL = 400
 """Characters that the fields of a person have together at most, unless something is odd; such mails are measured."""
+PARTS_LENGTH = ID_LENGTH + len(IN_MAILS) * MAC_LENGTH_IN_MAILS
+"""Characters of the parts of a message's tokens; where the text part is wrapped depends on it."""
 REMEMBERED = 128
 """Values that a paragraph keeps before it forgets all: those without a name repeat, and names should not stay long."""
 
@@ -57,8 +60,8 @@ class Frame:
     sender: tuple[tuple[str, str], ...]
     """The context's `sender`, as pairs."""
     privacy_url: str | None
-    token_length: int = ID_LENGTH + MAC_LENGTH_IN_MAILS
-    """Characters of each token, letters and digits; where the text part is wrapped depends on it."""
+    mailbox: str = ""
+    """Takes withdrawals by mail, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -80,24 +83,23 @@ class Skeleton:
     """Key of the mail, for messages."""
     content: Content
     _values: Callable[[Person], tuple[str, ...]] = field(repr=False)
-    _token_lengths: list[int] = field(repr=False)
     _subject_varies: bool
     _roomy: bool
     """Can no mail to usual people be too large?"""
 
-    def values(self, lead: Mapping[str, str], tokens: tuple[str, ...], *, customer: bool) -> tuple[str, ...]:
+    def values(self, lead: Mapping[str, str], parts: tuple[str, ...], *, customer: bool) -> tuple[str, ...]:
         """Give the values of one person's mail, by hole; the text is that of `Mail.render`, byte for byte.
 
-        `lead` is the context's `lead`, `tokens` are the message's in the order of `IN_MAILS`, `customer` says
-        whether the existing-customer exception is the reason to write. Raises what `Mail.render` raises for
+        `lead` is the context's `lead`, `parts` are those of the message's tokens (`parts_for_mail`), `customer`
+        says whether the existing-customer exception is the reason to write. Raises what `Mail.render` raises for
         this person, such as UnsafeHeaderError for a subject that would break out of its header, and
-        ValueError for tokens of another length than the frame names.
+        ValueError for tokens of another length than the skeleton was made for.
         """
-        if [*map(len, tokens)] != self._token_lengths:
+        if len("".join(parts)) != PARTS_LENGTH:
             raise ValueError("tokens of another length than the skeleton was made for")
         fields = [lead.get(name) or "" for name in LEAD]
-        length = sum(map(len, fields))
-        person = (*fields, "yes" if customer else None, *tokens)
+        length = len("".join(fields))
+        person = (*fields, "yes" if customer else None, *parts)
         try:
             if length > LONGEST_VALUE:
                 _refuse_long(fields)
@@ -135,6 +137,7 @@ def skeleton(mail: Mail, frame: Frame) -> Skeleton | Obstacle:
         html = evaluation.pieces(*evaluation.render(mail.compiled.html, HTML))
         part = "text"
         text = evaluation.pieces(*evaluation.tidied(*evaluation.render(mail.compiled.text, TEXT)))
+        headers = _headers(evaluation, frame)
     except CannotSplitError as cannot:
         return Obstacle(cannot.reason, part, cannot.node)
     except (RenderError, TemplateError, TypeError) as error:
@@ -147,9 +150,8 @@ def skeleton(mail: Mail, frame: Frame) -> Skeleton | Obstacle:
         return Obstacle(f"{reason}; at most {LARGEST_VALUES} fit into a request for many", worst.part, worst.node)
     return Skeleton(
         mail.key,
-        Content(subject, html, text),
+        Content(subject, html, text, headers),
         _all_values(holes),
-        [frame.token_length] * len(IN_MAILS),
         _varies(subject),
         all(_upper(part, holes) <= LARGEST_RENDERED for part in (html, text)),
     )
@@ -160,10 +162,8 @@ def _evaluation(mail: Mail, frame: Frame) -> Evaluation:
     # What begins a placeholder must occur nowhere else: a hash of everything there is does not.
     everything = repr((compiled.subject, compiled.html, compiled.text, frame))
     mark = "q" + hashlib.sha256(everything.encode()).hexdigest()[:16]
-    tokens = tuple(f"{mark}t{number}".ljust(frame.token_length, "z") for number in range(len(IN_MAILS)))
-    if len(tokens[0]) != frame.token_length:
-        raise ValueError(f"a token has at least {len(tokens[0])} characters")
-    addresses = Addresses(frame.public_url, frame.tracked, tokens)
+    macs = [f"{mark}m{number}".ljust(MAC_LENGTH_IN_MAILS, "z") for number in range(len(IN_MAILS))]
+    addresses = Addresses(frame.public_url, frame.tracked, (f"{mark}i".ljust(ID_LENGTH, "z"), *macs))
     context = {
         "sender": dict(frame.sender),
         "unsubscribe_url": addresses.unsubscribe,
@@ -174,6 +174,13 @@ def _evaluation(mail: Mail, frame: Frame) -> Evaluation:
     values = freeze(context, MARKETING, language=mail.language, zone=mail.zone)
     same = {name: value for name, value in values.items() if name not in PERSONAL}
     return Evaluation(Translator(same, addresses, {link.key: number for number, link in enumerate(mail.links)}), mark)
+
+
+def _headers(evaluation: Evaluation, frame: Frame) -> tuple[tuple[str, tuple[Piece, ...]], ...]:
+    """Give the headers by which a mail is unsubscribed from; the token stands in them as in the parts."""
+    addresses = evaluation.translator.addresses
+    written = list_unsubscribe(addresses.unsubscribe, addresses.token("unsubscribe"), frame.mailbox)
+    return tuple((name, evaluation.pieces(value, evaluation.tokens)) for name, value in written.items())
 
 
 def _varies(pieces: tuple[Piece, ...]) -> bool:
@@ -203,7 +210,7 @@ def _all_values(holes: list[Hole]) -> Callable[[Person], tuple[str, ...]]:
 def _mended(hole: Hole, mend: Callable[[str], str]) -> Callable[[Person], str]:
     """Give a paragraph's value, and keep the last ones; what holds a token is nobody else's."""
     written = function(hole.code.tree)
-    if max(hole.code.reads) >= FIRST_TOKEN:
+    if max(hole.code.reads) >= PUBLIC_ID:
         return lambda person: mend(written(person))
     kept: dict[str, str] = {}
 

@@ -130,7 +130,7 @@ def test_a_folder_without_repository_is_no_clone(tmp_path: Path, at: datetime) -
 
 def officer(provider: Smtp | Outbox) -> Mail:
     """The compliance officer's mailbox."""
-    return Mail("officer@audit.example", "mail:1", provider, SENDER, "Musterwerk GmbH")
+    return Mail("officer@audit.example", "mail:1", provider, "Musterwerk GmbH")
 
 
 def test_a_mail_carries_the_note(at: datetime) -> None:

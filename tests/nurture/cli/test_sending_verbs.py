@@ -115,7 +115,7 @@ def put_out(home: Path, *public_ids: str, subject: str = "Guten Tag") -> None:
     for public_id in public_ids:
         mail = Outgoing(
             public_id=public_id, attempt=1, to_address="erika@example.org", to_name="Erika",
-            content=Content.whole(subject, "<p>Hallo als HTML</p>", "Hallo als Text"), headers={}, at=AT,
+            content=Content.whole(subject, "<p>Hallo als HTML</p>", "Hallo als Text"), at=AT,
             category="welcome.hello",
         )  # fmt: skip
         box.submit([mail])

@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 def changed(mail: Outgoing, **fields: Any) -> Outgoing:
-    """Give the mail with other fields; subject, html and text count as fields."""
-    read = {name: fields.pop(name, getattr(mail, name)) for name in ("subject", "html", "text")}
+    """Give the mail with other fields; subject, html, text and headers count as fields."""
+    read = {name: fields.pop(name, getattr(mail, name)) for name in ("subject", "html", "text", "headers")}
     return mail._replace(content=Content.whole(**read), values=(), **fields)

@@ -80,7 +80,7 @@ def test_a_changed_header_fails(kind: str, name: str) -> None:
 @pytest.mark.parametrize("name", SIGNED)
 def test_a_second_header_fails(name: str) -> None:
     """Nobody adds another From, or another way to unsubscribe, whether there was one or none."""
-    confirmation = MAIL._replace(headers={})
+    confirmation = changed(MAIL, headers={})
     for mail in (MAIL, confirmation):
         raw = encode(SENDER, mail, SIGNERS["ed"])
         assert verifies(raw)

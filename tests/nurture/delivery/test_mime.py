@@ -31,11 +31,11 @@ MAIL = Outgoing(
         "Grüße aus Köln und ein Betreff, der länger ist als eine Zeile im Kopf einer E-Mail sein soll",
         "<p>Grüße, €</p>",
         "Grüße, €\n",
+        {
+            "List-Unsubscribe": "<https://example.com/u/" + "a" * 80 + ">",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        },
     ),
-    headers={
-        "List-Unsubscribe": "<https://example.com/u/" + "a" * 80 + ">",
-        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-    },
     at=datetime(2026, 11, 23, 8, 0, tzinfo=UTC),
 )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import product
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
     from nurture.delivery.provider import Outgoing
     from tests.nurture.delivery.stub import Act
 
-SHARED = Content(("Guten Tag ", 0), ("<p>", 1, " liest</p>"), ("Hallo ", 2, "!"))
+SHARED = Content(
+    ("Guten Tag ", 0), ("<p>", 1, " liest</p>"), ("Hallo ", 2, "!"),
+    (("List-Unsubscribe", ("<https://example.com/u/", 0, ">")), ("List-Unsubscribe-Post", ("One-Click",))),
+)  # fmt: skip
 
 
 def mails(count: int, content: Content = SHARED) -> list[Outgoing]:
@@ -91,6 +96,15 @@ def test_no_value_is_ever_taken_for_a_key(values: list[tuple[str, str, str]]) ->
     assert [written(body, number) for number in range(len(batch))] == [
         (one.subject, one.html, one.text) for one in batch
     ]
+
+
+def test_a_key_is_found_though_every_name_for_it_was_typed() -> None:
+    """Keys begin with three letters; here stand all that there are."""
+    every = "".join(map("".join, product(ascii_uppercase, repeat=3)))
+    batch = [one._replace(values=("", every[n * 6591 :][:6591], "")) for n, one in enumerate(mails(8))]
+    body = request_body(SENDER, batch)
+    assert [written(body, number)[1] for number in range(8)] == [one.html for one in batch]
+    assert all(len(key) > len("-ABC0-") for key in body["personalizations"][0]["substitutions"])
 
 
 def test_keys_are_new_in_each_request() -> None:
@@ -247,10 +261,9 @@ def test_a_batch_means_what_the_helpers_say() -> None:
     for one, ours in reversed(list(zip(batch, body["personalizations"], strict=True))):
         person = helpers.Personalization()
         person.add_to(helpers.To(one.to_address, one.to_name))
-        for name, value in one.headers.items():
+        for name, value in {"Message-ID": f"<{one.public_id}@example.com>", **one.headers}.items():
             person.add_header(helpers.Header(name, value))
         person.add_custom_arg(helpers.CustomArg("nurture_message_id", one.public_id))
-        person.add_custom_arg(helpers.CustomArg("nurture_attempt", "1"))
         for key, value in zip(ours["substitutions"], one.values, strict=True):
             person.add_substitution(helpers.Substitution(key, value))
         made.add_personalization(person)

@@ -42,12 +42,15 @@ MAIL = Outgoing(
     attempt=1,
     to_address="erika@example.org",
     to_name="Erika Müller",
-    content=Content.whole("Grüße", "<p>Hallo</p>", "Hallo"),
-    headers={
-        "Message-ID": "<abcdefghijklmnopqrstuvwxyz@example.com>",
-        "List-Unsubscribe": "<https://example.com/u/token>",
-        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-    },
+    content=Content.whole(
+        "Grüße",
+        "<p>Hallo</p>",
+        "Hallo",
+        {
+            "List-Unsubscribe": "<https://example.com/u/token>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        },
+    ),
     at=AT,
     category="welcome.hello",
 )
@@ -316,7 +319,8 @@ def test_the_request_fits_sendgrids_schema(shared: object) -> None:
 @pytest.mark.requirement(118)
 def test_nothing_personal_goes_into_ids_and_categories() -> None:
     body = request_body(SENDER, [MAIL])
-    assert body["personalizations"][0]["custom_args"] == {"nurture_message_id": MAIL.public_id, "nurture_attempt": "1"}
+    assert body["personalizations"][0]["custom_args"] == {"nurture_message_id": MAIL.public_id}
+    assert body["custom_args"] == {"nurture_attempt": "1"}
     assert body["categories"] == ["welcome.hello"]
 
 
@@ -336,10 +340,10 @@ def test_our_body_means_what_the_helpers_say() -> None:
     mail.subject = Subject("Grüße")
     person = Personalization()
     person.add_to(To("erika@example.org", "Erika Müller"))
-    for name, value in MAIL.headers.items():
+    for name, value in {"Message-ID": "<abcdefghijklmnopqrstuvwxyz@example.com>", **MAIL.headers}.items():
         person.add_header(Header(name, value))
     person.add_custom_arg(CustomArg("nurture_message_id", MAIL.public_id))
-    person.add_custom_arg(CustomArg("nurture_attempt", "1"))
+    mail.add_custom_arg(CustomArg("nurture_attempt", "1"))
     mail.add_personalization(person)
     mail.add_content(helpers.Content("text/plain", "Hallo"))
     mail.add_content(helpers.Content("text/html", "<p>Hallo</p>"))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SITE = "https://nurture.example"
 SENDER = tuple({**sample.SENDER, "imprint": 'Vera & "Beispiel" <HRB>'}.items())
-TOKEN_LENGTH = ID_LENGTH + MAC_LENGTH_IN_MAILS
 
 PEOPLE: tuple[Mapping[str, str], ...] = (
     sample.FULL,
@@ -43,15 +42,16 @@ def split(mail: Mail, shared: Frame) -> Skeleton:
     return made
 
 
-def tokens_of(lead: Mapping[str, str]) -> tuple[str, ...]:
-    """Give one message's tokens."""
+def parts_of(lead: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the parts of one message's tokens: the id, and a MAC for each purpose."""
     seed = repr(sorted(lead.items()))
-    return tuple(hashlib.sha256(f"{name}{seed}".encode()).hexdigest()[:TOKEN_LENGTH] for name in IN_MAILS)
+    lengths = {"id": ID_LENGTH, **dict.fromkeys(IN_MAILS, MAC_LENGTH_IN_MAILS)}
+    return tuple(hashlib.sha256(f"{name}{seed}".encode()).hexdigest()[:length] for name, length in lengths.items())
 
 
 def in_full(mail: Mail, shared: Frame, lead: Mapping[str, str], *, customer: bool) -> Rendered | type[Exception]:
     """Give what the full render writes, or the error that it raises."""
-    addresses = Addresses(shared.public_url, shared.tracked, tokens_of(lead))
+    addresses = Addresses(shared.public_url, shared.tracked, parts_of(lead))
     context = {
         "lead": dict(lead),
         "sender": dict(shared.sender),
@@ -71,7 +71,7 @@ def in_parts(mail: Mail, shared: Frame, lead: Mapping[str, str], *, customer: bo
     """Give what the skeleton and this person's values make, or the error."""
     made = split(mail, shared)
     try:
-        values = made.values(lead, tokens_of(lead), customer=customer)
+        values = made.values(lead, parts_of(lead), customer=customer)
     except Exception as error:  # noqa: BLE001  as above
         return type(error)
     content = made.content

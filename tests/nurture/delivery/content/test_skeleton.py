@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nurture.delivery.content import RenderError, sample
+from nurture.delivery.content.addresses import Addresses
 from nurture.delivery.content.context import UnsafeHeaderError
 from nurture.delivery.content.library import Library, MessageClass
 from nurture.delivery.content.review import one_by_one
 from nurture.delivery.content.skeleton import skeleton
+from nurture.delivery.headers import list_unsubscribe
 from nurture.settings import PROJECT
 from tests.nurture.delivery.content.desk import LINE
-from tests.nurture.delivery.content.people import PEOPLE, SITE, frame, in_full, in_parts, split, tokens_of
+from tests.nurture.delivery.content.people import PEOPLE, SITE, frame, in_full, in_parts, parts_of, split
 
 if TYPE_CHECKING:
     from nurture.delivery.content.library import MailKey
@@ -37,20 +40,41 @@ def test_every_shipped_mail_is_the_same_both_ways(library: Library, key: MailKey
             assert in_parts(mail, shared, lead, customer=customer) == in_full(mail, shared, lead, customer=customer)
 
 
-def test_html_and_text_share_no_hole(library: Library) -> None:
-    """A value is escaped for one of them only."""
+def test_html_and_text_share_only_what_is_the_same_in_both(library: Library) -> None:
+    """A value is escaped for one of them only, but for the parts of tokens: letters and digits."""
     for key in MARKETING:
-        content = split(library.mail(key), frame(tracked=True)).content
-        parts = [{piece for piece in part if isinstance(piece, int)} for part in (content.html, content.text)]
-        assert parts[0].isdisjoint(parts[1])
+        made = split(library.mail(key), frame(tracked=True))
+        html, text = (
+            {piece for piece in part if isinstance(piece, int)} for part in (made.content.html, made.content.text)
+        )
+        values = made.values(sample.FULL, parts_of(sample.FULL), customer=False)
+        assert {values[hole] for hole in html & text} <= set(parts_of(sample.FULL))
+        assert all(one.isascii() and one.isalnum() for one in parts_of(sample.FULL))
+
+
+def test_no_part_of_a_token_is_told_twice(library: Library) -> None:
+    """Neither for each of the parts and headers nor for each of the tokens that begin with it."""
+    for key in MARKETING:
+        values = split(library.mail(key), frame(tracked=True)).values(PEOPLE[0], parts_of(PEOPLE[0]), customer=False)
+        assert [values.count(part) for part in parts_of(PEOPLE[0])] == [1] * 5
+
+
+def test_headers_hold_the_token_of_the_message(library: Library) -> None:
+    """As `list_unsubscribe` writes them, byte for byte."""
+    shared = replace(frame(tracked=True), mailbox="weg@musterwerk.example")
+    made = split(library.mail(MARKETING[0]), shared)
+    addresses = Addresses(SITE, tracked=True, parts=parts_of(sample.FULL))
+    values = made.values(sample.FULL, addresses.parts, customer=False)
+    written = {name: write(values) for name, write in made.content.header_forms.items()}
+    assert written == list_unsubscribe(addresses.unsubscribe, addresses.token("unsubscribe"), "weg@musterwerk.example")
 
 
 def test_links_cost_one_hole_however_many_they_are(library: Library) -> None:
     """Only the token differs, and a message has one token for all its links."""
     made = split(library.mail(MARKETING[0]), frame(tracked=True))
-    values = made.values(sample.FULL, tokens_of(sample.FULL), customer=False)
-    click = tokens_of(sample.FULL)[0]
-    assert made.content.html_for(values).count(click) > values.count(click) - 1 == 1
+    values = made.values(sample.FULL, parts_of(sample.FULL), customer=False)
+    click = parts_of(sample.FULL)[1]
+    assert made.content.html_for(values).count(click) > values.count(click) == 1
 
 
 @pytest.mark.parametrize(
@@ -95,8 +119,8 @@ def test_a_hostile_subject_is_refused_for_this_person_alone(desk: Desk) -> None:
     desk.write(subject="For {{ lead.company }}")
     made = split(desk.mail(), frame(tracked=False))
     with pytest.raises(UnsafeHeaderError, match="course/first/cold/en"):
-        made.values({"company": "A\nBcc: somebody@x.example"}, tokens_of({}), customer=False)
-    assert "For A" in made.content.subject_for(made.values({"company": "A"}, tokens_of({}), customer=False))
+        made.values({"company": "A\nBcc: somebody@x.example"}, parts_of({}), customer=False)
+    assert "For A" in made.content.subject_for(made.values({"company": "A"}, parts_of({}), customer=False))
 
 
 def test_an_error_names_no_value(desk: Desk) -> None:
@@ -104,7 +128,7 @@ def test_an_error_names_no_value(desk: Desk) -> None:
     desk.write('<a href="{{ lead.company|url }}">x</a>')
     made = split(desk.mail(), frame(tracked=False))
     with pytest.raises(RenderError) as raised:
-        made.values({"company": "javascript:secret"}, tokens_of({}), customer=False)
+        made.values({"company": "javascript:secret"}, parts_of({}), customer=False)
     assert "course/first/cold/en" in str(raised.value)
     assert "secret" not in str(raised.value)
 
@@ -113,7 +137,7 @@ def test_tokens_of_another_length_are_refused(library: Library) -> None:
     """Lines of the text part would break elsewhere."""
     made = split(library.mail(MARKETING[0]), frame(tracked=True))
     with pytest.raises(ValueError, match="length"):
-        made.values(sample.FULL, ("a",) * 4, customer=False)
+        made.values(sample.FULL, ("a",) * 5, customer=False)
 
 
 def test_the_same_mail_and_frame_are_evaluated_once(library: Library) -> None:
