@@ -149,7 +149,8 @@ def reveal_each(conn: Connection, keyring: Keyring, subjects: Iterable[str]) -> 
     """
     found: dict[str, Person | sealing.SealError] = {}
     for chunk in chunks(subjects):
-        rows = conn.execute(_sealed(conn.dialect.name), {"subjects": listed(conn, chunk)})
+        # All at once: one by one, fetching them costs half as much as opening them.
+        rows = conn.execute(_sealed(conn.dialect.name), {"subjects": listed(conn, chunk)}).all()
         for subject, wrapped_key, wrap_key, address, details in rows:
             try:
                 found[subject] = _person(keyring, subject, wrapped_key, wrap_key, address, details)

@@ -182,17 +182,18 @@ class Keyring:
 
     def mail_mac(self, public_id: str) -> str:
         """Give 64 bytes, hexadecimal, that only this installation can make for a mail: its tokens are cut from them."""
-        return _mail_mac(self._mail_keys[0], public_id)
+        return _mail_mac(self._mail_states[0], public_id)
 
     def mail_macs(self, public_id: str) -> list[str]:
         """Give `mail_mac` under every version of the link key, the newest first: old mails stay good."""
-        return [_mail_mac(key, public_id) for key in self._mail_keys]
+        return [_mail_mac(state, public_id) for state in self._mail_states]
 
     @cached_property
-    def _mail_keys(self) -> list[bytes]:
-        """A key for the tokens of mails from each version of the link key, the newest first."""
+    def _mail_states(self) -> list[hashlib.blake2b]:
+        """A keyed hash for the tokens of mails from each version of the link key, the newest first, to be copied."""
         versions = sorted(self.keys["link"].items(), reverse=True)
-        return [hmac.digest(key, b"tokens of mails", "sha512") for _, key in versions]
+        keys = [hmac.digest(key, b"tokens of mails", "sha512") for _, key in versions]
+        return [hashlib.blake2b(key=key, digest_size=64) for key in keys]
 
     @cached_property
     def _masters(self) -> dict[int, sealing.Sealer]:
@@ -226,8 +227,10 @@ class Keyring:
         return sealing.unseal(newest, sealed, aad=aad)
 
 
-def _mail_mac(key: bytes, public_id: str) -> str:
-    return hashlib.blake2b(public_id.encode(), key=key, digest_size=64).hexdigest()
+def _mail_mac(state: hashlib.blake2b, public_id: str) -> str:
+    own = state.copy()
+    own.update(public_id.encode())
+    return own.hexdigest()
 
 
 def _versions(held: Mapping[str, Any], name: str) -> dict[int, bytes]:

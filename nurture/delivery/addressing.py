@@ -19,6 +19,13 @@ LONGEST_COMPANY = 60
 BESIDE_LETTERS = frozenset(" .'\u2019-")
 """U+2019 is the apostrophe that phones write."""
 IN_COMPANIES = BESIDE_LETTERS | frozenset("&+,()0123456789")
+FIELDS = (
+    ("first_name", BESIDE_LETTERS, LONGEST_NAME),
+    ("last_name", BESIDE_LETTERS, LONGEST_NAME),
+    ("salutation", BESIDE_LETTERS, LONGEST_NAME),
+    ("company", IN_COMPANIES, LONGEST_COMPANY),
+)
+"""What a mail may say of its reader, and what may stand in it."""
 LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 HOST = re.compile(r"\.[^\W\d_]{2}")
 """A dot within a word, as in evil.example: mail programs make a link of it. `J.R. Muster` has none."""
@@ -26,13 +33,12 @@ HOST = re.compile(r"\.[^\W\d_]{2}")
 
 def lead(details: Mapping[str, str]) -> dict[str, str]:
     """Give what a mail may say of its reader: `lead.first_name` and so on; empty for what is unknown or odd."""
-    say = details.get
-    return {
-        "first_name": _plain(say("first_name"), BESIDE_LETTERS, LONGEST_NAME),
-        "last_name": _plain(say("last_name"), BESIDE_LETTERS, LONGEST_NAME),
-        "salutation": _plain(say("salutation"), BESIDE_LETTERS, LONGEST_NAME),
-        "company": _plain(say("company"), IN_COMPANIES, LONGEST_COMPANY),
-    }
+    said = {}
+    for name, beside, longest in FIELDS:
+        value = details.get(name, "")
+        # Most names are letters alone.
+        said[name] = value if value.isalpha() and len(value) <= longest else _plain(value.strip(), beside, longest)
+    return said
 
 
 def display_name(said: Mapping[str, str]) -> str:
@@ -41,16 +47,14 @@ def display_name(said: Mapping[str, str]) -> str:
     return f"{first} {last}" if first and last else first or last
 
 
-def _plain(value: str | None, beside: frozenset[str], longest: int) -> str:
-    """Give back a value of letters and a few signs that is not too long and no address of the web; else empty."""
-    if not value:
+def _plain(text: str, beside: frozenset[str], longest: int) -> str:
+    """Give back a text of letters and a few signs that is not too long and no address of the web; else empty."""
+    if len(text) > longest:
         return ""
-    text = value.strip()
     # To look at each character would cost more than the mail.
-    if not (text.isalpha() or USUAL[beside].fullmatch(text)) and any(_odd(one, beside) for one in text):
+    if not USUAL[beside].fullmatch(text) and any(_odd(one, beside) for one in text):
         return ""
-    linked = "." in text and (HOST.search(text) or "www." in text.lower())
-    return "" if linked or len(text) > longest else text
+    return "" if "." in text and (HOST.search(text) or "www." in text.lower()) else text
 
 
 def _odd(character: str, beside: frozenset[str]) -> bool:

@@ -99,8 +99,8 @@ def compose(ws: Workspace, library: Library, claim: Claim, *, at: datetime) -> C
     """Write every mail of a claimed batch that is still to be sent. `at` becomes the mails' Date."""
     with ws.store.read() as conn:
         rows = _messages(conn, claim.batch_id)
-        templates = _templates(conn, {row.template_version_id for row in rows})
-        subjects = [row.subject for row in rows]
+        templates = _templates(conn, {row[-1] for row in rows})
+        subjects = [row[2] for row in rows]
         people = identity.reveal_each(conn, ws.keyring, subjects)
         writer: Writer
         if claim.kind is Kind.CONFIRMATION:

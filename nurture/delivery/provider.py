@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nurture.delivery.errors import DeliveryError
-from nurture.delivery.headers import header_text, is_single_address
+from nurture.delivery.headers import LONGEST, header_text, is_single_address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from consent.keys import Keyring
@@ -160,21 +160,20 @@ def fault_of(message: Outgoing) -> str | None:
     if not (content.html and content.text and len(values) >= content.holes):
         return "empty"
     subject, headers = content.subject_for(values), content.all_headers_for(values)
-    # Most headers are short, printable ASCII all together; only odd ones are looked at one by one.
-    plain = headers.isascii() and headers.isprintable() and len(headers) <= LONGEST_HEADER
-    if not plain and _odd_header(message.headers):
-        return "header"
-    try:
-        header_text(message.to_name)
-        header_text(subject)
-    except DeliveryError:
+    # Most are short and printable all together; only odd ones are looked at one by one.
+    short = len(subject) + len(message.to_name) <= LONGEST and len(headers) <= LONGEST_HEADER
+    plain = short and headers.isascii() and (headers + subject + message.to_name).isprintable()
+    if not plain and _odd_header(message):
         return "header"
     return None if subject else "empty"
 
 
-def _odd_header(headers: Mapping[str, str]) -> bool:
-    """Could one of these headers be read as something else than a name and its value?"""
+def _odd_header(message: Outgoing) -> bool:
+    """Could one of the headers be read as something else than a name and its value?"""
+    headers = message.headers
     try:
+        header_text(message.to_name)
+        header_text(message.subject)
         for name, value in headers.items():
             header_text(name)
             header_text(value, longest=LONGEST_HEADER)

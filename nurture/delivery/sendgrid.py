@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from nurture.clock import stopwatch
+from nurture.collecting import uncollected
 from nurture.delivery.content.pieces import Content
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.mime import message_id
@@ -137,7 +138,8 @@ class SendGrid:
         wait = self._shut_until - stopwatch()
         if wait > 0:
             return Refused("rate limit", retry_after=wait)
-        body = request_bytes(self.sender, batch)
+        with uncollected():
+            body = request_bytes(self.sender, batch)
         if len(body) > LARGEST_REQUEST:
             return Rejected("fault size")
         if self._key.encode() in body:
@@ -231,7 +233,7 @@ def _parts(batch: Sequence[Outgoing], numbers: Sequence[int]) -> Iterator[list[i
 def _size(message: Outgoing) -> int:
     """Bytes of a message's substitutions; characters are counted first, for most are far below the limit."""
     keys = len(message.values) * LONGEST_KEY
-    characters = sum(map(len, message.values))
+    characters = len("".join(message.values))
     if characters * 4 + keys <= LARGEST_SUBSTITUTIONS:
         return characters + keys
     return sum(len(value.encode()) for value in message.values) + keys
@@ -266,7 +268,7 @@ def request_body(sender: Sender, batch: Sequence[Outgoing]) -> dict[str, Any]:
         content = Content.whole(first.subject, first.html, first.text)
     keys = _keys(batch) if content.holes else []
     body: dict[str, Any] = {
-        "personalizations": [_personalization(sender, message, keys) for message in batch],
+        "personalizations": _personalizations(sender, batch, keys),
         "from": _mailbox(sender.address, sender.name),
         "subject": _keyed(content.subject, keys),
         "content": [
@@ -299,17 +301,24 @@ def _keyed(pieces: Sequence[Piece], keys: Sequence[str]) -> str:
     return "".join([piece if isinstance(piece, str) else keys[piece] for piece in pieces])
 
 
-def _personalization(sender: Sender, message: Outgoing, keys: Sequence[str]) -> dict[str, Any]:
-    one: dict[str, Any] = {
-        "to": [_mailbox(message.to_address, message.to_name)],
-        # Whether those of the request as a whole would be added to these, SendGrid does not say: all stand here.
-        "headers": {"Message-ID": message_id(sender, message.public_id), **message.headers},
-        # Never treated as personal data by SendGrid and never removed there: a random id, no more.
-        "custom_args": {"nurture_message_id": message.public_id},
-    }
-    if keys:
-        one["substitutions"] = dict(zip(keys, message.values, strict=True))
-    return one
+def _personalizations(sender: Sender, batch: Sequence[Outgoing], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Give what differs from reader to reader."""
+    headers = batch[0].content.header_forms.items()
+    every: list[dict[str, Any]] = []
+    for public_id, _, address, name, _, _, values, _ in batch:
+        one: dict[str, Any] = {
+            "to": [_mailbox(address, name)],
+            # Whether those of the request as a whole would be added to these, SendGrid does not say: all stand here.
+            "headers": {"Message-ID": message_id(sender, public_id)},
+            # Never treated as personal data by SendGrid and never removed there: a random id, no more.
+            "custom_args": {"nurture_message_id": public_id},
+        }
+        for header, write in headers:
+            one["headers"][header] = write(values)
+        if keys:
+            one["substitutions"] = dict(zip(keys, values, strict=True))
+        every.append(one)
+    return every
 
 
 def _mailbox(address: str, name: str) -> dict[str, str]:

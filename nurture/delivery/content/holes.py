@@ -84,7 +84,7 @@ class Translator:
             return constant(node.data)
         code = self.expression(node)
         if self.escaped:
-            return Code(_call("escaped", code.tree), code.reads, code.largest)
+            return _escape(code)
         return join([code])
 
     def _statement(self, node: nodes.Node) -> Iterator[Code]:
@@ -185,7 +185,7 @@ def read(place: int, largest: int) -> Code:
 def join(parts: Sequence[Code]) -> Code:
     """Give one text of several values."""
     reads = frozenset[int]().union(*(part.reads for part in parts))
-    trees = [part.tree if _is_text(part.tree) else ast.FormattedValue(part.tree, ord("s")) for part in parts]
+    trees = [tree for part in parts for tree in _joinable(part.tree)]
     return Code(ast.JoinedStr(trees), reads, sum(part.largest for part in parts))
 
 
@@ -212,8 +212,31 @@ def _call(name: str, argument: ast.expr) -> ast.Call:
     return ast.Call(ast.Name(name, ast.Load()), [argument], [])
 
 
+def _joinable(tree: ast.expr) -> list[ast.expr]:
+    """Give what stands for a value within a joined text; a text that is joined itself goes up in it."""
+    if isinstance(tree, ast.JoinedStr):
+        return tree.values
+    return [tree if _is_text(tree) else ast.FormattedValue(tree, ord("s"))]
+
+
 def _is_text(tree: ast.expr) -> bool:
     return isinstance(tree, ast.Constant) and isinstance(tree.value, str)
+
+
+def _escape(code: Code) -> Code:
+    """Escape a value: an address around a token now, for tokens need it not, anything else for each person."""
+    pieces = code.tree.values if isinstance(code.tree, ast.JoinedStr) else []
+    tokens = [piece for piece in pieces if not _is_text(piece)]
+    if tokens and min(code.reads) >= PUBLIC_ID and all(map(_is_read, tokens)):
+        known = [
+            ast.Constant(str(escape(piece.value))) if isinstance(piece, ast.Constant) else piece for piece in pieces
+        ]
+        return Code(ast.JoinedStr(known), code.reads, code.largest)
+    return Code(_call("escaped", code.tree), code.reads, code.largest)
+
+
+def _is_read(tree: ast.expr) -> bool:
+    return isinstance(tree, ast.FormattedValue) and isinstance(tree.value, ast.Subscript)
 
 
 def _unknown(node: nodes.Node) -> CannotSplitError:

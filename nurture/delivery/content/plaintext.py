@@ -34,6 +34,8 @@ def tidy(text: str) -> str:
     What an empty line parts is mended apart: `tidy(a + "\n\n" + b)` is `tidy(a)` and `tidy(b)` with an empty line
     between them if neither is empty. So only the paragraphs that say something of a person are mended per person.
     """
+    if len(text) <= WIDTH and text.isprintable():
+        return text.rstrip()  # one short line, as most paragraphs with a name in them are
     lines = [line.rstrip() if len(line) <= WIDTH else _fill(line) for line in text.splitlines()]
     if len(lines) == 1:
         return lines[0]

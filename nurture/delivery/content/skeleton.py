@@ -97,7 +97,8 @@ class Skeleton:
         """
         if len("".join(parts)) != PARTS_LENGTH:
             raise ValueError("tokens of another length than the skeleton was made for")
-        fields = [lead.get(name) or "" for name in LEAD]
+        known = lead.get
+        fields = [known(name) or "" for name in LEAD]
         length = len("".join(fields))
         person = (*fields, "yes" if customer else None, *parts)
         try:
