@@ -49,7 +49,7 @@ class Letter:
     sender: str = field(repr=False)
     recipient: str = field(repr=False)
     mail: bytes = field(repr=False)
-    """Lines ended by CR LF, dots at their beginning doubled."""
+    """Lines ended by CR LF. None begins with a dot (`mime.encode`), so that none ends the mail (RFC 5321 4.5.2)."""
 
 
 class Line:

@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     Sign = Callable[[Mapping[str, str], bytes], str]
     """Takes the headers and the body of a mail, gives a header line to stand above them."""
 
+CONTINUES, CONTINUED = 0b11000000, 0b10000000
+"""What tells a byte of UTF-8 within a character."""
 WORD_BYTES = 42
 """Bytes in one encoded word: 56 characters of base64 and 12 around them stay below the 75 of RFC 2047."""
 SOFT_BREAK = b"=\r\n"
 SHORT = 75
 """Characters of a line that leave room for the sign of a soft break: 76 in all (RFC 2045)."""
+PLAIN = re.compile(r"(?:(?!\.)[ -<>-~]{0,74}[!-<>-~])?")
+"""One line of `SHORT` that quoted-printable leaves as it is, or nothing."""
 OVERLONG = re.compile(rb"^([^\n]{74,})(=20|=09)$", re.MULTILINE)
+DOTS = re.compile(rb"^\.+", re.MULTILINE)
 BOUNDARY = -1
 """The hole that the boundary fills."""
 Encoded = tuple[bytes | int, ...]
@@ -40,7 +45,10 @@ def message_id(sender: Sender, public_id: str) -> str:
 
 
 def encode(sender: Sender, message: Outgoing, sign: Sign | None = None) -> bytes:
-    """Give the whole mail, lines ended by CR LF. The message must have no fault (`fault_of`)."""
+    """Give the whole mail, lines ended by CR LF, none of which begins with a dot.
+
+    The message must have no fault (`fault_of`).
+    """
     # Random, and `=_` never occurs in quoted-printable: no value can end a part.
     boundary = f"=_{message.public_id}"
     headers = {
@@ -111,14 +119,20 @@ def _joined(pieces: Sequence[bytes | int]) -> Iterator[bytes | int]:
 
 
 def _quoted(text: str) -> bytes:
-    """Give text in quoted-printable, no line longer than `SHORT`, unless a soft break ends it."""
-    if len(text) <= SHORT and text.isalnum() and text.isascii():
+    """Give text in quoted-printable, no line longer than `SHORT`, unless a soft break ends it.
+
+    It begins a line. No line begins with a dot: what goes out by SMTP need not be looked through for one that ends it.
+    """
+    if PLAIN.fullmatch(text):
         return text.encode("ascii")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8")
-    quoted = binascii.b2a_qp(lines, istext=True)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    quoted = binascii.b2a_qp(text.encode("utf-8"), istext=True)
     if b"=20\n" in quoted or b"=09\n" in quoted:
         # It encodes white space before a line's end without looking how long the line becomes.
         quoted = OVERLONG.sub(rb"\1=\n\2", quoted)
+    if b"\n." in quoted or quoted[:1] == b".":
+        quoted = DOTS.sub(lambda dots: b"=2E=\n" * len(dots[0]), quoted)
     return quoted.replace(b"\n", b"\r\n")
 
 
@@ -136,12 +150,16 @@ def words(text: str, *, used: int, always: bool = False) -> str:
     """Give header text, as encoded words (RFC 2047) where it is not plain ASCII or too long for one line."""
     if not always and text.isascii() and "=?" not in text and len(text) + used <= 78:  # noqa: PLR2004  RFC 5322
         return text
-    chunks, chunk = [], b""
-    for character in text:
-        raw = character.encode("utf-8")
-        if len(chunk) + len(raw) > WORD_BYTES:
-            chunks.append(chunk)
-            chunk = b""
-        chunk += raw
-    chunks.append(chunk)
-    return "\r\n ".join(f"=?utf-8?b?{binascii.b2a_base64(chunk, newline=False).decode()}?=" for chunk in chunks)
+    return "\r\n ".join(f"=?utf-8?b?{binascii.b2a_base64(chunk, newline=False).decode()}?=" for chunk in _chunks(text))
+
+
+def _chunks(text: str) -> Iterator[bytes]:
+    """Cut text into what an encoded word may hold, no character in two."""
+    whole = text.encode("utf-8")
+    while len(whole) > WORD_BYTES:
+        end = WORD_BYTES
+        while whole[end] & CONTINUES == CONTINUED:
+            end -= 1
+        yield whole[:end]
+        whole = whole[end:]
+    yield whole

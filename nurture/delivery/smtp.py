@@ -144,8 +144,7 @@ class Smtp:
                 outcomes[number] = Rejected(f"fault {fault}")
                 continue
             sender = self._bounces_to(message.public_id) if self._bounces_to else self.sender.address
-            # So that no line of the mail ends it (RFC 5321 4.5.2).
-            yield Letter(number, sender, message.to_address, mail.replace(b"\r\n.", b"\r\n.."))
+            yield Letter(number, sender, message.to_address, mail)
 
     def _take(self) -> Line | None:
         """Give a line that hardly rested and that the server has not ended."""

@@ -116,6 +116,7 @@ def test_whatever_stands_in_the_holes_reads_back(
     assert max(len(line) for line in body.split(b"\r\n")) <= 78
     assert max(len(line) for line in body.split(b"\r\n") if not line.startswith(b"Content-T")) <= 76
     assert raw.count(b"\n") == raw.count(b"\r\n") == raw.count(b"\r")
+    assert b"\n." not in raw
 
 
 def test_no_value_ends_a_part() -> None:
