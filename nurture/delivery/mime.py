@@ -30,8 +30,8 @@ WORD_BYTES = 42
 SOFT_BREAK = b"=\r\n"
 SHORT = 75
 """Characters of a line that leave room for the sign of a soft break: 76 in all (RFC 2045)."""
-PLAIN = re.compile(r"(?:(?!\.)[ -<>-~]{0,74}[!-<>-~])?")
-"""One line of `SHORT` that quoted-printable leaves as it is, or nothing."""
+PLAIN = re.compile("[ -<>-~]*")
+"""What quoted-printable leaves as it is, but for a space at the end of a line."""
 OVERLONG = re.compile(rb"^([^\n]{74,})(=20|=09)$", re.MULTILINE)
 DOTS = re.compile(rb"^\.+", re.MULTILINE)
 BOUNDARY = -1
@@ -123,7 +123,7 @@ def _quoted(text: str) -> bytes:
 
     It begins a line. No line begins with a dot: what goes out by SMTP need not be looked through for one that ends it.
     """
-    if PLAIN.fullmatch(text):
+    if len(text) <= SHORT and text[:1] != "." and text[-1:] != " " and PLAIN.fullmatch(text):
         return text.encode("ascii")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
