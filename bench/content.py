@@ -74,7 +74,7 @@ def skeletons(mail: Mail, *, people: int) -> dict[str, object]:
         for lead, tracked, addresses, _ in batch:
             made = contents[tracked]
             if isinstance(made, Skeleton):
-                made.values(lead, addresses.parts, customer=False)
+                made.values(lead, addresses.parts)
 
     def render() -> None:
         for _, _, addresses, context in batch:

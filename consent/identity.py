@@ -33,6 +33,9 @@ CHUNK = 1000
 KEEPS_SUBJECT = "keeps_subject"
 """Mark of a column, in its `info`: while a row names a subject there, their identity is needed."""
 
+ADDRESS, DETAILS = sealing.place("identity", "sealed_address", ""), sealing.place("identity", "sealed_person", "")
+"""Where both values of a person stand; their subject follows."""
+
 T = TypeVar("T")
 
 
@@ -172,8 +175,9 @@ def _person(
 ) -> Person:
     """Open what is sealed of one person."""
     own = sealing.Sealer(keyring.unwrap(subject, wrapped_key, wrap_key))
-    opened = own.unseal(address, aad=sealing.place("identity", "sealed_address", subject))
-    known = own.unseal(details, aad=sealing.place("identity", "sealed_person", subject)) if details else None
+    row = subject.encode()
+    opened = own.unseal(address, aad=ADDRESS + row)
+    known = own.unseal(details, aad=DETAILS + row) if details else None
     return Person(opened.decode(), _load_text(known.decode())[0] if known else {})
 
 

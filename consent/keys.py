@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAC_BYTES = 16
+WRAPPED = sealing.place("identity", "wrapped_key", "")
+"""Where a subject's key stands; the subject follows."""
 OTHERS = 0o077
 """Permission bits of everybody but the owner."""
 NAMES = ("master", "index", "link", "inbox", "signing")
@@ -212,7 +214,7 @@ class Keyring:
                 f"a key is wrapped under version {version} of the master key, which this process does not hold; "
                 "was it rotated? Start this process anew"
             )
-        return master.unseal(wrapped, aad=sealing.place("identity", "wrapped_key", subject))
+        return master.unseal(wrapped, aad=WRAPPED + subject.encode())
 
     def seal(self, plaintext: bytes, *, aad: bytes) -> bytes:
         """Seal bytes that belong to no subject yet, such as a webhook's body."""

@@ -191,14 +191,14 @@ class MarketingWriter:
     def write(self, row: Row[Any], person: Person, *, tracked: bool) -> Outgoing:
         """Write one mail, with one-click unsubscribe (RFC 8058)."""
         _, public_id, subject, _, _, _, sequence, step, _, version = row
-        mail, shared = self._shared(version, tracked=tracked)
+        customer = subject in self.customers
+        mail, shared = self._shared(version, tracked=tracked, customer=customer)
         said = addressing.lead(person.details)
         parts = tokens.parts_for_mail(self.ws.keyring, public_id)
-        customer = subject in self.customers
         content: Content
         values: tuple[str, ...] = ()
         if isinstance(shared, Skeleton):
-            content, values = shared.content, shared.values(said, parts, customer=customer)
+            content, values = shared.content, shared.values(said, parts)
         else:
             links = Addresses(self.ws.settings.public_url, tracked, parts)
             content = self._alone(mail, said, links, customer=customer)
@@ -206,12 +206,12 @@ class MarketingWriter:
         return _sound(Outgoing(public_id, self.attempt, person.address, name, content, self.at, values, category))
 
     @cached_property
-    def _found(self) -> dict[tuple[int, bool], tuple[Mail, Skeleton | Obstacle]]:
-        """What the mails of this batch share, by template and whether they are tracked."""
+    def _found(self) -> dict[tuple[int, bool, bool], tuple[Mail, Skeleton | Obstacle]]:
+        """What the mails of this batch share, by template, whether they are tracked and whether to customers."""
         return {}
 
-    def _shared(self, version: int, *, tracked: bool) -> tuple[Mail, Skeleton | Obstacle]:
-        found = self._found.get((version, tracked))
+    def _shared(self, version: int, *, tracked: bool, customer: bool) -> tuple[Mail, Skeleton | Obstacle]:
+        found = self._found.get((version, tracked, customer))
         if found is None:
             mail = _mail(self.library, self.templates[version])
             settings = self.ws.settings
@@ -221,8 +221,9 @@ class MarketingWriter:
                 tuple(_sender(self.ws).items()),
                 settings.privacy_link,
                 settings.unsubscribe_mailbox,
+                customer,
             )
-            found = self._found[version, tracked] = mail, skeleton(mail, frame)
+            found = self._found[version, tracked, customer] = mail, skeleton(mail, frame)
         return found
 
     def _alone(self, mail: Mail, said: dict[str, str], links: Addresses, *, customer: bool) -> Content:

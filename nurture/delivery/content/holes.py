@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 
     from nurture.delivery.content.addresses import Addresses
 
-Person = tuple[str | None, ...]
-"""What a hole may read: the fields of `LEAD`, then `existing_customer`, then the parts of the message's tokens."""
-CUSTOMER = len(LEAD)
-PUBLIC_ID = CUSTOMER + 1
+Person = tuple[str, ...]
+"""What a hole may read: the fields of `LEAD`, then the parts of the message's tokens."""
+PUBLIC_ID = len(LEAD)
 """Begins each token; a MAC follows it."""
-PERSONAL = frozenset({"lead", "existing_customer"})
+PERSONAL = frozenset({"lead"})
 """Names of the context that differ from person to person; tokens differ, too, but only within an address."""
 FIELD_BYTES = 300
 """What one field of a person may weigh in bytes: 60 characters (`addressing`), each escaped or of several bytes."""
@@ -138,8 +137,6 @@ class Translator:
             fields = self.known.get(node.node.name)
             if isinstance(fields, dict) and node.attr in fields:
                 return constant(fields[node.attr])
-        if name == "existing_customer":
-            return read(CUSTOMER, len("None"))
         if name not in self.known or isinstance(self.known[name], dict):
             raise CannotSplitError(f"{name or 'a field'} is used as a whole", node)
         return self._address(self.known[name])
@@ -157,7 +154,7 @@ class Translator:
     def _checked(self, code: Code) -> Code:
         """Translate the filter `url`."""
         if code.reads and min(code.reads) >= PUBLIC_ID:
-            web_address(function(code.tree)((None,) * PUBLIC_ID + self.addresses.parts))
+            web_address(function(code.tree)(("",) * PUBLIC_ID + self.addresses.parts))
             return code  # a token is letters and digits: what holds for one holds for all
         return Code(_call("web_address", code.tree), code.reads, code.largest)
 

@@ -62,6 +62,8 @@ class Frame:
     privacy_url: str | None
     mailbox: str = ""
     """Takes withdrawals by mail, where there is one."""
+    customer: bool = False
+    """Is the existing-customer exception the reason to write?"""
 
 
 @dataclass(frozen=True)
@@ -87,20 +89,19 @@ class Skeleton:
     _roomy: bool
     """Can no mail to usual people be too large?"""
 
-    def values(self, lead: Mapping[str, str], parts: tuple[str, ...], *, customer: bool) -> tuple[str, ...]:
+    def values(self, lead: Mapping[str, str], parts: tuple[str, ...]) -> tuple[str, ...]:
         """Give the values of one person's mail, by hole; the text is that of `Mail.render`, byte for byte.
 
-        `lead` is the context's `lead`, `parts` are those of the message's tokens (`parts_for_mail`), `customer`
-        says whether the existing-customer exception is the reason to write. Raises what `Mail.render` raises for
-        this person, such as UnsafeHeaderError for a subject that would break out of its header, and
-        ValueError for tokens of another length than the skeleton was made for.
+        `lead` is the context's `lead`, `parts` are those of the message's tokens (`parts_for_mail`). Raises what
+        `Mail.render` raises for this person, such as UnsafeHeaderError for a subject that would break out of its
+        header, and ValueError for tokens of another length than the skeleton was made for.
         """
         if len("".join(parts)) != PARTS_LENGTH:
             raise ValueError("tokens of another length than the skeleton was made for")
         known = lead.get
         fields = [known(name) or "" for name in LEAD]
         length = len("".join(fields))
-        person = (*fields, "yes" if customer else None, *parts)
+        person = (*fields, *parts)
         try:
             if length > LONGEST_VALUE:
                 _refuse_long(fields)
@@ -171,6 +172,7 @@ def _evaluation(mail: Mail, frame: Frame) -> Evaluation:
         "preferences_url": addresses.preferences,
         "open_pixel_url": addresses.pixel,
         "privacy_url": frame.privacy_url,
+        "existing_customer": "yes" if frame.customer else None,
     }
     values = freeze(context, MARKETING, language=mail.language, zone=mail.zone)
     same = {name: value for name, value in values.items() if name not in PERSONAL}

@@ -30,7 +30,7 @@ STATEMENTS_FOR_ALL = 8
 """At most, beside those of the batches: the empty claim at the end, and what is read once for each process."""
 COMMITS = 3
 """For each batch: claim, intent, result."""
-WIRE_BYTES = 1_500
+WIRE_BYTES = 800
 """For each message of the shipped mail, its share of the content included, in batches of 500."""
 CONTENTS = 1
 """All readers of the benchmark agreed to tracking: one mail, one content."""

@@ -30,9 +30,9 @@ PEOPLE: tuple[Mapping[str, str], ...] = (
 )
 
 
-def frame(*, tracked: bool, privacy: str | None = None) -> Frame:
+def frame(*, tracked: bool, privacy: str | None = None, customer: bool = False) -> Frame:
     """Give what the mails of a batch share."""
-    return Frame(SITE, tracked, SENDER, privacy)
+    return Frame(SITE, tracked, SENDER, privacy, customer=customer)
 
 
 def split(mail: Mail, shared: Frame) -> Skeleton:
@@ -49,7 +49,7 @@ def parts_of(lead: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(hashlib.sha256(f"{name}{seed}".encode()).hexdigest()[:length] for name, length in lengths.items())
 
 
-def in_full(mail: Mail, shared: Frame, lead: Mapping[str, str], *, customer: bool) -> Rendered | type[Exception]:
+def in_full(mail: Mail, shared: Frame, lead: Mapping[str, str]) -> Rendered | type[Exception]:
     """Give what the full render writes, or the error that it raises."""
     addresses = Addresses(shared.public_url, shared.tracked, parts_of(lead))
     context = {
@@ -58,7 +58,7 @@ def in_full(mail: Mail, shared: Frame, lead: Mapping[str, str], *, customer: boo
         "unsubscribe_url": addresses.unsubscribe,
         "preferences_url": addresses.preferences,
         "open_pixel_url": addresses.pixel,
-        "existing_customer": "yes" if customer else None,
+        "existing_customer": "yes" if shared.customer else None,
         "privacy_url": shared.privacy_url,
     }
     try:
@@ -67,11 +67,11 @@ def in_full(mail: Mail, shared: Frame, lead: Mapping[str, str], *, customer: boo
         return type(error)
 
 
-def in_parts(mail: Mail, shared: Frame, lead: Mapping[str, str], *, customer: bool) -> Rendered | type[Exception]:
+def in_parts(mail: Mail, shared: Frame, lead: Mapping[str, str]) -> Rendered | type[Exception]:
     """Give what the skeleton and this person's values make, or the error."""
     made = split(mail, shared)
     try:
-        values = made.values(lead, parts_of(lead), customer=customer)
+        values = made.values(lead, parts_of(lead))
     except Exception as error:  # noqa: BLE001  as above
         return type(error)
     content = made.content

@@ -34,10 +34,10 @@ MARKETING = [
 def test_every_shipped_mail_is_the_same_both_ways(library: Library, key: MailKey) -> None:
     """Whoever reads it, tracked or not, customer or not, with or without a privacy notice."""
     mail = library.mail(key)
-    for tracked, privacy in product((True, False), (None, f"{SITE}/privacy?a=1&b=2")):
-        shared = frame(tracked=tracked, privacy=privacy)
-        for lead, customer in product(PEOPLE, (True, False)):
-            assert in_parts(mail, shared, lead, customer=customer) == in_full(mail, shared, lead, customer=customer)
+    for tracked, customer, privacy in product((True, False), (True, False), (None, f"{SITE}/privacy?a=1&b=2")):
+        shared = frame(tracked=tracked, privacy=privacy, customer=customer)
+        for lead in PEOPLE:
+            assert in_parts(mail, shared, lead) == in_full(mail, shared, lead)
 
 
 def test_html_and_text_share_only_what_is_the_same_in_both(library: Library) -> None:
@@ -47,7 +47,7 @@ def test_html_and_text_share_only_what_is_the_same_in_both(library: Library) -> 
         html, text = (
             {piece for piece in part if isinstance(piece, int)} for part in (made.content.html, made.content.text)
         )
-        values = made.values(sample.FULL, parts_of(sample.FULL), customer=False)
+        values = made.values(sample.FULL, parts_of(sample.FULL))
         assert {values[hole] for hole in html & text} <= set(parts_of(sample.FULL))
         assert all(one.isascii() and one.isalnum() for one in parts_of(sample.FULL))
 
@@ -55,7 +55,7 @@ def test_html_and_text_share_only_what_is_the_same_in_both(library: Library) -> 
 def test_no_part_of_a_token_is_told_twice(library: Library) -> None:
     """Neither for each of the parts and headers nor for each of the tokens that begin with it."""
     for key in MARKETING:
-        values = split(library.mail(key), frame(tracked=True)).values(PEOPLE[0], parts_of(PEOPLE[0]), customer=False)
+        values = split(library.mail(key), frame(tracked=True)).values(PEOPLE[0], parts_of(PEOPLE[0]))
         assert [values.count(part) for part in parts_of(PEOPLE[0])] == [1] * 5
 
 
@@ -64,7 +64,7 @@ def test_headers_hold_the_token_of_the_message(library: Library) -> None:
     shared = replace(frame(tracked=True), mailbox="weg@musterwerk.example")
     made = split(library.mail(MARKETING[0]), shared)
     addresses = Addresses(SITE, tracked=True, parts=parts_of(sample.FULL))
-    values = made.values(sample.FULL, addresses.parts, customer=False)
+    values = made.values(sample.FULL, addresses.parts)
     written = {name: write(values) for name, write in made.content.header_forms.items()}
     assert written == list_unsubscribe(addresses.unsubscribe, addresses.token("unsubscribe"), "weg@musterwerk.example")
 
@@ -72,7 +72,7 @@ def test_headers_hold_the_token_of_the_message(library: Library) -> None:
 def test_links_cost_one_hole_however_many_they_are(library: Library) -> None:
     """Only the token differs, and a message has one token for all its links."""
     made = split(library.mail(MARKETING[0]), frame(tracked=True))
-    values = made.values(sample.FULL, parts_of(sample.FULL), customer=False)
+    values = made.values(sample.FULL, parts_of(sample.FULL))
     click = parts_of(sample.FULL)[1]
     assert made.content.html_for(values).count(click) > values.count(click) == 1
 
@@ -80,7 +80,7 @@ def test_links_cost_one_hole_however_many_they_are(library: Library) -> None:
 @pytest.mark.parametrize(
     ("here", "reason"),
     [
-        ("{% for each in existing_customer %}{{ each }}{% endfor %}", "a loop runs over personal data"),
+        ("{% for each in preferences_url %}{{ each }}{% endfor %}", "a loop runs over personal data"),
         ("{% for each in sender %}{{ lead.company or each }}{% endfor %}", "what a loop says depends on the person"),
         ("{% for lead in sender %}{{ lead }}{% endfor %}", "a loop gives lead another meaning"),
         ("{% if lead.company %}{% for each in sender %}x{% endfor %}{% endif %}", "a loop stands within a condition"),
@@ -119,8 +119,8 @@ def test_a_hostile_subject_is_refused_for_this_person_alone(desk: Desk) -> None:
     desk.write(subject="For {{ lead.company }}")
     made = split(desk.mail(), frame(tracked=False))
     with pytest.raises(UnsafeHeaderError, match="course/first/cold/en"):
-        made.values({"company": "A\nBcc: somebody@x.example"}, parts_of({}), customer=False)
-    assert "For A" in made.content.subject_for(made.values({"company": "A"}, parts_of({}), customer=False))
+        made.values({"company": "A\nBcc: somebody@x.example"}, parts_of({}))
+    assert "For A" in made.content.subject_for(made.values({"company": "A"}, parts_of({})))
 
 
 def test_an_error_names_no_value(desk: Desk) -> None:
@@ -128,7 +128,7 @@ def test_an_error_names_no_value(desk: Desk) -> None:
     desk.write('<a href="{{ lead.company|url }}">x</a>')
     made = split(desk.mail(), frame(tracked=False))
     with pytest.raises(RenderError) as raised:
-        made.values({"company": "javascript:secret"}, parts_of({}), customer=False)
+        made.values({"company": "javascript:secret"}, parts_of({}))
     assert "course/first/cold/en" in str(raised.value)
     assert "secret" not in str(raised.value)
 
@@ -137,7 +137,7 @@ def test_tokens_of_another_length_are_refused(library: Library) -> None:
     """Lines of the text part would break elsewhere."""
     made = split(library.mail(MARKETING[0]), frame(tracked=True))
     with pytest.raises(ValueError, match="length"):
-        made.values(sample.FULL, ("a",) * 5, customer=False)
+        made.values(sample.FULL, ("a",) * 5)
 
 
 def test_the_same_mail_and_frame_are_evaluated_once(library: Library) -> None:

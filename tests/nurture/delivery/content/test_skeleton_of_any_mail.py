@@ -125,11 +125,12 @@ def test_any_mail_is_the_same_both_ways(
     Without a skeleton it cannot be rendered for anybody, or its values are too large for a request for many.
     """
     mail = written(subject, html, text)
-    shared = frame(tracked=tracked, privacy="https://nurture.example/privacy" if noticed else None)
+    privacy = "https://nurture.example/privacy" if noticed else None
+    shared = frame(tracked=tracked, privacy=privacy, customer=customer)
     made = skeleton(mail, shared)
     for lead in leads:
-        full = in_full(mail, shared, lead, customer=customer)
+        full = in_full(mail, shared, lead)
         if isinstance(made, Obstacle):
             assert isinstance(full, type) or "bytes" in made.reason, made
         else:
-            assert in_parts(mail, shared, lead, customer=customer) == full
+            assert in_parts(mail, shared, lead) == full
