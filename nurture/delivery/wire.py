@@ -128,14 +128,14 @@ class Wire:
         body: bytes,
     ) -> str:
         """Write head and body; give what failed, empty when nothing did."""
-        half = len(body) // 2
+        whole, half = memoryview(body), len(body) // 2
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 connection.putheader(name, value)
-            connection.endheaders(body[:half])
+            connection.endheaders(whole[:half])
             reach("http.body_half_written")
-            connection.send(body[half:])
+            connection.send(whole[half:])
         except (OSError, http.client.HTTPException) as error:
             # It may have answered early (413, 401) and closed; if so, that answer is still to be read.
             return f"write {type(error).__name__}"
