@@ -1,7 +1,7 @@
 """How does mail reach SendGrid? The only file that knows it: requests, and the meaning of each answer.
 
 A request carries one content and up to 1,000 personalizations: what differs from reader to reader are
-substitutions, whose keys are made anew for each request so that no value can name one. The transport is our
+substitutions, whose keys are chosen for each request so that no value can name one. The transport is our
 own (`wire.py`): the official client has no timeout, follows redirects with the key on board, obeys proxies
 of the environment and logs the key.
 """
@@ -52,9 +52,10 @@ LARGEST_REQUEST = 30_000_000
 LARGEST_SUBSTITUTIONS = 10_000
 """Bytes of all keys and values of one personalization; one above that gets a request of its own."""
 MOST_RECIPIENTS = 1000
-NONCE_LENGTH = 3
-LONGEST_KEY = NONCE_LENGTH + 7
-"""With its dashes, a number of up to three digits, and two letters more where the first ones stand in a value."""
+SIGNS = "~^|"
+"""Stand in hardly any mail, so that a key can begin and end with one that stands nowhere in this one."""
+LONGEST_KEY = 11
+"""A number of up to three digits between two marks, of four letters each where every sign is used."""
 LONGEST_SILENCE = 3600.0
 """Seconds that a provider's wish is heeded without asking again; a wrong clock there must not end all sending here."""
 HOPELESS = 3
@@ -285,16 +286,18 @@ def request_body(sender: Sender, batch: Sequence[Outgoing]) -> dict[str, Any]:
 
 
 def _keys(batch: Sequence[Outgoing]) -> list[str]:
-    """Name the holes for one request, by a name that stands in no value: what people typed is never replaced again."""
+    """Name the holes for one request: a number between two marks that stand in no value and nowhere in the content.
+
+    So no key stands where we wrote none, not even in part, and what people typed is never replaced again.
+    """
     content = batch[0].content
     parts = content.subject, content.html, content.text
     literal = [piece for part in parts for piece in part if isinstance(piece, str)]
     said = "".join(["".join(message.values) for message in batch] + literal)
-    # Capital letters: our own tokens hold none, so that it hardly ever takes more than the first few.
-    nonce = "".join([secrets.choice(ascii_uppercase) for _ in range(NONCE_LENGTH)])
-    while nonce in said:
-        nonce += secrets.choice(ascii_uppercase)
-    return [f"-{nonce}{number}-" for number in range(content.holes)]
+    mark = next((sign for sign in SIGNS if sign not in said), "")
+    while not mark or mark in said:
+        mark += secrets.choice(ascii_uppercase)
+    return [f"{mark}{number}{mark}" for number in range(content.holes)]
 
 
 def _keyed(pieces: Sequence[Piece], keys: Sequence[str]) -> str:

@@ -82,10 +82,10 @@ class Content:
 
 def form(pieces: Sequence[Piece]) -> Form:
     """Give what joins pieces, each hole by its value."""
-    text = "".join([piece.replace("%", "%%") if isinstance(piece, str) else "%s" for piece in pieces])
     holes = [piece for piece in pieces if isinstance(piece, int)]
     if not holes:
-        whole = text % ()
+        whole = "".join(map(str, pieces))
         return lambda _: whole
+    text = "".join([piece.replace("%", "%%") if isinstance(piece, str) else "%s" for piece in pieces])
     chosen = itemgetter(*holes)
     return lambda values: text % chosen(values)

@@ -98,18 +98,25 @@ def test_no_value_is_ever_taken_for_a_key(values: list[tuple[str, str, str]]) ->
     ]
 
 
-def test_a_key_is_found_though_every_name_for_it_was_typed() -> None:
-    """Keys begin with three letters; here stand all that there are."""
-    every = "".join(map("".join, product(ascii_uppercase, repeat=3)))
-    batch = [one._replace(values=("", every[n * 6591 :][:6591], "")) for n, one in enumerate(mails(8))]
+@pytest.mark.parametrize("used", ["", "~", "~^", "~^|"])
+def test_a_key_is_marked_by_what_stands_nowhere_else(used: str) -> None:
+    """Neither in a value nor in the content: not even both together, side by side, can make a key."""
+    content = Content(("Tag ", 0), ("<p>", 1, f"0{used[:1]}</p>"), ("Hallo ", 2, "!"))
+    batch = [one._replace(values=("P", f"{used}0", used)) for one in mails(3, content)]
+    body = request_body(SENDER, batch)
+    for key in body["personalizations"][0]["substitutions"]:
+        mark = key.strip("0123456789")[: len(key) // 2]
+        assert not any(mark in value for one in batch for value in (*one.values, *map(str, content.html)))
+    assert [written(body, number)[1] for number in range(3)] == [one.html for one in batch]
+
+
+def test_a_key_is_found_though_every_mark_was_typed() -> None:
+    """Where all signs are used, letters take their place; here stand all threes of them."""
+    every = "~^|" + "".join(map("".join, product(ascii_uppercase, repeat=3)))
+    batch = [one._replace(values=("", every[n * 6592 :][:6592], "")) for n, one in enumerate(mails(8))]
     body = request_body(SENDER, batch)
     assert [written(body, number)[1] for number in range(8)] == [one.html for one in batch]
-    assert all(len(key) > len("-ABC0-") for key in body["personalizations"][0]["substitutions"])
-
-
-def test_keys_are_new_in_each_request() -> None:
-    keys = [tuple(request_body(SENDER, mails(1))["personalizations"][0]["substitutions"]) for _ in range(2)]
-    assert keys[0] != keys[1]
+    assert all(len(key) > len("ABC0ABC") for key in body["personalizations"][0]["substitutions"])
 
 
 def test_no_text_of_a_mail_stands_in_a_repr() -> None:
