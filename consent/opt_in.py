@@ -179,6 +179,8 @@ def renew(  # noqa: PLR0913  as for `request`
     For what the person asked for (preferences page, API, a call that `evidence` tells of): nobody is
     written to only because a consent grew stale. Raises SubjectError for an erased or unknown subject.
     """
+    # Else an erasure could come between, and the request would bring back whom it erased.
+    ledger.lock(conn)
     person = identity.reveal(conn, keyring, [subject]).get(subject)
     if person is None:
         raise identity.SubjectError("the subject is unknown or erased; nothing can be renewed")

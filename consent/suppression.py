@@ -135,6 +135,8 @@ def suppress_subject(conn: Connection, subject: str, reason: str, *, at: datetim
 
     An erased subject has no address left.
     """
+    # Without it a rotation could give the address another look-up key between the look and the entry.
+    ledger.lock(conn)
     query = select(identity.c.address_index, identity.c.index_key).where(identity.c.subject == subject)
     row = conn.execute(query).one_or_none()
     if row is None or row.address_index is None:
