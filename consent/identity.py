@@ -57,14 +57,23 @@ class Person(NamedTuple):
 
 
 def find(conn: Connection, keyring: Keyring, address: Address) -> str | None:
-    """Give the subject of an address, or None when it is unknown or erased.
+    """Give the subject of an address, or None when it is unknown or erased; of several the first of `holders`.
 
     Raises KeyringError for a keyring from before a rotation: to it everybody is unknown.
+    """
+    return next(iter(holders(conn, keyring, address)), None)
+
+
+def holders(conn: Connection, keyring: Keyring, address: Address) -> list[str]:
+    """Give every subject of an address; first the one whom the newest look-up key finds, as whoever writes does.
+
+    There is one, or none. Only a process that wrote with the former key while the key was rotated may leave a second
+    one behind. Raises KeyringError as `find` does.
     """
     lookup.refuse_former(conn, keyring)
     indexes = [keyring.address_index(address.identity), *keyring.former_address_indexes(address.identity)]
     query = select(identity.c.subject).where(identity.c.address_index.in_(indexes))
-    return conn.execute(query.order_by(identity.c.index_key.desc())).scalars().first()
+    return list(conn.execute(query.order_by(identity.c.index_key.desc())).scalars())
 
 
 def ensure(conn: Connection, keyring: Keyring, address: Address, *, at: datetime) -> str:

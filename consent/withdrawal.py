@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import select, update
 
 from consent import canonical, ledger, lookup, naming, suppression
-from consent.identity import SubjectError, chunks, find
+from consent.identity import SubjectError, chunks, holders
 from consent.schema import identity, ledger_entry, opt_in_purpose, opt_in_request
 from consent.states import ACTIVE, CONSENT, EMAIL, EVERYTHING, TRACKING, Standing, State, put, standings
 
@@ -95,16 +95,19 @@ def withdraw_address(
     """
     ledger.lock(conn)
     lookup.adopt(conn, keyring, [address])
-    subject = find(conn, keyring, address)
-    if subject is not None:
-        return withdraw(
+    known = holders(conn, keyring, address)
+    done = [
+        seq
+        for subject in known
+        for seq in withdraw(
             conn, subject=subject, controller=controller, purposes=purposes, route=route, actor=actor, at=at
         )
-    if purposes is None:
+    ]
+    if not known and purposes is None:
         index = keyring.address_index(address.identity)
         version = keyring.index_version
         suppression.add(conn, {index: UNKNOWN_LEFT}, controller=controller, at=at, index_key=version)
-    return []
+    return done
 
 
 def everything_ended(conn: Connection, subjects: Iterable[str], controller: str) -> set[str]:

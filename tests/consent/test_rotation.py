@@ -15,7 +15,20 @@ import typer
 from sqlalchemy import delete, event, insert, select
 from typer.testing import CliRunner
 
-from consent import gate, identity, ledger, lookup, opt_in, rotation, sealing, suppression, tokens, vault, withdrawal
+from consent import (
+    gate,
+    identity,
+    imported,
+    ledger,
+    lookup,
+    opt_in,
+    rotation,
+    sealing,
+    suppression,
+    tokens,
+    vault,
+    withdrawal,
+)
 from consent.addresses import Address
 from consent.keys import Keyring, KeyringError
 from consent.schema import identity as identities
@@ -23,6 +36,7 @@ from consent.schema import suppression as barred
 from nurture.audit.book import keep_reason
 from nurture.cli import consent
 from nurture.cli.launcher.lock import only_one
+from nurture.leads.rights import ending
 from nurture.store.tables import raw_event, setting
 from nurture.tracking.intake import store_raw
 from tests.consent.people import NEWSLETTER, People
@@ -227,6 +241,45 @@ def test_the_graver_reason_holds_under_either_key(people: People, path: Path) ->
 
     assert {(row.reason, row.index_key) for row in rows} == {("complaint", 2)}
     assert {row.address_index for row in rows} == {successor.address_index(one.identity) for one in (kim, alex)}
+
+
+def left_twice(people: People, path: Path) -> tuple[Keyring, str, str]:
+    """One address under two versions of the look-up key, as a process with the former one may leave it behind."""
+    keyring = rotation.begin(path, rotation.Key.INDEX)
+    newer = People(people.store, keyring, people.at).confirmed()
+    # Written while this process still held the former key: its look at the newest came before.
+    index = people.keyring.address_index("kim@firma.example")
+    with people.store.write() as conn:
+        made = identity.add_many(conn, people.keyring, {index: (Address.of("kim@firma.example"), {})}, at=people.at)
+        older = made[index]
+        given = imported.ImportedConsent(older, NEWSLETTER, "default", "Ja.", people.at, {})
+        imported.record(conn, keyring, [given], at=people.at)
+    return keyring, newer, older
+
+
+def test_of_two_who_hold_an_address_the_newest_look_up_key_names_the_first(people: People, path: Path) -> None:
+    """As everybody who writes meets it; the rewriting leaves the other one where it is."""
+    keyring, newer, older = left_twice(people, path)
+    finish(people.store, keyring, people.at)
+    with people.store.write() as conn:
+        assert identity.holders(conn, keyring, Address.of("kim@firma.example")) == [newer, older]
+        assert identity.find(conn, keyring, Address.of("kim@firma.example")) == newer
+        assert identity.ensure(conn, keyring, Address.of("kim@firma.example"), at=people.at) == newer
+
+
+@pytest.mark.parametrize("door", [withdrawal.withdraw_address, ending.withdraw_address])
+def test_a_no_by_address_ends_it_for_both_who_hold_it(people: People, path: Path, door: Any) -> None:
+    """The mailbox is one: whoever asks for no mail there gets none under the other identity either."""
+    keyring, newer, older = left_twice(people, path)
+    assert (people.reason(newer), people.reason(older)) == (None, None)
+    with people.store.write() as conn:
+        ended = door(
+            conn, keyring, Address.of("kim@firma.example"), controller="default", purposes=None, route="api",
+            actor="subject", at=people.at,
+        )  # fmt: skip
+
+    assert len(ended) == 2
+    assert (people.reason(newer), people.reason(older)) == ("withdrawn", "withdrawn")
 
 
 def test_nobody_is_made_twice_halfway_through(people: People, path: Path) -> None:

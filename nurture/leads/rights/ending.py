@@ -58,9 +58,15 @@ def withdraw_address(
     """Do what `withdrawal.withdraw_address` does, for whoever was merged with the owner of the address, too."""
     ledger.lock(conn)
     lookup.adopt(conn, keyring, [address])
-    subject = identity.find(conn, keyring, address)
-    if subject is None:
+    known = identity.holders(conn, keyring, address)
+    if not known:
         return withdrawal.withdraw_address(
             conn, keyring, address, controller=controller, purposes=purposes, route=route, actor=actor, at=at
         )
-    return withdraw(conn, subject=subject, controller=controller, purposes=purposes, route=route, actor=actor, at=at)
+    return [
+        seq
+        for subject in known
+        for seq in withdraw(
+            conn, subject=subject, controller=controller, purposes=purposes, route=route, actor=actor, at=at
+        )
+    ]
