@@ -102,7 +102,11 @@ class Trials:
             if event == "call" and frame.f_code.co_filename in files:
                 self._callers[frame.f_code.co_filename, frame.f_code.co_firstlineno].add(self._item)
 
+        # What a function remembers of one test it would give the next without being called.
+        remembering = [one for one in _caches() if _file(one) in files]
         for number, self._item in enumerate(items):
+            for cache in remembering:
+                cache.cache_clear()
             began = time.perf_counter()
             threading.settrace(seen)
             sys.settrace(seen)
@@ -168,10 +172,9 @@ class Trials:
     def _find_functions(self) -> None:
         """Note every function of the modules, and what remembers results; leave all there is alone from now on."""
         files = {str(Path(module).resolve()) for module in self.modules}
+        self._caches = _caches()
         for one in gc.get_objects():
-            if isinstance(one, functools._lru_cache_wrapper):  # noqa: SLF001  the type has no public name
-                self._caches.append(one)
-            elif isinstance(one, FunctionType) and one.__code__.co_filename in files:
+            if isinstance(one, FunctionType) and one.__code__.co_filename in files:
                 self._functions.setdefault(_place(one.__code__), []).append(one)
         # What a fork does not touch, it shares.
         gc.freeze()
@@ -215,6 +218,16 @@ def name(module: str, mutant: Mutant) -> str:
 
 def _run(item: Any, following: Any) -> None:  # noqa: ANN401  pytest's items
     item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+
+
+def _caches() -> list[Any]:
+    """Give every function that remembers results."""
+    kind = functools._lru_cache_wrapper  # noqa: SLF001  the type has no public name
+    return [one for one in gc.get_objects() if isinstance(one, kind)]
+
+
+def _file(remembering: Any) -> str:  # noqa: ANN401  what `functools.cache` makes
+    return getattr(getattr(remembering.__wrapped__, "__code__", None), "co_filename", "")
 
 
 def _place(code: CodeType) -> tuple[str, int, str]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +56,29 @@ def test_the_code_of_a_function_is_found_by_its_first_line() -> None:
 
     assert functions == 2
     assert code_of(tree, "m", 2).co_name == "f"
+
+
+def test_every_test_that_calls_a_remembering_function_is_tried(tmp_path: Path) -> None:
+    """Not only the first one, after which the function is called no more: here the second notices."""
+    (tmp_path / "remembering.py").write_text(
+        "from functools import cache\n\n@cache\ndef limit():\n    return 3\n", "utf-8"
+    )
+    tests = "import remembering\n\ndef test_runs():\n    remembering.limit()\n\n"
+    tests += "def test_is_three():\n    assert remembering.limit() == 3\n"
+    (tmp_path / "test_remembering.py").write_text(tests, "utf-8")
+    program = """
+import ast, pathlib, pytest
+from mutate import mutants, trials
+made = mutants.mutants(ast.parse(pathlib.Path("remembering.py").read_text("utf-8")))
+chosen = {trials.name("remembering.py", one) for one in made}
+plugin = trials.Trials(["remembering.py"], pathlib.Path("report"), [], chosen, 60)
+pytest.main(["-q", "-p", "no:cacheprovider", "test_remembering.py"], plugins=[plugin])
+"""
+    known = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "PATH": ""}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=known, check=True, capture_output=True)
+    lines = [json.loads(line) for line in (tmp_path / "report").read_text("utf-8").splitlines()]
+
+    assert {one["mutant"].partition(" -> ")[2]: one["outcome"] for one in lines} == {
+        "return None": "killed",
+        "4": "killed",
+    }

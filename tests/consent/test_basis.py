@@ -63,6 +63,13 @@ def test_proven_conditions_permit_mails_with_the_notice(people: People) -> None:
     assert isinstance(permit, gate.Permit)
     assert (permit.consent_seq, permit.tracking) == (seq, False)
     with people.store.read() as conn:
+        looked = [
+            gate.check_tracked(
+                conn, [subject], purpose=NEWSLETTER, controller="default", at=people.at, exception=exception
+            )[subject]
+            for exception in (False, True)
+        ]
+        assert looked == [(gate.RefusalReason.NOT_COVERED, None), (seq, None)]
         [entry] = ledger.read(conn, types=["basis.recorded"])
         assert vault.evidence(conn, people.keyring, seq) == PROOF
         assert basis.among(conn, [subject], purpose=NEWSLETTER, controller="default") == {subject}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from consent import (
     canonical,
@@ -371,6 +372,54 @@ def test_tracking_for_one_controller_is_none_for_another(people: People) -> None
         assert gate.tracked_since(conn, [subject], controller="default") == {subject: people.at}
         assert gate.tracking(conn, [subject], controller="other") == set()
         assert gate.tracked_since(conn, [subject], controller="other") == {}
+
+
+def test_a_look_shows_the_tracking_consent_beside_the_answer(people: People) -> None:
+    """The same answers as without it, whatever is asked; its entry only where it stands with this controller."""
+    tracked, plain = people.confirmed("a@firma.example", [NEWSLETTER, TRACKING]), people.confirmed("b@firma.example")
+    left, unmeasured = (people.confirmed(f"{name}@firma.example", [NEWSLETTER, TRACKING]) for name in "cd")
+    people.leave(left)
+    people.leave(unmeasured, [TRACKING])
+    everybody = [tracked, plain, left, unmeasured, "x" * 26]
+    typo = texts.Scope("typo", ())
+    given: dict[str, Any] = {"purpose": NEWSLETTER, "controller": "default", "at": people.at}
+    stale = rules.stale_from(people.at)
+    asked = [given, given | {"purpose": OTHER}, given | {"controller": "other"}, given | {"at": stale},
+             given | {"scope": typo}]  # fmt: skip
+    with people.store.read() as conn:
+        for question in asked:
+            shown = gate.check_tracked(conn, everybody, **question)
+            seqs = {tracked: 1} if question["controller"] == "default" else {}
+            assert {one: verdict for one, (verdict, _) in shown.items()} == gate.check(conn, everybody, **question)
+            assert {one: seq for one, (_, seq) in shown.items() if seq is not None} == seqs
+            assert shown["x" * 26] == (gate.RefusalReason.NO_CONSENT, None)
+        [verdict, *_] = gate.check_tracked(conn, [tracked], **given).values()
+
+    assert verdict == (1, 1)
+
+
+def test_agreeing_to_tracking_is_one_condition_for_queries_about_many(people: People) -> None:
+    """Who agrees by it is who agrees by name: not who left, not on another channel, not to another controller."""
+    tracked, plain = people.confirmed("a@firma.example", [NEWSLETTER, TRACKING]), people.confirmed("b@firma.example")
+    left = people.confirmed("c@firma.example", [NEWSLETTER, TRACKING])
+    people.leave(left)
+    phone = states.Standing(plain, "default", "phone", TRACKING, states.State.GIVEN, 77, None, people.at, None)
+    with people.store.write() as conn:
+        states.put(conn, [phone])
+        found = {
+            controller: set(
+                conn.execute(
+                    select(identities.c.subject).where(
+                        gate.agrees_to_tracking(identities.c.subject, controller=controller)
+                    )
+                ).scalars()
+            )
+            for controller in ("default", "other")
+        }
+        named = gate.tracking(conn, [tracked, plain, left], controller="default")
+
+    assert found == {"default": {tracked}, "other": set()}
+    assert named == {tracked}
 
 
 def test_who_never_consented_is_refused_for_the_gravest_reason(people: People) -> None:
