@@ -23,6 +23,9 @@ PROOF: dict[str, dict[str, str]] = {
 }
 
 
+CARRIED: dict[str, Any] = {"exception": True}
+
+
 def customer(people: People, address: str = "kim@firma.example") -> str:
     """Somebody who bought and was never asked."""
     with people.store.write() as conn:
@@ -63,12 +66,8 @@ def test_proven_conditions_permit_mails_with_the_notice(people: People) -> None:
     assert isinstance(permit, gate.Permit)
     assert (permit.consent_seq, permit.tracking) == (seq, False)
     with people.store.read() as conn:
-        looked = [
-            gate.check_tracked(
-                conn, [subject], purpose=NEWSLETTER, controller="default", at=people.at, exception=exception
-            )[subject]
-            for exception in (False, True)
-        ]
+        about: dict[str, Any] = {"purpose": NEWSLETTER, "controller": "default", "at": people.at}
+        looked = [gate.check_tracked(conn, [subject], **about, **carried)[subject] for carried in ({}, CARRIED)]
         assert looked == [(gate.RefusalReason.NOT_COVERED, None), (seq, None)]
         [entry] = ledger.read(conn, types=["basis.recorded"])
         assert vault.evidence(conn, people.keyring, seq) == PROOF

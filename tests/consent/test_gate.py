@@ -417,7 +417,12 @@ def test_agreeing_to_tracking_is_one_condition_for_queries_about_many(people: Pe
             for controller in ("default", "other")
         }
         named = gate.tracking(conn, [tracked, plain, left], controller="default")
+        # A query that reads the last words for itself keeps its own apart from those of the condition.
+        agrees = gate.agrees_to_tracking(identities.c.subject, controller="default")
+        beside = select(identities.c.subject).join(consent_state, consent_state.c.subject == identities.c.subject)
+        joined = set(conn.execute(beside.where(consent_state.c.purpose == NEWSLETTER, agrees)).scalars())
 
+    assert joined == {tracked}
     assert found == {"default": {tracked}, "other": set()}
     assert named == {tracked}
 

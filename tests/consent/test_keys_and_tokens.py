@@ -268,6 +268,40 @@ def test_ids_are_128_random_bits() -> None:
     assert set("".join(made)) <= set("abcdefghijklmnopqrstuvwxyz234567")
 
 
+def test_thousands_of_ids_are_as_random_as_one() -> None:
+    """Each is 128 bits as `random_id` spells them: every place takes every letter it can, and none comes twice."""
+    made = tokens.random_ids(4000)
+
+    assert len(set(made)) == len(made) == 4000
+    assert {len(one) for one in made} == {tokens.ID_LENGTH}
+    assert {len(base64.b32decode(one.upper() + "======")) for one in made} == {16}
+    assert [len(set(place)) for place in zip(*made, strict=True)] == [32] * 25 + [8]
+    # What a spelling with other unused bits would decode to is no second id.
+    assert all(base64.b32encode(base64.b32decode(one.upper() + "======"))[:26].decode().lower() == one for one in made)
+
+
+def test_the_tokens_of_a_mail_are_those_of_their_purposes(keyring: Keyring) -> None:
+    """In the order of `IN_MAILS`, and each reads back for its own purpose alone."""
+    public_id = tokens.random_id()
+    made = dict(zip(tokens.IN_MAILS, tokens.issue_for_mail(keyring, public_id), strict=True))
+
+    assert made == {purpose: tokens.issue(keyring, purpose, public_id) for purpose in tokens.IN_MAILS}
+    for purpose, token in made.items():
+        read = {other: tokens.read(keyring, other, token) for other in tokens.IN_MAILS}
+        assert read == {other: public_id if other == purpose else None for other in tokens.IN_MAILS}
+
+
+def test_links_that_are_out_are_read_by_every_later_version() -> None:
+    """R43: an unsubscribe link never expires, so neither label nor place of its MAC may ever change."""
+    link, public_id = bytes([NAMES.index("link") + 1]) * 32, "a" * tokens.ID_LENGTH
+    mail_key = hmac.digest(link, b"tokens of mails", "sha512")
+    mac = hashlib.blake2b(public_id.encode(), key=mail_key, digest_size=64).hexdigest()
+    confirm = base64.b32encode(hmac.digest(link, b"token:confirm\x00" + public_id.encode(), "sha256")[:16]).decode()
+
+    assert tokens.issue(KNOWN, "unsubscribe", public_id) == public_id + mac[64:96]
+    assert tokens.issue(KNOWN, "confirm", public_id) == public_id + confirm.rstrip("=").lower()
+
+
 @pytest.mark.parametrize(("purpose", "length"), [("confirm", 52), ("click", 58)])
 def test_a_token_names_something_and_has_one_length(keyring: Keyring, purpose: str, length: int) -> None:
     """26 characters of id and the whole MAC, whatever they end in; one that names nothing is none."""
