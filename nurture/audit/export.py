@@ -15,7 +15,7 @@ from sqlalchemy import distinct, func, select
 from consent import canonical, checkpoints, entries, export, ledger, merkle, rules, texts
 from consent.export import Parcel
 from consent.rights import Copy
-from consent.schema import ledger_entry
+from consent.schema import consent_state, consent_text, ledger_entry, opt_in_request
 from consent.tiles import Tiles
 from consent.treeheads import Proof
 from nurture.audit import AuditError, facts, paper, people, sheets
@@ -105,17 +105,19 @@ class Made:
 def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
     """Write the export into a new folder.
 
-    Raises ExportError for a folder in use, AuditError for one that addresses may not lie in, CheckpointError
-    when the ledger does not extend its last checkpoint: then nothing is signed.
+    Raises ExportError for a folder in use, AuditError for one that addresses may not lie in and for a controller
+    that nobody ever heard of, CheckpointError when the ledger does not extend its last checkpoint: then nothing is
+    signed.
     """
     if scope.reveal and folder.resolve().is_relative_to(ws.home):
         raise AuditError(
             "an export that shows addresses may not lie in the home folder: erasure would not find it there"
         )
+    with ws.store.read() as conn:
+        _refuse_stranger(conn, ws, scope.controller)
+        count = _people_with_consent(conn)
     parcel = Parcel.begin(folder)
     signer = open_signer(ws)
-    with ws.store.read() as conn:
-        count = _people_with_consent(conn)
     with ws.store.write() as conn:
         entry = enter(conn, ws, kind=Copy.AUDIT, scope=scope, count=count, by=order.by, at=order.at)
         signed = checkpoints.sign(conn, signer, at=order.at)
@@ -148,6 +150,15 @@ def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
     export.write_verifier(parcel)
     parcel.close(signer, size=signed.size, root=signed.root.hex(), exported_as=entry, version=order.version)
     return Made(folder, signed.size, signed.root.hex(), entry, verified, counted)
+
+
+def _refuse_stranger(conn: Connection, ws: Workspace, controller: str | None) -> None:
+    """Refuse a name that is none of ours: an empty book would tell an authority that nothing ever happened."""
+    columns = (consent_text.c.controller, consent_state.c.controller, opt_in_request.c.controller)
+    known = {name for column in columns for name in conn.execute(select(column).distinct()).scalars()}
+    ours = sorted(known | {ws.settings.controller})
+    if controller is not None and controller not in ours:
+        raise AuditError(f"--controller names none of this installation; there is {', '.join(ours)}")
 
 
 def _people_with_consent(conn: Connection) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import textwrap
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from nurture.store.pdf import Block, Exact, Facts, Heading, Rows, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 WIDTH = 100
 NAME_WIDTH = 28
@@ -78,6 +79,17 @@ def _text(block: Block) -> Iterator[str]:
             for name, value in rows:
                 yield f"{name:<{NAME_WIDTH}}  {value}"
         case Rows(columns, rows):
-            yield "  ".join(columns)
-            for row in rows:
-                yield "  ".join(row)
+            yield from _side_by_side([columns, *rows])
+
+
+def _side_by_side(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Set cells in columns, each as wide as its widest cell but no wider than its share; wrap what is longer."""
+    share = WIDTH // len(rows[0])
+    widths = [min(share, max(map(len, column))) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        for line in zip_longest(*cells, fillvalue=""):
+            yield "  ".join(f"{part:<{width}}" for part, width in zip(line, widths, strict=True)).rstrip()

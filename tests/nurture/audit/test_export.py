@@ -320,6 +320,20 @@ def test_one_person_alone_may_be_read(workspace: Workspace, busy: People, outsid
     assert {row["subject"] for row in read_csv(made.folder, "consents")} == {subject}
 
 
+def test_a_controller_nobody_heard_of_is_refused(
+    workspace: Workspace, busy: People, outside: Path, order: Order
+) -> None:
+    """A slip in the name would make a book that says nothing ever happened; one that is known may have no rows."""
+    with workspace.store.read() as conn:
+        before = ledger.head(conn)
+    with pytest.raises(AuditError, match="none of this installation; there is default"):
+        make(workspace, outside / "export", order, Scope(controller="defualt"))
+    with workspace.store.read() as conn:
+        assert ledger.head(conn) == before
+    assert not (outside / "export").exists()
+    assert make(workspace, outside / "export", order, Scope(controller="default")).figures["consents"] > 0
+
+
 # --- who may see whom ------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from nurture.audit.anchoring import open_signer
 from nurture.audit.scope import Reveal, Scope
 from nurture.delivery import sending
 from nurture.store import pdf
+from nurture.store.pdf import Rows
 from tests.consent.people import NEWSLETTER, People
 from tests.nurture.delivery.world import Scripted, World
 
@@ -291,3 +292,15 @@ def test_data_in_a_page_is_no_markup(workspace: Workspace, order: Order) -> None
     block = pdf.Facts([("<b>name</b>", "<script>alert(1)</script>")])
     page = rendering.page("<i>t</i>", [block, pdf.Exact("</pre><b>"), pdf.Rows(["<u>"], [["<u>"]])], language="de")
     assert not re.search(r"<(script|b|i|u)>", page)
+
+
+def test_a_table_in_text_keeps_its_columns() -> None:
+    """Each cell begins below its head, wrapped into its share of the line; nothing of it is lost."""
+    long = "https://firma.example/subscribe " + "word " * 30
+    table = Rows(("", "first step", "second step"), (("page", long, "confirm"), ("sent", "", "840 s")))
+    lines = rendering.plain("Title", [table]).splitlines()[2:]
+    first, second = lines[0].index("first"), lines[0].index("second")
+
+    assert lines[-1][first:second].strip() == ""
+    assert (lines[-1][:first].strip(), lines[-1][second:]) == ("sent", "840 s")
+    assert " ".join(line[first:second].strip() for line in lines[1:-1]) == long.strip()
