@@ -3,8 +3,8 @@
     python -m consent.verify DIR [--checkpoint OLD] [--key KEY] [--json]
 
 Needs the folder and nothing else: no database, no network, of Python's packages only `cryptography`. Exit codes:
-0 all holds, 1 something was changed or sent without consent (the message names the entry), 2 something is missing,
-3 no known key signed, 64 wrong usage.
+0 all holds, 1 something was changed or sent without consent (the message names the entry), 2 something is missing
+or cannot be read, 3 no known key signed, 64 wrong usage.
 """
 
 from __future__ import annotations
@@ -114,6 +114,13 @@ def verify(folder: Path, *, key: str | None = None, older: str | None = None) ->
     key: the verifier key handed over by another way; without it the export's own is believed, and the checkpoints
     then prove nothing about who signed them. older: text of an earlier checkpoint that the auditor kept.
     """
+    try:
+        return _verified(folder, key, older)
+    except OSError as error:
+        raise Failed(Outcome.INCOMPLETE, f"{error.filename or folder}: it cannot be read") from None
+
+
+def _verified(folder: Path, key: str | None, older: str | None) -> Report:
     manifest, listed = _manifest(folder)
     check = _Check(folder, _key(folder, key), listed)
     checkpoints = _checkpoints(check)
@@ -153,7 +160,7 @@ def _manifest(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Give the manifest and its {file: SHA-256}, and find that every file is there."""
     text = _read(folder, MANIFEST)
     try:
-        manifest = json.loads(text)
+        manifest = json.loads(text, object_pairs_hook=_once)
         files = dict(manifest["files"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Failed(Outcome.TAMPERED, f"{MANIFEST}: it is no manifest") from None
@@ -254,7 +261,9 @@ def _checkpoints(check: _Check) -> list[int]:
         raise Failed(Outcome.INCOMPLETE, f"{CHECKPOINTS}/: there is no checkpoint")
     for name in names:
         stem = name.removeprefix(f"{CHECKPOINTS}/").removesuffix(".txt")
-        size = int(stem) if stem.isdecimal() else 0
+        size = _number(stem)
+        if size is None:
+            raise Failed(Outcome.TAMPERED, f"{name}: a checkpoint is named by its number of entries")
         head = _opened(check, _read(check.folder, name, size), name, size)
         if head.size != size:
             raise Failed(Outcome.TAMPERED, f"{name}: it is the checkpoint of {head.size} entries", size)
@@ -402,16 +411,22 @@ def _proof_files(folder: Path) -> list[tuple[int, Path]]:
     """Give the proofs of single entries; what is disclosed beside one must have one."""
     found, disclosed = {}, set()
     for file in sorted((folder / PROOFS).glob("*")):
-        number = file.name.removesuffix(".tlog-proof").removesuffix(".json")
-        if not number.isdecimal():
+        seq = _number(file.stem)
+        if seq is None or file.suffix not in {".tlog-proof", ".json"}:
             raise Failed(Outcome.TAMPERED, f"{PROOFS}/{file.name}: a proof is named by its entry's number")
         if file.suffix == ".json":
-            disclosed.add(int(number))
+            disclosed.add(seq)
         else:
-            found[int(number)] = file
+            found[seq] = file
     if unproven := sorted(disclosed - found.keys()):
         raise Failed(Outcome.INCOMPLETE, f"{PROOFS}/{unproven[0]}.tlog-proof: it is missing", unproven[0])
     return sorted(found.items())
+
+
+def _number(text: str) -> int | None:
+    """Read a number that is spelt as we spell it: under a second spelling a file would lie that nobody looks into."""
+    number = int(text) if text.isdecimal() else None
+    return number if str(number) == text else None
 
 
 def _proofs(check: _Check) -> int:
@@ -513,7 +528,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = verify(asked.folder, key=key, older=older)
     except Failed as found:
         result = {"outcome": found.outcome.name.lower(), "problem": str(found), "entry": found.entry}
-        _say(result if asked.json else f"{found.outcome.name.replace('_', ' ')}: {found}")
+        _say(result if asked.json else f"{found.outcome.name.replace('_', ' ')}: {_plain(str(found))}")
         return int(found.outcome)
     _say({"outcome": "ok", **vars(report)} if asked.json else _told(report, key_given=key is not None))
     return int(Outcome.OK)
@@ -545,10 +560,15 @@ def _say(result: object) -> None:
     print(result if isinstance(result, str) else json.dumps(result))  # noqa: T201  this is a command
 
 
+def _plain(text: str) -> str:
+    """Spell out what a terminal would obey: what an export names may have been written to be shown here."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
 def _told(report: Report, *, key_given: bool) -> str:
     signed = "the key you gave" if key_given else "the export's own key; compare it with the one you were given"
     lines = [
-        f"OK: {report.size} entries of {report.origin}",
+        f"OK: {report.size} entries of {_plain(report.origin)}",
         f"root            {report.root}",
         f"signed by       {signed}",
         f"checkpoints     {report.checkpoints}",

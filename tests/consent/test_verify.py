@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,8 +22,6 @@ from consent.treeheads import TreeHead
 from consent.verify import Failed, Outcome
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sqlalchemy import Connection
 
     from tests.consent.people import People
@@ -596,6 +595,76 @@ def test_a_proof_of_another_entry_is_named(exporter: Exporter) -> None:
     (folder / "proofs" / "2.tlog-proof").rename(folder / "proofs" / "no-number.tlog-proof")
     mend(folder, exporter)
     assert outcome(folder)[0] is Outcome.TAMPERED
+
+
+@pytest.mark.parametrize("name", ["01.json", "1.tlog-proof.json", "\u0661.json", "01.tlog-proof", "1.txt", "1"])
+def test_a_second_name_hides_no_disclosure(exporter: Exporter, name: str) -> None:
+    """Else a forged wording could lie beside the true one, signed, and nobody would have looked into it."""
+    exporter.sign()
+    folder = exporter.export(1)
+    forged = {"leaf": "{}", "wordings": ["Ja zu allem"]}
+    (folder / "proofs" / name).write_text(json.dumps(forged))
+    mend(folder, exporter)
+
+    assert outcome(folder)[0] is Outcome.TAMPERED
+
+
+@pytest.mark.parametrize("name", ["04", "\u0664", "none", ""])
+def test_a_checkpoint_has_one_name(exporter: Exporter, name: str) -> None:
+    """Its number of entries, spelt as we spell it."""
+    exporter.sign()
+    folder = exporter.export()
+    shutil.copy(folder / "checkpoints" / "4.txt", folder / "checkpoints" / f"{name}.txt")
+    mend(folder, exporter)
+
+    assert outcome(folder)[0] is Outcome.TAMPERED
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that is there and cannot be read")
+@pytest.mark.parametrize("name", ["entries.jsonl", "checkpoints/4.txt", "proofs/1.json", "tile/0/000.p/4"])
+def test_a_file_that_cannot_be_read_is_incomplete(exporter: Exporter, name: str) -> None:
+    """A bad disk, a missing right: said in words, never a traceback."""
+    exporter.sign()
+    folder = exporter.export(1)
+    (folder / name).unlink()
+    (folder / name).symlink_to("/proc/self/mem")
+
+    assert outcome(folder)[0] is not Outcome.OK
+
+
+def test_a_name_too_long_for_this_disk_is_incomplete(exporter: Exporter) -> None:
+    """Whoever wrote the manifest."""
+    exporter.sign()
+    folder = exporter.export()
+    (folder / "manifest.json").write_text(json.dumps({"files": {"x" * 5_000: "00"}}))
+
+    assert outcome(folder) == (Outcome.INCOMPLETE, None)
+
+
+def test_a_manifest_names_each_member_once(exporter: Exporter) -> None:
+    """Two readers of the same manifest would see two lists of files."""
+    exporter.sign()
+    folder = exporter.export()
+    text = (folder / "manifest.json").read_text("utf-8").replace('"files"', '"files": {}, "files"')
+    (folder / "manifest.json").write_text(text, "utf-8")
+    signed = notes.sign(verify.manifest_text(ORIGIN, text.encode()), ORIGIN, exporter.signer.private)
+    (folder / "manifest.note").write_text(signed, "utf-8")
+
+    assert outcome(folder) == (Outcome.TAMPERED, None)
+
+
+def test_no_export_writes_the_verdict_itself(exporter: Exporter, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that would clear the auditor's line and print another one is spelt out."""
+    exporter.sign()
+    folder = exporter.export()
+    name = "\x1b[2K\rx\nOK: 4 entries of musterwerk.example/consent\n\x9b"
+    (folder / "manifest.json").write_text(json.dumps({"files": {name: "00"}}))
+
+    assert verify.main([str(folder)]) == 2
+    told = capsys.readouterr().out
+    assert told.startswith("INCOMPLETE: \\x1b[2K\\rx\\nOK: 4 entries")
+    assert told.count("\n") == 1
+    assert "\x9b" not in told
 
 
 def test_a_manifest_cannot_name_files_outside(exporter: Exporter) -> None:
