@@ -192,10 +192,17 @@ def every(conn: Connection) -> list[Checkpoint]:
 def tlog_proof(conn: Connection, seq: int, against: Checkpoint | None = None) -> str:
     """Give the text of a .tlog-proof file: entry `seq` stands in the tree of a checkpoint (the newest one).
 
-    Raises CheckpointError where no checkpoint covers the entry yet.
+    Raises CheckpointError where no checkpoint covers the entry yet, InconsistentError where the proof would not hold:
+    the entry or its tile is not as it was written, and nobody shall find that out before a court.
     """
     against = against or latest(conn)
     if against is None or seq >= against.size:
         raise CheckpointError(f"no checkpoint covers entry {seq} yet; run: nurture audit checkpoint")
     hashes = merkle.inclusion_proof(seq, against.size, Tiles(conn))
+    digest = merkle.leaf_hash(ledger.leaf(conn, seq))
+    said = TreeHead.parse(notes.split(against.note)[0])
+    try:
+        merkle.verify_inclusion(digest, seq, said.size, hashes, said.root)
+    except merkle.ProofError as error:
+        raise InconsistentError(f"entry {seq} is not as it was written: {error}; run: nurture audit verify") from None
     return str(Proof(seq, tuple(hashes), against.note))

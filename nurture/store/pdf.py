@@ -99,12 +99,32 @@ class Rows:
 Block = Heading | Text | Exact | Facts | Rows
 
 
-def write(title: str, blocks: Iterable[Block], *, language: str = "de", footer: str = "", scale: float = 1.0) -> bytes:
+def write(
+    title: str,
+    blocks: Iterable[Block],
+    *,
+    language: str = "de",
+    footer: str = "",
+    scales: Sequence[float] = (1.0,),
+) -> bytes:
     """Give the PDF of a document: A4, page numbers "n of m" and `footer` below, in German or English.
 
-    `scale` below 1 shrinks everything, so that what belongs together fits on one page. Nothing is left out
-    without a trace: a character that the font lacks stands as its number, [U+4E2D].
+    A scale below 1 shrinks everything. The first of `scales` holds with which all of it fits on one page; where it
+    fits with none of them, the first. Nothing is left out without a trace: a character that the font lacks stands as
+    its number, [U+4E2D].
     """
+    whole = list(blocks)
+    made = []
+    for scale in scales:
+        data, pages = _written(title, whole, language, footer, scale)
+        if pages == 1:
+            return data
+        made.append(data)
+    return made[0]
+
+
+def _written(title: str, blocks: Iterable[Block], language: str, footer: str, scale: float) -> tuple[bytes, int]:
+    """Lay a document out; give it, and on how many pages."""
     _load_fonts()
     target = io.BytesIO()
     # Invariant: no time of making and no random id, so that two runs can be compared.
@@ -129,7 +149,7 @@ def write(title: str, blocks: Iterable[Block], *, language: str = "de", footer: 
         return _Numbered(*args, words=words, footer=legible(footer), scale=scale, **kwargs)
 
     paper.build(story, canvasmaker=canvas)
-    return target.getvalue()
+    return target.getvalue(), paper.page
 
 
 def legible(text: str) -> str:

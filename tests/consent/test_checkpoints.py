@@ -204,6 +204,19 @@ def test_an_entry_behind_the_newest_is_not_proven(store: Store, signer: Signer, 
             checkpoints.tlog_proof(conn, 2)
 
 
+def test_a_proof_that_would_not_hold_is_not_given(store: Store, signer: Signer, at: datetime) -> None:
+    """Of an entry that was changed behind the tree's back; those beside it are proven as before."""
+    with store.write() as conn:
+        fill(conn, at, 10)
+        checkpoints.sign(conn, signer, at=at)
+        unguard(conn, "ledger_entry", ["ledger_entry_no_update"])
+        forged = ledger.leaf(conn, 4).replace(b'"r4"', b'"r5"')
+        conn.execute(update(ledger_entry).where(ledger_entry.c.seq == 4).values(leaf=forged))
+        with pytest.raises(InconsistentError, match="entry 4 is not as it was written"):
+            checkpoints.tlog_proof(conn, 4)
+        assert Proof.parse(checkpoints.tlog_proof(conn, 5)).index == 5
+
+
 def test_older_checkpoints_still_prove(store: Store, signer: Signer, at: datetime) -> None:
     """A proof can be asked for against a checkpoint from before."""
     with store.write() as conn:

@@ -16,7 +16,7 @@ import pypdf
 import pytest
 from sqlalchemy import select
 
-from consent import canonical, imported, merkle
+from consent import canonical, imported, ledger, merkle
 from consent.notes import Verifier, open_note
 from consent.schema import ledger_entry
 from consent.treeheads import Proof, TreeHead
@@ -24,9 +24,10 @@ from nurture.audit import AuditError, proof, rendering
 from nurture.audit.anchoring import open_signer
 from nurture.audit.scope import Reveal, Scope
 from nurture.delivery import sending
+from nurture.leads import register
 from nurture.store import pdf
 from nurture.store.pdf import Rows
-from tests.consent.people import NEWSLETTER, People
+from tests.consent.people import NEWSLETTER, TRACKING, People
 from tests.nurture.delivery.world import Scripted, World
 
 if TYPE_CHECKING:
@@ -224,6 +225,28 @@ def test_a_mail_is_proven_with_the_consent_it_rests_on(workspace: Workspace, at:
     assert re.search(r"^Zustellung +angenommen$", shown(page), re.MULTILINE)
     assert batch
     assert page.data["content_sha256"] in shown(page)
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_a_mail_s_page_fits_on_one_sheet(workspace: Workspace, at: datetime, order: Order, language: str) -> None:
+    """Behind a double opt-in and in a ledger of some thousand entries, whose proofs are longer."""
+    world = World(workspace, at)
+    people = People(workspace.store, workspace.keyring, at)
+    people.publish()
+    subject = people.confirmed("kim.beispielname@musterwerk-maschinen.example", [NEWSLETTER, TRACKING])
+    entry = ledger.Entry("suppression.added", {"controller": "*", "reason": "import", "count": 1}, at)
+    with workspace.store.write() as conn:
+        ledger.append(conn, [entry] * 4000)
+        register.register(conn, [register.NewLead(subject, "de", "form", zone="Europe/Berlin")], at=at)
+    world.plan(subject)
+    provider = Scripted()
+    sending.send_next(workspace, world.library, provider, kind="marketing", owner="test", at=at)
+    page = proof.of_mail(workspace, provider.mails[0].public_id, Scope(), replace(order, language=language))
+    sheets, paper = printed(page)
+
+    assert sheets == 1
+    assert page.data["entry"]["tlog_proof"].partition("\n\n")[0].split("\n")[-1] in paper
+    assert page.data["consent"]["request"] is not None
 
 
 def test_a_mail_s_page_shows_no_permit_of_anybody_else(workspace: Workspace, at: datetime, order: Order) -> None:

@@ -88,3 +88,13 @@ def test_rows_longer_than_a_page_lose_nothing() -> None:
 def test_empty_blocks_are_fine(block: pdf.Block) -> None:
     """A table without rows shows its head only."""
     assert len(pages(pdf.write("t", [block]))) == 1
+
+
+def test_the_first_scale_that_fits_on_one_page_holds() -> None:
+    """And the first of all where none does: then nobody is served by smaller letters."""
+    some, many = ([pdf.Text("Zeile\n" * count)] for count in (90, 600))
+
+    assert len(pages(pdf.write("t", some))) == 2
+    assert pdf.write("t", some, scales=(1.0, 0.7, 0.5)) == pdf.write("t", some, scales=(0.7,))
+    assert len(pages(pdf.write("t", some, scales=(0.7,)))) == 1
+    assert pdf.write("t", many, scales=(1.0, 0.7)) == pdf.write("t", many)
