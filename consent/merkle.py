@@ -72,7 +72,6 @@ class Growth:
         nodes = list(leaf_hashes)
         self.size, before = self.size + len(nodes), self.size
         kept: list[bytes] = []
-        self.finished.setdefault(0, [])
         height = 0
         while nodes:
             if not height % TILE_HEIGHT:

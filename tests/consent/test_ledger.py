@@ -219,6 +219,26 @@ def test_rewritten_leaf_is_found(filled: Store) -> None:
     assert problem(filled) == (3, "entry 3: its leaf was changed")
 
 
+def test_verification_tells_how_far_the_tree_was_good(filled: Store) -> None:
+    """What the head claims, and the root up to the entry before the first bad one."""
+    with filled.write() as conn:
+        digests = list(conn.execute(select(ledger_entry.c.leaf_hash).order_by(ledger_entry.c.seq)).scalars())
+        conn.execute(update(ledger_entry).where(ledger_entry.c.seq == 3).values(leaf_hash=bytes(32)))
+        found = ledger.verify(conn)
+
+    root = root_of(digests[:3]).hex()
+    assert found == ledger.Verification(False, 10, root, "entry 3: its leaf was changed", 3)
+
+
+def test_a_head_over_nothing_is_compared_too(store: Store) -> None:
+    """Of an empty ledger the root is that of nothing; the first entry is where the trouble begins."""
+    with store.write() as conn:
+        unguard(conn)
+        conn.execute(update(ledger_head).values(root=bytes(32)))
+
+    assert problem(store) == (0, "head: its hash is not that of the tree up to entry 0")
+
+
 def test_rehashed_leaf_changes_the_root(filled: Store) -> None:
     """Whoever also recomputes the leaf hash no longer leads to the root."""
     with filled.write() as conn:

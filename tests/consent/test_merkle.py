@@ -178,6 +178,20 @@ def test_a_tree_extends_only_a_smaller_one(old: int, new: int) -> None:
         merkle.verify_consistency(old, new, [], ROOTS[0], ROOTS[5])
 
 
+def test_a_refused_proof_says_why() -> None:
+    """A hash of another width, and one hash more than the way to the root has."""
+    good = merkle.consistency_proof(3, 5, SOURCE)
+    merkle.verify_consistency(3, 5, good, ROOTS[3], ROOTS[5])
+
+    for spoilt in ([good[0][:-1], *good[1:]], [*good[:-1], good[-1] + b"x"]):
+        with pytest.raises(ProofError, match="not 32 bytes"):
+            merkle.verify_consistency(3, 5, spoilt, ROOTS[3], ROOTS[5])
+    with pytest.raises(ProofError, match="not 32 bytes"):
+        merkle.verify_consistency(3, 5, good, ROOTS[3][:-1], ROOTS[5])
+    with pytest.raises(ProofError, match="too long"):
+        merkle.verify_consistency(3, 5, [*good, good[-1]], ROOTS[3], ROOTS[5])
+
+
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=6))
 def test_growth_collects_what_tiles_need(steps: list[int]) -> None:
     """However a tree grows, level 0 gets its leaves and level 1 the root of every 256 of them."""
