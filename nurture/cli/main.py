@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NOUNS = (
     "demo", "up", "serve", "leads", "sequence", "template", "score", "consent", "audit", "handover", "delivery",
-    "backup", "switch", "records",
+    "arrived", "backup", "switch", "records",
 )  # fmt: skip
 """The files of this package that hold verbs."""
 
@@ -31,7 +31,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Mails": ("run", "check", "template", "stop", "resume"),
     "Leads": ("explain", "lead", "score", "handover"),
     "Consent": ("consent", "audit", "records"),
-    "Operation": ("delivery", "outbox", "serve", "backup", "restore"),
+    "Operation": ("delivery", "check-headers", "outbox", "serve", "backup", "restore"),
 }
 """How the help groups verbs, in the order a newcomer needs them."""
 
