@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, event, insert, select, text, update
 
-from consent import canonical, ledger, notes
+from consent import canonical, entries, ledger, notes
 from consent.ledger import Entry
 from consent.merkle import EMPTY_ROOT, Growth, root_of
 from consent.schema import checkpoint, ledger_entry, ledger_head, ledger_tile
@@ -155,6 +155,30 @@ def test_unfit_entries_are_refused(store: Store, at: datetime) -> None:
             with pytest.raises(ledger.LedgerError, match=message):
                 ledger.append(conn, [erased(at), Entry(kind, body, at)])
         assert ledger.head(conn).size == 0
+
+
+GOOD = {"v": 1, "seq": 0, "at": "2026-11-23T08:00:00.000000Z", "type": "t", "subject": None, "body": {}}
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        [],
+        list(GOOD),
+        {},
+        {name: value for name, value in GOOD.items() if name != "subject"},
+        GOOD | {"name": "Kim"},
+        GOOD | {"v": 2},
+        GOOD | {"seq": "0"},
+        GOOD | {"body": []},
+        GOOD | {"subject": 7},
+    ],
+)
+def test_a_leaf_of_another_shape_is_no_entry(leaf: object) -> None:
+    """Fields missing, more than there are, or of another kind: refused by name, before anybody reads one."""
+    assert entries.parse(GOOD).subject is None
+    with pytest.raises(entries.LedgerError, match="a leaf"):
+        entries.parse(leaf)
 
 
 def test_missing_head_is_named(filled: Store) -> None:
@@ -349,6 +373,18 @@ def test_a_changed_tile_is_named(tiled: Store, change: dict[str, Any], seq: int,
         conn.execute(update(ledger_tile).where(ledger_tile.c.idx == 1).values(**change))
 
     assert problem(tiled) == (seq, says)
+
+
+@pytest.mark.parametrize("lost", [-1, 1])
+def test_a_tile_of_another_length_is_named_at_its_first_entry(tiled: Store, lost: int) -> None:
+    """All that it holds fits, and yet a hash is missing or one stands behind the last."""
+    tile = ledger_tile.c.idx == 1
+    with tiled.write() as conn:
+        hashes = conn.execute(select(ledger_tile.c.hashes).where(tile)).scalar_one()
+        changed = hashes[: 32 * lost] if lost < 0 else hashes + bytes(32)
+        conn.execute(update(ledger_tile).where(tile).values(hashes=changed))
+
+    assert problem(tiled) == (256, "entry 256: its hash is not the one in tile 0/1")
 
 
 def test_a_missing_tile_is_named(tiled: Store) -> None:
