@@ -115,7 +115,7 @@ def make(ws: Workspace, folder: Path, scope: Scope, order: Order) -> Made:
         )
     with ws.store.read() as conn:
         _refuse_stranger(conn, ws, scope.controller)
-        count = _people_with_consent(conn)
+        count = len(scope.subjects) or _people_with_consent(conn)
     parcel = Parcel.begin(folder)
     signer = open_signer(ws)
     with ws.store.write() as conn:

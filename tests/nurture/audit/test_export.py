@@ -318,6 +318,9 @@ def test_one_person_alone_may_be_read(workspace: Workspace, busy: People, outsid
     [person] = [json.loads(line) for line in (made.folder / "people.jsonl").read_text("utf-8").splitlines()]
     assert person["subject"] == subject
     assert {row["subject"] for row in read_csv(made.folder, "consents")} == {subject}
+    with workspace.store.read() as conn:
+        leaf = conn.execute(select(ledger_entry.c.leaf).where(ledger_entry.c.seq == made.entry)).scalar_one()
+    assert canonical.decode(leaf)["body"]["count"] == 1
 
 
 def test_a_controller_nobody_heard_of_is_refused(
