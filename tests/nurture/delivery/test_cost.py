@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 BATCH = 100
 LEADS = 430
 """Of whom 399 may be written to: four batches, and every first statement of a kind is prepared in the first."""
-STATEMENTS = 33
-"""For each batch, whatever its size, BEGIN not counted."""
+STATEMENTS = {"sqlite": 33, "postgresql": 35}
+"""For each batch, whatever its size, BEGIN not counted; PostgreSQL is held to its indexes and locks the batch first."""
 STATEMENTS_FOR_ALL = 8
 """At most, beside those of the batches: the empty claim at the end, and what is read once for each process."""
 COMMITS = 3
@@ -77,7 +77,9 @@ def test_statements_and_commits_count_by_batch(workspace: Workspace, fake: Fake)
         with counted(made.ws.store) as cost:
             made.send(fake.url, lanes=1)
         assert made.batches() == batches
-        assert cost.count <= batches * STATEMENTS + STATEMENTS_FOR_ALL, "\n".join(sorted(cost.times))
+        assert cost.count <= batches * STATEMENTS[made.ws.store.dialect] + STATEMENTS_FOR_ALL, "\n".join(
+            sorted(cost.times)
+        )
         # The empty claim at the end commits, too.
         assert cost.commits <= batches * COMMITS + 1
         seen[leads] = cost.count

@@ -333,7 +333,7 @@ def test_a_reader_does_not_wait_for_whoever_holds_the_database(
     with ready.store.write() as conn:
         consent_ledger.lock(conn)
         assert visitor.get(path).status_code == 302
-    assert clicks(workspace) == []
+        assert clicks(workspace) == []
     visitor.wait(timedelta(minutes=1).total_seconds())
     gatherer._patience = arrivals.READER_SECONDS  # noqa: SLF001
     assert visitor.get(path).status_code == 302
