@@ -1,7 +1,7 @@
 """How does mail reach SendGrid? The only file that knows it: requests, and the meaning of each answer.
 
 A request carries one content and up to 1,000 personalizations: what differs from reader to reader are
-substitutions, whose keys are chosen for each request so that no value can name one. The transport is our
+substitutions, whose keys are chosen for each request so that nothing else can read as one. The transport is our
 own (`wire.py`): the official client has no timeout, follows redirects with the key on board, obeys proxies
 of the environment and logs the key.
 """
@@ -53,9 +53,9 @@ LARGEST_SUBSTITUTIONS = 10_000
 """Bytes of all keys and values of one personalization; one above that gets a request of its own."""
 MOST_RECIPIENTS = 1000
 SIGNS = "~^|"
-"""Stand in hardly any mail, so that a key can begin and end with one that stands nowhere in this one."""
+"""Stand in hardly any mail, so that a key can begin with one that stands nowhere in this one."""
 LONGEST_KEY = 11
-"""A number of up to three digits between two marks, of four letters each where every sign is used."""
+"""A mark, which is a sign and up to seven letters where every sign is used, and a number of up to three digits."""
 LONGEST_SILENCE = 3600.0
 """Seconds that a provider's wish is heeded without asking again; a wrong clock there must not end all sending here."""
 HOPELESS = 3
@@ -267,7 +267,7 @@ def request_body(sender: Sender, batch: Sequence[Outgoing]) -> dict[str, Any]:
     content = first.content
     if content.holes and len(batch) == 1 and _size(first) > LARGEST_SUBSTITUTIONS:
         content = Content.whole(first.subject, first.html, first.text)
-    keys = _keys(batch) if content.holes else []
+    keys = _keys(sender, batch) if content.holes else []
     body: dict[str, Any] = {
         "personalizations": _personalizations(sender, batch, keys),
         "from": _mailbox(sender.address, sender.name),
@@ -285,19 +285,40 @@ def request_body(sender: Sender, batch: Sequence[Outgoing]) -> dict[str, Any]:
     return body
 
 
-def _keys(batch: Sequence[Outgoing]) -> list[str]:
-    """Name the holes for one request: a number between two marks that stand in no value and nowhere in the content.
+def _keys(sender: Sender, batch: Sequence[Outgoing]) -> list[str]:
+    """Name the holes for one request: a mark that stands nowhere else in it, and a number, all of one length."""
+    # Why the provider finds a key only where we wrote it, in whatever order and however often it replaces: the first
+    # sign of a mark does not come again in its key, so a mark that is found begins a key of ours or holds no part of
+    # one. Then it lies in literal text and values side by side, as they also stand in the finished mail, and there no
+    # mark stands. And no key begins with another, so where ours stands no other can be read. A replacement leaves a
+    # text of the same kind.
+    mark, holes = _mark(sender, batch), batch[0].content.holes
+    width = len(str(holes - 1))
+    return [f"{mark}{number:0{width}}" for number in range(holes)]
 
-    So no key stands where we wrote none, not even in part, and what people typed is never replaced again.
-    """
+
+def _mark(sender: Sender, batch: Sequence[Outgoing]) -> str:
+    """Give a sign that stands nowhere in the request; where all do, one and letters that no finished mail holds."""
     content = batch[0].content
-    parts = content.subject, content.html, content.text
-    literal = [piece for part in parts for piece in part if isinstance(piece, str)]
-    said = "".join(["".join(message.values) for message in batch] + literal)
-    mark = next((sign for sign in SIGNS if sign not in said), "")
-    while not mark or mark in said:
+    parts = content.subject, content.html, content.text, *(pieces for _, pieces in content.headers)
+    said = [sender.name, sender.address, batch[0].category]
+    said += [piece for part in parts for piece in part if isinstance(piece, str)]
+    for message in batch:
+        said += message.to_address, message.to_name, *message.values
+    every = "".join(said)
+    mark = next((sign for sign in SIGNS if sign not in every), "")
+    if mark:
+        return mark
+    mark = SIGNS[0]
+    while any(mark in text for message in batch for text in _finished(sender, message)):
         mark += secrets.choice(ascii_uppercase)
-    return [f"{mark}{number}{mark}" for number in range(content.holes)]
+    return mark
+
+
+def _finished(sender: Sender, message: Outgoing) -> Iterator[str]:
+    """Give each text of a mail as its reader gets it."""
+    yield from (message.subject, message.html, message.text, *message.headers.values())
+    yield from (sender.name, sender.address, message.category, message.to_address, message.to_name)
 
 
 def _keyed(pieces: Sequence[Piece], keys: Sequence[str]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sendgrid.helpers import mail as helpers
 
@@ -98,25 +99,86 @@ def test_no_value_is_ever_taken_for_a_key(values: list[tuple[str, str, str]]) ->
     ]
 
 
+MARKS_AND_DIGITS = st.text(st.sampled_from("~^|0123A"), max_size=3)
+PIECES = st.lists(st.integers(0, 3) | st.integers(0, 11) | MARKS_AND_DIGITS, max_size=8).map(tuple)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[list[Outgoing], list[int]]:
+    """Readers of one content full of digits and holes side by side, and an order to replace in, more than once."""
+    content = Content(draw(PIECES), draw(PIECES), draw(PIECES))
+    values = st.tuples(*[MARKS_AND_DIGITS] * content.holes)
+    batch = [one._replace(values=draw(values)) for one in mails(draw(st.integers(1, 3)), content)]
+    return batch, draw(st.permutations([*range(content.holes)] * 2))
+
+
+def small(*html: str | int, values: tuple[str, ...]) -> list[Outgoing]:
+    """Give one mail of these pieces."""
+    return [mails(1, Content(("Tag",), html, ("Hallo",)))[0]._replace(values=values)]
+
+
+@settings(max_examples=500)
+@given(requests())
+@example((small(2, "1", 3, " ", 0, 1, values=("P", "K", "A", "M")), [1, 0, 2, 3]))
+@example((small(0, 1, 2, values=("P", "1", "M")), [1, 0, 2]))
+@example((small(*range(11), values=tuple("abcdefghijk")), [1, 0, *range(2, 11)]))
+@example((small(0, 1, 2, values=("~", "A0", "^|")), [0, 1, 2]))
+def test_no_order_of_replacing_makes_a_key(made: tuple[list[Outgoing], list[int]]) -> None:
+    """Of keys, text and values side by side: a digit between two keys, or a value of digits, is nobody's key."""
+    batch, order = made
+    body = request_body(SENDER, batch)
+    for number, one in enumerate(batch):
+        replaced = list(body["personalizations"][number].get("substitutions", {}).items())
+        read = [body["subject"], body["content"][1]["value"], body["content"][0]["value"]]
+        for hole in order:
+            read = [part.replace(*replaced[hole]) for part in read]
+        assert read == [one.subject, one.html, one.text]
+
+
+def mark_of(body: dict[str, Any]) -> str:
+    """Give what all keys of a request begin with."""
+    [mark] = {str(key).rstrip("0123456789") for key in body["personalizations"][0]["substitutions"]}
+    return mark
+
+
 @pytest.mark.parametrize("used", ["", "~", "~^", "~^|"])
 def test_a_key_is_marked_by_what_stands_nowhere_else(used: str) -> None:
-    """Neither in a value nor in the content: not even both together, side by side, can make a key."""
+    """Neither in a value nor in the content."""
     content = Content(("Tag ", 0), ("<p>", 1, f"0{used[:1]}</p>"), ("Hallo ", 2, "!"))
     batch = [one._replace(values=("P", f"{used}0", used)) for one in mails(3, content)]
-    body = request_body(SENDER, batch)
-    for key in body["personalizations"][0]["substitutions"]:
-        mark = key.strip("0123456789")[: len(key) // 2]
-        assert not any(mark in value for one in batch for value in (*one.values, *map(str, content.html)))
-    assert [written(body, number)[1] for number in range(3)] == [one.html for one in batch]
+    mark = mark_of(request_body(SENDER, batch))
+    assert not any(mark in said for one in batch for said in (*one.values, *map(str, content.html)))
 
 
-def test_a_key_is_found_though_every_mark_was_typed() -> None:
-    """Where all signs are used, letters take their place; here stand all threes of them."""
-    every = "~^|" + "".join(map("".join, product(ascii_uppercase, repeat=3)))
-    batch = [one._replace(values=("", every[n * 6592 :][:6592], "")) for n, one in enumerate(mails(8))]
-    body = request_body(SENDER, batch)
-    assert [written(body, number)[1] for number in range(8)] == [one.html for one in batch]
-    assert all(len(key) > len("ABC0ABC") for key in body["personalizations"][0]["substitutions"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"to_name": "a~"},
+        {"to_address": "a~@example.org"},
+        {"category": "~"},
+        {"content": replace(SHARED, subject=("~", 0))},
+    ],
+)
+def test_a_mark_stands_nowhere_in_the_request(changed: dict[str, Any]) -> None:
+    """Also where the provider does not say whether it replaces."""
+    body = request_body(SENDER, [mails(1)[0]._replace(**changed)])
+    assert mark_of(body) == "^"
+
+
+def test_a_mark_is_found_though_every_short_one_was_typed() -> None:
+    """Where all signs are used, letters follow; here stand all twos of them."""
+    every = "^|" + "".join(f"~{one}{two}" for one, two in product(ascii_uppercase, repeat=2))
+    batch = [one._replace(values=("", every, "")) for one in mails(2)]
+    assert len(mark_of(request_body(SENDER, batch))) > len("~AB")
+
+
+def test_a_mark_is_not_what_two_values_make_side_by_side() -> None:
+    """Each letter follows a sign in the mail of one of the readers, though in no value of theirs."""
+    content = Content(("Tag ", 0), ("<p>", 1, 2, 0, "</p>"), ("^|",))
+    batch = [
+        one._replace(values=(letter, "~", "")) for one, letter in zip(mails(26, content), ascii_uppercase, strict=True)
+    ]
+    assert len(mark_of(request_body(SENDER, batch))) > len("~A")
 
 
 def test_no_text_of_a_mail_stands_in_a_repr() -> None:
