@@ -119,7 +119,7 @@ def _joined(pieces: Sequence[bytes | int]) -> Iterator[bytes | int]:
 
 
 def _quoted(text: str) -> bytes:
-    """Give text in quoted-printable, no line longer than `SHORT`, unless a soft break ends it.
+    """Give text in quoted-printable, no line longer than `SHORT`, unless a soft break ends it: one may follow the last.
 
     It begins a line. No line begins with a dot: what goes out by SMTP need not be looked through for one that ends it.
     """
@@ -131,6 +131,10 @@ def _quoted(text: str) -> bytes:
     if b"=20\n" in quoted or b"=09\n" in quoted:
         # It encodes white space before a line's end without looking how long the line becomes.
         quoted = OVERLONG.sub(rb"\1=\n\2", quoted)
+    if len(quoted) - quoted.rfind(b"\n") - 1 > SHORT:
+        # Its last line may be as long as a line with a soft break. None parts an encoded byte.
+        last = 3 if quoted[-3:-2] == b"=" else 1
+        quoted = quoted[:-last] + b"=\n" + quoted[-last:]
     if b"\n." in quoted or quoted[:1] == b".":
         quoted = DOTS.sub(lambda dots: b"=2E=\n" * len(dots[0]), quoted)
     return quoted.replace(b"\n", b"\r\n")

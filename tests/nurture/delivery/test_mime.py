@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.utils import parsedate_to_datetime
@@ -11,11 +12,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nurture.delivery.content.library import Library, MessageClass
 from nurture.delivery.content.pieces import Content
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.headers import header_text, is_single_address
 from nurture.delivery.mime import encode
 from nurture.delivery.provider import Outgoing, Sender, fault_of
+from nurture.settings import PROJECT
+from tests.nurture.delivery.content.people import PEOPLE, frame, parts_of, split
 from tests.nurture.delivery.mails import changed
 
 if TYPE_CHECKING:
@@ -38,6 +42,12 @@ MAIL = Outgoing(
     ),
     at=datetime(2026, 11, 23, 8, 0, tzinfo=UTC),
 )
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    """The shipped mails."""
+    return Library.load(PROJECT / "templates")
 
 
 def back(mail: Outgoing, sender: Sender = SENDER) -> EmailMessage:
@@ -104,6 +114,8 @@ def lines(text: str) -> str:
 @given(PIECES, PIECES, VALUES)
 @example(("",), ("a" * 74 + "\t\nb",), ("", "", ""))
 @example(("a" * 75 + " \n",), ("a" * 73 + " \n",), ("", "", ""))
+@example(("x" * 76, 0), ("x" * 73 + "ä", 0), ("y" * 76, "", ""))
+@example(("x" * 75 + ".", 0), (0, "rest"), ("y" * 75 + "=", "", ""))
 def test_whatever_stands_in_the_holes_reads_back(
     html: tuple[str | int, ...], text: tuple[str | int, ...], values: tuple[str, ...]
 ) -> None:
@@ -117,6 +129,21 @@ def test_whatever_stands_in_the_holes_reads_back(
     assert max(len(line) for line in body.split(b"\r\n") if not line.startswith(b"Content-T")) <= 76
     assert raw.count(b"\n") == raw.count(b"\r\n") == raw.count(b"\r")
     assert b"\n." not in raw
+
+
+@pytest.mark.parametrize("length", range(4, 12))
+def test_no_line_of_a_shipped_mail_is_longer_than_76(library: Library, length: int) -> None:
+    """Wherever a hole stands in its line, which the length of the site's address moves (RFC 2045)."""
+    site = f"https://{'n' * length}.example"
+    shared = replace(frame(tracked=True), public_url=site)
+    for mail in library.mails.values():
+        if mail.message_class is MessageClass.CONFIRMATION:
+            continue
+        made = split(mail, shared)
+        for lead in PEOPLE[:5]:
+            values = made.values(lead, parts_of(lead))
+            body = encode(SENDER, MAIL._replace(content=made.content, values=values)).partition(b"\r\n\r\n")[2]
+            assert max(map(len, body.split(b"\r\n"))) <= 76
 
 
 def test_no_value_ends_a_part() -> None:
