@@ -38,7 +38,7 @@ EVERY = 3
 """Every so many-th request meets the trouble of its mode."""
 MOST = 1000
 LARGEST = {".substitutions": 10_000, ".custom_args": 10_000}
-"""Bytes for each personalization."""
+"""Bytes for each personalization, of keys and values together."""
 BOTH = ["text/plain", "text/html"]
 LARGEST_REQUEST = 30_000_000
 NEEDED = ("personalizations", "from", "subject", "content")
@@ -107,7 +107,7 @@ def _person(one: Any, seen: set[str]) -> Fault | None:  # noqa: ANN401  what cam
         if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
             return f".{name}", "values must be strings"
     sizes = {
-        ".substitutions": sum(len(value.encode()) for value in one.get("substitutions", {}).values()),
+        ".substitutions": sum(len(said.encode()) for pair in one.get("substitutions", {}).items() for said in pair),
         ".custom_args": len(orjson.dumps(one.get("custom_args", {}))),
     }
     return next(((name, f"more than {LARGEST[name]} bytes") for name in sizes if sizes[name] > LARGEST[name]), None)

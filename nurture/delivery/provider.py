@@ -157,7 +157,7 @@ def fault_of(message: Outgoing) -> str | None:
     if not is_single_address(message.to_address):
         return "address"
     content, values = message.content, message.values
-    if not (content.html and content.text and len(values) >= content.holes):
+    if not (content.html and content.text and len(values) == content.holes):
         return "empty"
     subject, headers = content.subject_for(values), content.all_headers_for(values)
     # Most are short and printable all together; only odd ones are looked at one by one.

@@ -73,6 +73,9 @@ BEYOND: dict[str, Change] = {
         {"to": [{"email": "P0@FIRMA.example"}]}
     ),
     "substitutions too large": lambda body: body["personalizations"][0].update(substitutions={"-x-": "ü" * 5001}),
+    "substitutions too large with their keys": lambda body: body["personalizations"][0].update(
+        substitutions={"-x-": "ü" * 4999}
+    ),
     "custom arguments too large": lambda body: body["personalizations"][0].update(custom_args={"x": "y" * 10_000}),
     "two recipients in one address": lambda body: body["personalizations"][0].update(to=[{"email": "a@b.de,c@d.de"}]),
     "html before plain text": lambda body: body["content"].reverse(),

@@ -117,6 +117,14 @@ def test_only_bad_mails_are_all_rejected(provider: Provider) -> None:
     assert [type(outcome) for outcome in provider.submit(batch)] == [Rejected] * 3
 
 
+@pytest.mark.parametrize("values", [("P", "P"), ("P", "P", "P", "P")], ids=["too few", "too many"])
+def test_values_that_do_not_fit_their_holes_cost_no_other_mail(provider: Provider, values: tuple[str, ...]) -> None:
+    """Whoever has one too few or too many is rejected alone."""
+    batch = people(3)
+    batch[1] = batch[1]._replace(values=values)
+    assert [type(outcome) for outcome in provider.submit(batch)] == [Accepted, Rejected, Accepted]
+
+
 def test_an_empty_batch_has_no_outcomes(provider: Provider) -> None:
     """And costs nothing."""
     assert list(provider.submit([])) == []
