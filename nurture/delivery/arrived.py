@@ -1,7 +1,8 @@
 """Did a mail arrive so that its receiver is shown a button to unsubscribe? What its headers say (RFC 8058, RFC 6376).
 
 For a mail of ours that was delivered, saved raw. Whether a provider signs both headers shows only there. The signature
-itself is not verified: that needs DNS, and the receiver's own verdict stands in its Authentication-Results.
+itself is not verified: that needs DNS, and the receiver's own verdict stands in its Authentication-Results. Nor is the
+list of public suffixes read: see `GENERIC` for what is not seen.
 """
 
 from __future__ import annotations
@@ -22,6 +23,16 @@ LONGEST_LINE = 998
 """Octets of a line (RFC 5322 2.1.1); a longer one is broken on the way, and the signature with it."""
 URI = re.compile(r"<([^<>]*)>")
 SPACE = re.compile(r"\s+")
+COUNTRY = 2
+"""Letters of a country's domain."""
+GENERIC = frozenset(
+    {"ac", "co", "com", "edu", "gob", "gov", "gv", "ltd", "mil", "ne", "net", "nom", "or", "org", "plc"}
+)
+"""Before a country they make a suffix under which anybody registers (co.uk, or.at, com.br): it speaks for nobody.
+
+Suffixes of another form are taken for somebody's domain (github.io and other hosts of many sites, cities). Two domains
+beside each other count as two owners, though DMARC lets mail.firm.example speak for news.firm.example.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,10 +43,22 @@ class Signature:
     signed: frozenset[str]
     """Names of the header fields that it covers, in small letters."""
 
+    partial: bool = False
+    """Does it cover only the beginning of the body (`l=`)? Then anybody may add to the mail."""
+
     def aligned(self, sender: str) -> bool:
-        """Does it speak for the domain in From? The same domain, or one above the other."""
-        ours, theirs = f".{self.domain}", f".{sender}"
-        return "." in self.domain and (theirs.endswith(ours) or ours.endswith(theirs))
+        """Does it speak for the domain in From? The same domain, or one above the other that somebody can own."""
+        if self.domain == sender:
+            return True
+        above, below = sorted((self.domain, sender), key=len)
+        return below.endswith(f".{above}") and _is_owned(above)
+
+
+def _is_owned(domain: str) -> bool:
+    """Can it be somebody's, as far as its form tells?"""
+    first, _, rest = domain.partition(".")
+    is_suffix = len(rest) == COUNTRY and first in GENERIC
+    return bool(rest) and not is_suffix
 
 
 def findings(raw: bytes) -> list[str]:
@@ -50,7 +73,7 @@ def signatures(head: Message) -> list[Signature]:
     for value in head.get_all("dkim-signature", []):
         tags = dict(tag.split("=", 1) for tag in SPACE.sub("", str(value)).split(";") if "=" in tag)
         names = tags.get("h", "").lower().split(":")
-        found.append(Signature(tags.get("d", "").lower(), frozenset(names)))
+        found.append(Signature(tags.get("d", "").lower(), frozenset(names), partial="l" in tags))
     return found
 
 
@@ -87,8 +110,13 @@ def _signed(head: Message) -> list[str]:
     ours = [one for one in signatures(head) if one.aligned(domain)]
     if not ours:
         return [f"no DKIM signature speaks for {domain}"]
-    if any({UNSUBSCRIBE, POST} <= one.signed for one in ours):
+    whole = [one for one in ours if not one.partial]
+    if not whole:
+        return [
+            f"the DKIM signature of {ours[0].domain} covers only the beginning of the body (l=): anybody may add to it"
+        ]
+    if any({UNSUBSCRIBE, POST} <= one.signed for one in whole):
         return []
-    best = max(ours, key=lambda one: len({UNSUBSCRIBE, POST} & one.signed))
+    best = max(whole, key=lambda one: len({UNSUBSCRIBE, POST} & one.signed))
     missing = " and ".join(sorted({UNSUBSCRIBE, POST} - best.signed))
     return [f"the DKIM signature of {best.domain} does not cover {missing}: mailbox providers then show no button"]

@@ -55,6 +55,27 @@ def test_a_second_signature_may_be_the_providers_own() -> None:
     assert arrived.findings(first + raw()) == []
 
 
+@pytest.mark.parametrize(
+    ("domain", "address"),
+    [
+        ("firma.co.uk", "a@firma.co.uk"),
+        ("firma.co.uk", "a@news.firma.co.uk"),
+        ("firma.de", "a@news.firma.de"),
+        ("co.example", "a@news.co.example"),
+    ],
+)
+def test_a_domain_speaks_for_what_stands_under_it(domain: str, address: str) -> None:
+    """Where it is somebody's own, also under a country's second level."""
+    assert arrived.findings(raw(f"v=1; d={domain}; h={ALL}; b=x", From=address)) == []
+
+
+def test_a_signature_of_a_part_may_stand_beside_one_of_the_whole() -> None:
+    """The whole mail is signed all the same."""
+    partial = f"DKIM-Signature: v=1; d=firma.example; l=0; h={ALL}; b=x\r\n".encode()
+
+    assert arrived.findings(partial + raw()) == []
+
+
 def test_our_own_signature_covers_both() -> None:
     """R45, on what `nurture` writes itself."""
     key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -78,6 +99,10 @@ def test_our_own_signature_covers_both() -> None:
         (raw(f"v=1; d=provider.example; h={ALL}; b=x"), "no DKIM signature speaks for firma.example"),
         (raw(f"v=1; d=example; h={ALL}; b=x"), "no DKIM signature speaks for firma.example"),
         (raw(f"v=1; d=otherfirma.example; h={ALL}; b=x"), "no DKIM signature speaks for firma.example"),
+        (raw(f"v=1; d=co.uk; h={ALL}; b=x", From="a@firma.co.uk"), "no DKIM signature speaks for firma.co.uk"),
+        (raw(f"v=1; d=COM.br; h={ALL}; b=x", From="a@firma.com.br"), "no DKIM signature speaks for firma.com.br"),
+        (raw(f"v=1; d=firma.example; l=0; h={ALL}; b=x"), "covers only the beginning of the body"),
+        (raw(f"v=1; l=5000; d=firma.example; h={ALL}; b=x"), "covers only the beginning of the body"),
         (raw("nonsense"), "no DKIM signature speaks for firma.example"),
         (raw("v=1; d=firma.example; h=from:list-unsubscribe; b=x"), "does not cover list-unsubscribe-post:"),
         (raw("v=1; d=firma.example; h=from; b=x"), "does not cover list-unsubscribe and list-unsubscribe-post:"),
