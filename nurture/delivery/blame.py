@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 
 from nurture.delivery import circuit
 from nurture.delivery.circuit import CircuitState, alike
-from nurture.delivery.provider import NOT_TRIED, OWN_FAULT, Accepted, Outcome, Refused, Rejected, Unknown
+from nurture.delivery.provider import Accepted, Outcome, Refused, Rejected, Unknown, was_asked
+from nurture.delivery.states import Kind
 from nurture.store.tables import delivery_attempt, send_batch
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def shared_code(outcomes: Sequence[Outcome], *, suspected: str = "") -> str | No
     it was asked about, and none was or may have been taken. Where the circuit is open for just that (`suspected` is
     its reason), one is enough. What we found at fault ourselves was never asked about.
     """
-    asked = [one for one in outcomes if one is not NOT_TRIED and not _found_by_us(one)]
+    asked = [one for one in outcomes if was_asked(one)]
     codes = Counter(one.code for one in asked if isinstance(one, Rejected))
     if not codes or any(isinstance(one, Accepted | Unknown) for one in asked):
         return None
@@ -46,17 +47,14 @@ def shared_code(outcomes: Sequence[Outcome], *, suspected: str = "") -> str | No
     return code if enough and 10 * count >= OF_TEN * len(asked) else None
 
 
-def _found_by_us(outcome: Outcome) -> bool:
-    return isinstance(outcome, Rejected) and outcome.code.startswith(OWN_FAULT)
-
-
 def hold(conn: Connection, claim: Claim, outcomes: Sequence[Outcome], *, at: datetime) -> Sequence[Outcome]:
     """Make of a rejection that is the account's trouble a refusal: the circuit opens, and the mails may go again.
 
     Unless the provider took another batch that began after it last refused this one so: then the account is well,
     and the fault is in these mails. So a batch of bad addresses alone costs one wait and not a day of them.
+    Confirmations stay rejected: strangers ask for them, who must not be able to stop the mail of others.
     """
-    if not any(isinstance(one, Rejected) for one in outcomes):
+    if claim.kind is not Kind.MARKETING or not any(isinstance(one, Rejected) for one in outcomes):
         return outcomes
     seen = circuit.look(conn, claim.provider, at)
     suspected = "" if seen.state is CircuitState.CLOSED else seen.reason

@@ -1,21 +1,20 @@
 """Does it make sense to ask the provider now? State in the database, so that all workers know it.
 
 Every ambiguous answer may cost a mail for ever, so the circuit opens early: at once for a wrong
-key, sandbox or redirect, or for mails that were all rejected alike (`blame`), else after 5 unknown answers in a row or
-10 among the last 20, or 5 batches in a row of which every mail was rejected. A probe then goes out now and then; its
-success closes the circuit.
+key, sandbox or redirect, or for marketing mails that were all rejected alike (`blame`), else after 5 unknown answers in
+a row or 10 among the last 20. A probe then goes out now and then; its success closes the circuit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select, update
 
-from nurture.delivery.provider import NOT_TRIED, OWN_FAULT, Accepted, Outcome, Refused, Rejected, Unknown
+from nurture.delivery.provider import Accepted, Outcome, Refused, Rejected, Unknown, was_asked
 from nurture.delivery.queue import insert_missing
 from nurture.delivery.states import Kind
 from nurture.store.tables import circuit
@@ -23,7 +22,7 @@ from nurture.store.tables import circuit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
 IN_A_ROW = 5
 REMEMBERED = 20
@@ -57,110 +56,124 @@ class CircuitState(StrEnum):
 
 @dataclass(frozen=True)
 class Circuit:
-    """The state of one provider, since when and why."""
+    """The state of one provider, since when and why.
+
+    `since` is the moment it opened, or marketing's probe last failed; `probed_at` that of the last probe of any kind.
+    """
 
     provider: str
     state: CircuitState
     since: datetime
     reason: str
     recent: str
+    probed_at: datetime
+
+    def passes(self, kind: str) -> bool:
+        """Does a batch of this kind go as if the circuit were closed?
+
+        So do confirmations where it is open for mails rejected alike: who signs up with a bad address shall not make
+        others wait, and one that is taken tells that the account is well.
+        """
+        alone = kind == Kind.CONFIRMATION and self.reason.startswith(ALIKE)
+        return self.state is CircuitState.CLOSED or alone
 
     def admits(self, kind: str, at: datetime) -> bool:
         """May a batch of this kind go to the provider at this moment?"""
-        if self.state is CircuitState.CLOSED:
+        if self.passes(kind):
             return True
-        wait = PROBE_AFTER[Kind(kind)] if self.state is CircuitState.OPEN else PROBE_LOST_AFTER
-        return at >= self.since + wait
+        if self.state is CircuitState.HALF_OPEN:
+            return at >= self.probed_at + PROBE_LOST_AFTER
+        # A confirmation's failed probe must not push marketing's away: they come more often.
+        begun = self.since if kind == Kind.MARKETING else self.probed_at
+        return at >= begun + PROBE_AFTER[Kind(kind)]
+
+
+def _read(row: Row[Any]) -> Circuit:
+    return Circuit(row.provider, CircuitState(row.state), row.since, row.reason, row.recent, row.probed_at)
 
 
 def look(conn: Connection, provider: str, at: datetime) -> Circuit:
     """Give the state of a provider; one never asked is closed."""
     row = conn.execute(_LOOK, {"of": provider}).first()
-    if row is None:
-        return Circuit(provider, CircuitState.CLOSED, at, "", "")
-    return Circuit(provider, CircuitState(row.state), row.since, row.reason, row.recent)
+    return _read(row) if row is not None else Circuit(provider, CircuitState.CLOSED, at, "", "", at)
 
 
 def enter(conn: Connection, provider: str, kind: str, at: datetime) -> bool:
     """May this batch go now? The first one after the wait becomes the probe; compare-and-set lets one through."""
     seen = look(conn, provider, at)
-    if seen.state is CircuitState.CLOSED:
+    if seen.passes(kind):
         return True
     if not seen.admits(kind, at):
         return False
-    unchanged = (circuit.c.provider == provider, circuit.c.state == seen.state, circuit.c.since == seen.since)
-    changed = conn.execute(update(circuit).where(*unchanged).values(state=CircuitState.HALF_OPEN, since=at))
+    unchanged = (circuit.c.provider == provider, circuit.c.state == seen.state, circuit.c.probed_at == seen.probed_at)
+    changed = conn.execute(update(circuit).where(*unchanged).values(state=CircuitState.HALF_OPEN, probed_at=at))
     return changed.rowcount == 1
 
 
-def give_back(conn: Connection, provider: str, at: datetime) -> None:
-    """Take back a probe that was never sent; the next one waits anew."""
-    where = (circuit.c.provider == provider, circuit.c.state == CircuitState.HALF_OPEN)
-    conn.execute(update(circuit).where(*where).values(state=CircuitState.OPEN, since=at))
+def give_back(conn: Connection, provider: str, kind: str, at: datetime) -> None:
+    """Take back the probe of this kind's batch, for nobody was asked; the next one need not wait anew."""
+    seen = look(conn, provider, at)
+    if seen.state is CircuitState.HALF_OPEN and not seen.passes(kind):
+        where = (circuit.c.provider == provider, circuit.c.state == CircuitState.HALF_OPEN)
+        conn.execute(update(circuit).where(*where).values(state=CircuitState.OPEN, probed_at=circuit.c.since))
 
 
-def record(conn: Connection, provider: str, outcomes: Sequence[Outcome], at: datetime) -> CircuitState:
-    """Learn from the answers to one batch, in their order; give the state after them.
+def record(conn: Connection, provider: str, kind: str, outcomes: Sequence[Outcome], at: datetime) -> CircuitState:
+    """Learn from the answers to one batch of a kind, in their order; give the state after them.
 
-    Messages that shared a request share its answer, which counts once; what was not tried tells nothing.
+    Messages that shared a request share its answer, which counts once; what nobody was asked about tells nothing.
     """
     row = conn.execute(_LOCK, {"of": provider}).first()
     if row is None:
-        first = {"provider": provider, "state": CircuitState.CLOSED, "since": at, "reason": "", "recent": ""}
-        insert_missing(conn, circuit, [first], ("provider",))
+        new = asdict(Circuit(provider, CircuitState.CLOSED, at, "", "", at))
+        insert_missing(conn, circuit, [new], ("provider",))
         row = conn.execute(_LOCK, {"of": provider}).one()
-    known = seen = Circuit(provider, CircuitState(row.state), row.since, row.reason, row.recent)
-    answers = list({id(one): one for one in outcomes if one is not NOT_TRIED}.values())
-    if any(isinstance(one, Accepted) for one in answers):
+    known = seen = _read(row)
+    answers = list({id(one): one for one in outcomes if was_asked(one)}.values())
+    if not answers:
+        give_back(conn, provider, kind, at)
+    elif any(isinstance(one, Accepted) for one in answers):
         # A bad address among good ones says nothing of the provider.
         answers = [one for one in answers if not isinstance(one, Rejected)]
-    elif answers and all(isinstance(one, Rejected) for one in answers):
+    elif all(isinstance(one, Rejected) for one in answers):
         answers = answers[:1]
     if seen.state is CircuitState.HALF_OPEN:
         # The probe was taken if any of it was; a bad address before that one says nothing of the provider.
         answers.sort(key=lambda one: not isinstance(one, Accepted))
     for outcome in answers:
-        seen = _after(seen, outcome, at)
+        seen = _after(seen, kind, outcome, at)
     if seen != known:
-        values = {
-            "state": seen.state,
-            "since": seen.since,
-            "reason": seen.reason[:LONGEST_REASON],
-            "recent": seen.recent,
-        }
+        values = {**asdict(seen), "reason": seen.reason[:LONGEST_REASON]}
+        del values["provider"]
         conn.execute(_LEARN, {"of": provider, **values})
     return seen.state
 
 
-def _after(seen: Circuit, outcome: Outcome, at: datetime) -> Circuit:
+def _after(seen: Circuit, kind: str, outcome: Outcome, at: datetime) -> Circuit:
     """Give what one answer makes of a circuit."""
-    mark = "?" if isinstance(outcome, Unknown) else "x" if _rejected_by_it(outcome) else "."
-    recent = (seen.recent + mark)[-REMEMBERED:]
-    state, reason = seen.state, seen.reason
-    if isinstance(outcome, Refused) and outcome.opens_circuit:
-        state, reason = CircuitState.OPEN, outcome.code
-    elif isinstance(outcome, Unknown):
-        too_many = recent.endswith("?" * IN_A_ROW) or recent.count("?") >= OF_THE_LAST
-        if too_many or seen.state is CircuitState.HALF_OPEN:
-            state, reason = CircuitState.OPEN, outcome.code
-    elif isinstance(outcome, Rejected) and recent.endswith("x" * IN_A_ROW) and seen.state is CircuitState.CLOSED:
-        state, reason = CircuitState.OPEN, alike(outcome.code)
-    elif isinstance(outcome, Accepted) and seen.state is CircuitState.HALF_OPEN:
+    was_open = seen.state is not CircuitState.CLOSED
+    is_probe = seen.state is CircuitState.HALF_OPEN and not seen.passes(kind)
+    recent = (seen.recent + ("?" if isinstance(outcome, Unknown) else "."))[-REMEMBERED:]
+    if isinstance(outcome, Accepted) and was_open and (is_probe or seen.passes(kind)):
         # Only the probe's success counts: what was under way when the circuit opened says nothing new.
-        state, reason, recent = CircuitState.CLOSED, "", "."
-    elif seen.state is CircuitState.HALF_OPEN:
-        state = CircuitState.OPEN
-    # Each failed probe starts the wait anew.
-    since = seen.since if state is seen.state and not isinstance(outcome, Refused) else at
-    return Circuit(seen.provider, state, since, reason, recent)
-
-
-def _rejected_by_it(outcome: Outcome) -> bool:
-    return isinstance(outcome, Rejected) and not outcome.code.startswith(OWN_FAULT)
+        return Circuit(seen.provider, CircuitState.CLOSED, at, "", ".", at)
+    too_many = recent.endswith("?" * IN_A_ROW) or recent.count("?") >= OF_THE_LAST
+    match outcome:
+        case Refused(code, opens_circuit=True):
+            reason = code
+        case Unknown(code) if too_many or is_probe:
+            reason = code
+        case _ if is_probe:
+            reason = seen.reason
+        case _:
+            return replace(seen, recent=recent)
+    # Each failed probe starts the wait anew; a confirmation's only that of its kind.
+    since = seen.since if was_open and kind == Kind.CONFIRMATION else at
+    return Circuit(seen.provider, CircuitState.OPEN, since, reason, recent, at)
 
 
 def close(conn: Connection, provider: str, at: datetime) -> bool:
     """Close by hand, after a person has mended the cause; False when it was not open."""
-    values = {"state": CircuitState.CLOSED, "since": at, "reason": "", "recent": ""}
+    values = {"state": CircuitState.CLOSED, "since": at, "reason": "", "recent": "", "probed_at": at}
     where = (circuit.c.provider == provider, circuit.c.state != CircuitState.CLOSED)
     return conn.execute(update(circuit).where(*where).values(**values)).rowcount == 1

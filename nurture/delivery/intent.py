@@ -129,7 +129,7 @@ def intend(
     if ready:
         _commit_to_send(conn, claim, ready, at)
     else:
-        circuit.give_back(conn, claim.provider, at)
+        circuit.give_back(conn, claim.provider, claim.kind, at)
         _close_empty(conn, claim, withheld, at)
     return Submission(claim, tuple(ready), _count(withheld))
 

@@ -108,6 +108,17 @@ Outcome = Accepted | Refused | Rejected | Unknown
 OWN_FAULT = "fault "
 NOT_TRIED = Refused("not tried")
 """What the rest of a batch gets when a request before it met trouble."""
+PERMIT_OVER = Refused("permit over")
+"""What a batch gets that was held back for too long, and must be decided again."""
+COMMIT_UNCLEAR = Refused("commit unclear")
+"""What a batch gets whose intent may not be written down."""
+
+
+def was_asked(outcome: Outcome) -> bool:
+    """Was the provider asked for this outcome, or is it ours alone?"""
+    if isinstance(outcome, Rejected):
+        return not outcome.code.startswith(OWN_FAULT)
+    return outcome not in {NOT_TRIED, PERMIT_OVER, COMMIT_UNCLEAR}
 
 
 class Provider(Protocol):

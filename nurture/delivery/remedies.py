@@ -58,7 +58,7 @@ def of_circuit(provider: str, reason: str) -> str:
     if reason.startswith(ALIKE):
         return (
             f"no mail was taken, so the account is suspected: does {provider} know our sender address, may we relay? "
-            f"The mails wait up to a day. Mend it, {close}"
+            f"Marketing mails wait up to a day. Mend it, {close}"
         )
     causes = f"key, password, certificate, sandbox; or {provider} is down"
     return f"mend the cause ({causes}), {close}; it is also tried now and then"

@@ -29,7 +29,7 @@ from nurture.delivery.composing import Composed, compose
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.intent import Submission, intend
 from nurture.delivery.outbox import Outbox
-from nurture.delivery.provider import Refused, Unknown
+from nurture.delivery.provider import COMMIT_UNCLEAR, PERMIT_OVER, Unknown
 from nurture.delivery.settling import settle
 from nurture.delivery.states import Counts, Kind, State
 from nurture.failpoints import committing, reach
@@ -136,7 +136,7 @@ class Prepared:
         ready = self.submission.ready
         present = self.at + timedelta(seconds=stopwatch() - self.began)
         if any(present > (one.permit.lease_until if one.permit else self.at + LEASE) for one in ready):
-            return [Refused("permit over")] * len(ready)
+            return [PERMIT_OVER] * len(ready)
         try:
             outcomes = self.provider.submit(self.submission.outgoing)
         except Exception as error:  # noqa: BLE001  see above: the batch must not stay without an answer
@@ -173,7 +173,7 @@ def _intend(ws: Workspace, composed: Composed, *, at: datetime) -> Submission:
     except Exception:
         if submission is not None and submission.ready:
             with ws.store.write() as conn:
-                settle(conn, submission, [Refused("commit unclear")] * len(submission.ready), at=at)
+                settle(conn, submission, [COMMIT_UNCLEAR] * len(submission.ready), at=at)
         raise
     return submission
 

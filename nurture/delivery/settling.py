@@ -86,7 +86,7 @@ def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome]
     proof = requests.pop() if len(requests) == 1 else None
     if not _answer(conn, submission, of_batch, proof, at):
         return Counts()
-    circuit.record(conn, claim.provider, outcomes, at)
+    circuit.record(conn, claim.provider, claim.kind, outcomes, at)
     values = _after(conn, claim.batch_id, of_batch, at)
     late = not _move(conn, claim, State.SUBMITTING, values)
     if late and not _move(conn, claim, State.IN_DOUBT, values):

@@ -378,8 +378,9 @@ circuit = Table(
         "recent",
         String(20),
         nullable=False,
-        comment="last answers, oldest first: '.' clear, '?' unknown, 'x' all rejected",
+        comment="last answers, oldest first: '.' clear, '?' unknown",
     ),
+    Column("probed_at", UtcTime, nullable=False, comment="when it opened, or a probe last began or failed"),
     one_of("state", "closed", "open", "half_open"),
     comment="does it make sense to ask this provider now?",
 )

@@ -372,7 +372,7 @@ def test_wrong_usage_names_the_help_of_its_verb(nurture: Callable[..., Ended]) -
 def open_circuit(home: Path) -> None:
     """Let the provider refuse our key."""
     with open_workspace(Settings(home=home)) as ws, ws.store.write() as conn:
-        circuit.record(conn, "sendgrid", [Refused("http 401", None, opens_circuit=True)], AT)
+        circuit.record(conn, "sendgrid", "marketing", [Refused("http 401", None, opens_circuit=True)], AT)
 
 
 def test_status_tells_why_a_circuit_is_open(nurture: Callable[..., Ended], home: Path) -> None:
@@ -387,7 +387,7 @@ def test_status_says_what_to_do_about_mails_that_were_rejected_all_alike(
 ) -> None:
     """With the command that ends it."""
     with open_workspace(Settings(home=home)) as ws, ws.store.write() as conn:
-        circuit.record(conn, "smtp", [Refused(circuit.alike("rcpt 550"), None, opens_circuit=True)], AT)
+        circuit.record(conn, "smtp", "marketing", [Refused(circuit.alike("rcpt 550"), None, opens_circuit=True)], AT)
     told = nurture("delivery", "status").out
     assert "smtp: open all rejected: rcpt 550\n  no mail was taken" in told
     assert "'nurture delivery close-circuit smtp'" in told

@@ -477,7 +477,10 @@ def test_a_probe_with_a_bad_address_before_a_good_one_closes_the_circuit(world: 
     later = world.later(minutes=16)
     with world.ws.store.write() as conn:
         assert circuit.enter(conn, "outbox", "marketing", later.at)
-        assert circuit.record(conn, "outbox", [Rejected("fault address"), Accepted("x")], later.at) == "closed"
+        assert (
+            circuit.record(conn, "outbox", "marketing", [Rejected("fault address"), Accepted("x")], later.at)
+            == "closed"
+        )
 
 
 def test_five_doubts_in_a_row_open_the_circuit(world: World) -> None:

@@ -26,8 +26,9 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("reason", sa.String(length=64), nullable=False),
+        sa.Column("recent", sa.String(length=20), nullable=False, comment="last answers, oldest first: '.' clear, '?' unknown"),
         sa.Column(
-            "recent", sa.String(length=20), nullable=False, comment="last answers, oldest first: '.' clear, '?' unknown, 'x' all rejected"
+            "probed_at", sa.DateTime(timezone=True), nullable=False, comment="when it opened, or a probe last began or failed"
         ),
         sa.CheckConstraint("state in ('closed','open','half_open')", name=op.f("ck_circuit_state")),
         sa.PrimaryKeyConstraint("provider", name=op.f("pk_circuit")),
