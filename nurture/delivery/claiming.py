@@ -56,13 +56,13 @@ def claim(
     kind: str,
     at: datetime,
     provider: str | None = None,
-    batch_limit: int = 0,
+    batch_limit: int = 1,
     today: ramp.Today | None = None,
 ) -> Claim | None:
     """Take the next due batch of a kind for `owner`, or None when there is nothing (or nothing allowed) to do.
 
-    `provider` limits to batches planned for it, and to those of at most `batch_limit` messages that were
-    planned for another and never taken by it: after a change of provider they would wait for ever.
+    `provider` limits to batches planned for it, and to those that were planned for another and never taken by it:
+    after a change of provider they would wait for ever. Of these one of more than `batch_limit` messages is cut.
     `today` limits marketing through `provider` to what is left of the day's volume; a larger batch is cut.
     `at` must be the present: the lease counts from it.
     """
@@ -86,10 +86,10 @@ def claim(
         return None
     by = provider or row.provider
     lease = {"lease_owner": owner, "lease_until": at + CLAIM_LEASE, "ramp_day": row.ramp_day}
-    batch_id, mails = row.id, row.mails
-    if ramped is not None and row.ramp_day != ramped.day:
-        if mails > rest:
-            batch_id, mails = splitting.cut(conn, batch_id, rest)
+    uncounted = ramped is not None and row.ramp_day != ramped.day
+    room = min(row.mails if by == row.provider else batch_limit, rest if uncounted else row.mails)
+    batch_id, mails = splitting.cut(conn, row.id, room) if row.mails > room else (row.id, row.mails)
+    if ramped is not None and uncounted:
         ramp.count_in(conn, ramped, by, mails)
         lease["ramp_day"] = ramped.day
     taken = {"state": State.CLAIMED, "attempt": row.attempt + 1, "provider": by, **lease}
@@ -99,7 +99,7 @@ def claim(
 
 
 def _untried() -> ColumnElement[bool]:
-    """Did nobody ever take a batch, and is it small enough? Messages never change their batch.
+    """Did nobody ever take a batch, and is it small enough, or can it be cut because it was never claimed?
 
     What was refused was certainly not taken: a key that no longer works is the usual reason to change.
     """
@@ -112,7 +112,7 @@ def _untried() -> ColumnElement[bool]:
         )
         .scalar_subquery()
     )
-    return and_(send_batch.c.count <= bindparam("limit"), taken == 0)
+    return or_(send_batch.c.attempt == 0, and_(send_batch.c.count <= bindparam("limit"), taken == 0))
 
 
 # Made once: putting a statement together takes longer than executing it. Served by ix_send_batch_open; SKIP LOCKED
@@ -134,7 +134,7 @@ NEXT = (
 )
 """The next due batch of a kind, whoever it was planned for."""
 NEXT_OF = NEXT.where(or_(send_batch.c.provider == bindparam("provider"), _untried()))
-"""The same for one provider: its own, and what nobody took yet and is small enough."""
+"""The same for one provider: its own, and what nobody took yet and is small enough or can be cut."""
 TAKE = update(send_batch).where(
     send_batch.c.id == bindparam("of"),
     send_batch.c.state == State.PLANNED,

@@ -1,4 +1,4 @@
-"""How does a batch go that is larger than what is left of the day? Its first mails now, as a batch of their own."""
+"""How does a batch go that is too large for the day, or for the provider? Its first mails as a batch of their own."""
 
 from __future__ import annotations
 

@@ -111,6 +111,14 @@ def test_a_batch_that_is_too_large_for_the_rest_goes_in_part(ramped: World) -> N
     assert [len(batch) for batch in provider.got] == [3, 1]
 
 
+def test_a_new_provider_takes_no_more_than_the_day_and_it_allow(ramped: World) -> None:
+    """Four are allowed today, three at once."""
+    plan(ramped, 6, size=6)
+    provider = Scripted(name="smtp", batch_limit=3)
+    drain(ramped, provider)
+    assert [len(batch) for batch in provider.got] == [3, 1]
+
+
 def test_a_batch_larger_than_any_day_leaves_over_several(ramped: World) -> None:
     """It was planned before the ramp was set; nobody is lost, nobody gets it twice."""
     plan(ramped, 40, size=40)

@@ -513,9 +513,21 @@ def test_a_new_provider_leaves_what_may_have_been_taken(world: World) -> None:
     assert send(world.later(hours=1), Scripted(name="sendgrid")) is None
 
 
-def test_a_new_provider_leaves_what_is_too_large(world: World) -> None:
+def test_a_new_provider_takes_what_is_too_large_in_parts(world: World) -> None:
+    """Nobody had claimed the batch, so that it can be cut; each mail leaves once."""
+    world.plan(*(world.person() for _ in range(5)))
+    provider = Scripted(name="smtp", batch_limit=2)
+    while send(world, provider) is not None:
+        pass
+    assert [len(batch) for batch in provider.got] == [2, 2, 1]
+    assert (len({one.to_address for one in provider.mails}), world.states()) == (5, {"accepted": 5})
+
+
+def test_a_new_provider_leaves_what_is_too_large_and_was_tried(world: World) -> None:
+    """What was claimed once is never cut: proofs name it."""
     world.plan(world.person(), world.person())
-    assert send(world, Scripted(name="sendgrid", batch_limit=1)) is None
+    send(world, Scripted([Refused("http 401", opens_circuit=True)]))
+    assert send(world.later(hours=1), Scripted(name="sendgrid", batch_limit=1)) is None
 
 
 def test_another_environment_claims_nothing(world: World) -> None:
