@@ -96,7 +96,7 @@ FOLLOWS = {
 }
 """What a reason of the planner does to the lead in its sequence."""
 
-LAST_MOMENT = ("frequency_cap", "expired")
+LAST_MOMENT = ("frequency_cap", "expired", "original_accepted")
 """Reasons between queue and provider that explain knows the words for."""
 UNWRITTEN = ("request_settled", "template_changed", "unreadable_identity", "fault_...", "render ...", "workers_lost")
 """Reasons of mails that could not be written."""

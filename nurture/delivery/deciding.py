@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import and_, func, insert, not_, select
 
+from nurture.delivery.claiming import free_slots
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.facts import PROVEN
 from nurture.delivery.queue import environment, insert_batches
 from nurture.delivery.states import Kind, State
+from nurture.delivery.withheld import Gate, Withheld, withhold
 from nurture.store.inserting import insert_new
 from nurture.store.tables import decision, delivery_attempt, message, message_exception, send_batch
 from nurture.store.verdicts import Answer, remember
@@ -30,6 +32,8 @@ SET_ASIDE = (State.REJECTED, State.FAILED_RENDER)
 """Poison: the provider will never take it, or it could not be written; nothing else waits for it."""
 RESENT = 10_000
 """Occurrences from here on are a person's: the planner counts from 1 and never comes so far."""
+SENT_AGAIN = "sent_again"
+ORIGINAL_ACCEPTED = "original_accepted"
 VALID = timedelta(hours=24)
 """How long a mail that is sent again may wait for its turn."""
 STATE = func.coalesce(message_exception.c.state, send_batch.c.state)
@@ -116,10 +120,39 @@ def resend(conn: Connection, public_id: str, *, provider: str, actor: str, reaso
     )
     fresh: str = conn.execute(made).scalar_one()
     # Apart from its batch: should a late answer say that the batch was refused, only the copy goes.
-    apart = {"message_id": row.id, "state": row.state, "reason": "sent_again", "at": at}
+    apart = {"message_id": row.id, "state": row.state, "reason": SENT_AGAIN, "at": at}
     insert_new(conn, message_exception, [apart])
     _write_down(conn, row, copied["occurrence"], actor, reason, at)
     return fresh
+
+
+def call_off(conn: Connection, message_ids: Sequence[int], *, at: datetime) -> None:
+    """Withhold the copies of these messages that still wait, for the provider says late that it took the originals.
+
+    A copy that a worker holds already leaves: the person who asked for it knew that there may be two.
+    """
+    if not message_ids:
+        return
+    copy = message.alias()
+    same = (
+        copy.c.enrolment_id == message.c.enrolment_id,
+        copy.c.step == message.c.step,
+        copy.c.occurrence > message.c.occurrence,
+        copy.c.occurrence % RESENT == message.c.occurrence % RESENT,
+    )
+    own = select(message_exception.c.message_id).where(message_exception.c.message_id == copy.c.id).exists()
+    waiting = (
+        select(copy.c.id)
+        .join(message, and_(*same))
+        .join(send_batch, send_batch.c.id == copy.c.batch_id)
+        .where(message.c.id.in_(message_ids), send_batch.c.state == State.PLANNED, not_(own))
+        .with_for_update(of=send_batch)
+    )
+    copies = conn.execute(waiting).scalars().all()
+    gates = (Gate("person", passed=False),)
+    withhold(conn, [Withheld(one, State.SUPPRESSED, ORIGINAL_ACCEPTED, gates) for one in copies], at=at)
+    if copies:
+        free_slots(conn, [], of=copies)
 
 
 def _doubtful(conn: Connection, public_id: str) -> Row[Any]:
@@ -155,7 +188,7 @@ def _write_down(conn: Connection, row: Row[Any], occurrence: int, actor: str, re
         "occurrence": occurrence,
         "phase": "plan",
         "outcome": "planned",
-        "reason": "sent_again",
+        "reason": SENT_AGAIN,
         "verdict_id": remember(conn, [asked])[asked],
         "details": {"said": f"{actor}: {reason}"[:200]},
     }

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, func, select, update
 
-from nurture.delivery import blame, circuit
+from nurture.delivery import blame, circuit, deciding
 from nurture.delivery.claiming import free_slots
 from nurture.delivery.provider import NOT_TRIED, Accepted, Outcome, Refused, Rejected, Unknown
 from nurture.delivery.queue import insert_missing
 from nurture.delivery.states import Counts, State
+from nurture.store.inserting import chunks
 from nurture.store.tables import delivery_attempt, message_exception, send_batch
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome]
     refused goes out again, and nothing else with it. Rejected all alike they are refused (`blame`).
 
     A late answer is as good as one in time: if the batch was put in doubt meanwhile, a certain answer
-    resolves the doubt, for those messages that it is about. An answer for an attempt that is already certain
-    changes nothing.
+    resolves the doubt, for those messages that it is about, also for one that a person had sent again meanwhile. An
+    answer for an attempt that is already certain changes nothing.
     """
     claim = submission.claim
     _lock(conn, claim)
@@ -89,6 +90,8 @@ def settle(conn: Connection, submission: Submission, outcomes: Sequence[Outcome]
     circuit.record(conn, claim.provider, claim.kind, outcomes, at)
     values = _after(conn, claim.batch_id, of_batch, at)
     late = not _move(conn, claim, State.SUBMITTING, values)
+    if late:
+        _resolve_sent_again(conn, claim, met, at)
     if late and not _move(conn, claim, State.IN_DOUBT, values):
         return Counts()
     _except(conn, met, fate, at)
@@ -137,6 +140,25 @@ def _except(conn: Connection, met: Mapping[type[Outcome], Sequence[int]], fate: 
     ]
     if rows:
         insert_missing(conn, message_exception, rows, ("message_id",))
+
+
+def _resolve_sent_again(
+    conn: Connection, claim: Claim, met: Mapping[type[Outcome], Sequence[int]], at: datetime
+) -> None:
+    """Resolve the doubts of messages that left their batch because a person had them sent again.
+
+    Where the provider took one, a copy that still waits is withheld; where it did not, only the copy goes.
+    """
+    mine = update(message_exception).where(message_exception.c.reason == deciding.SENT_AGAIN)
+    for taken in chunks(met.get(Accepted, ())):
+        doubtful = (message_exception.c.message_id.in_(taken), message_exception.c.state.in_(deciding.DOUBTFUL))
+        resolved = mine.where(*doubtful).values(state=State.ACCEPTED, reason="proven", at=at)
+        deciding.call_off(conn, conn.execute(resolved.returning(message_exception.c.message_id)).scalars().all(), at=at)
+    for left in chunks([*met.get(Rejected, ()), *met.get(Refused, ())]):
+        in_doubt = (message_exception.c.message_id.in_(left), message_exception.c.state == State.IN_DOUBT)
+        resolved = mine.where(*in_doubt).values(state=State.REJECTED, at=at)
+        if ended := conn.execute(resolved.returning(message_exception.c.message_id)).scalars().all():
+            free_slots(conn, [claim.batch_id], of=ended)
 
 
 def _answer(conn: Connection, submission: Submission, outcome: Outcome, proof: str | None, at: datetime) -> bool:

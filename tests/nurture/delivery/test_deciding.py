@@ -12,7 +12,7 @@ from nurture.delivery import deciding
 from nurture.delivery.confirmations import queue_confirmations
 from nurture.delivery.errors import DeliveryError
 from nurture.delivery.facts import reconcile
-from nurture.delivery.provider import Outcome, Refused, Rejected, Unknown
+from nurture.delivery.provider import Accepted, Outcome, Refused, Rejected, Unknown
 from nurture.delivery.sending import claim, compose, intend, recover, send_next, settle
 from nurture.store import verdicts
 from nurture.store.tables import decision, delivery_fact, message, send_slot, verdict
@@ -21,6 +21,7 @@ from tests.nurture.delivery.world import Scripted
 if TYPE_CHECKING:
     from nurture.delivery.deciding import Listed
     from nurture.delivery.provider import Outgoing
+    from nurture.delivery.sending import Submission
     from nurture.delivery.states import State
     from tests.nurture.delivery.world import World
 
@@ -106,8 +107,8 @@ def test_every_gate_is_asked_again(world: World) -> None:
     assert world.states() == {"in_doubt": 1, "suppressed": 1}
 
 
-def test_an_answer_after_the_decision_does_not_send_both(world: World) -> None:
-    """A worker thought dead says late that its batch was refused: the copy goes, and the original never again."""
+def thought_dead(world: World) -> Submission:
+    """Hand a mail over and give no answer, until recovery puts it in doubt."""
     world.plan(world.person())
     with world.ws.store.write() as conn:
         held = claim(conn, owner="w1", kind="marketing", at=world.at)
@@ -118,13 +119,71 @@ def test_an_answer_after_the_decision_does_not_send_both(world: World) -> None:
     world.at = world.later(minutes=6).at
     with world.ws.store.write() as conn:
         recover(conn, at=world.at)
-    second = resend(world, submission.ready[0].outgoing.public_id)
+    return submission
+
+
+def answer(world: World, submission: Submission, outcome: Outcome) -> None:
+    """Record the answer that came late."""
     with world.ws.store.write() as conn:
-        settle(conn, submission, [Refused("http 429")], at=world.at)
+        settle(conn, submission, [outcome], at=world.at)
+
+
+@pytest.mark.parametrize("outcome", [Refused("http 429"), Rejected("http 413")])
+def test_an_answer_after_the_decision_does_not_send_both(world: World, outcome: Outcome) -> None:
+    """A worker thought dead says late that its mail was not taken: the copy goes, and the original never again."""
+    submission = thought_dead(world)
+    second = resend(world, submission.ready[0].outgoing.public_id)
+    answer(world, submission, outcome)
     world.at = world.later(hours=1).at
 
     assert [one.public_id for one in [*send(world), *send(world), *send(world)]] == [second]
-    assert world.states() == {"in_doubt": 1, "accepted": 1}
+    assert world.states() == {"rejected": 1, "accepted": 1}
+    with world.ws.store.read() as conn:
+        assert len(conn.execute(select(send_slot.c.slot)).all()) == 1
+
+
+def test_a_copy_that_waits_is_withheld_when_the_first_was_taken(world: World) -> None:
+    """A worker thought dead says so late: nobody gets two, and no doubt is left."""
+    submission = thought_dead(world)
+    resend(world, submission.ready[0].outgoing.public_id)
+    answer(world, submission, Accepted("p-1"))
+
+    assert (send(world), world.states()) == ([], {"accepted": 1, "suppressed": 1})
+
+
+def test_the_lead_tells_why_its_copy_was_withheld(world: World) -> None:
+    """The first one was taken."""
+    submission = thought_dead(world)
+    resend(world, submission.ready[0].outgoing.public_id)
+    answer(world, submission, Accepted("p-1"))
+    with world.ws.store.read() as conn:
+        rows = conn.execute(select(decision.c.outcome, decision.c.reason).order_by(decision.c.id.desc())).all()
+
+    assert tuple(rows[0]) == ("withheld", "original_accepted")
+
+
+def test_a_doubt_given_up_is_resolved_by_a_late_answer(world: World) -> None:
+    """A day later: what was sent again is known to have been taken."""
+    submission = thought_dead(world)
+    resend(world, submission.ready[0].outgoing.public_id)
+    send(world)
+    world.at = world.later(hours=25).at
+    with world.ws.store.write() as conn:
+        reconcile(conn, at=world.at)
+    assert world.states() == {"unknown": 1, "accepted": 1}
+    answer(world, submission, Accepted("p-1"))
+
+    assert world.states() == {"accepted": 2}
+
+
+def test_a_copy_that_left_before_the_answer_stays_sent(world: World) -> None:
+    """Both were taken, and both are told."""
+    submission = thought_dead(world)
+    resend(world, submission.ready[0].outgoing.public_id)
+    send(world)
+    answer(world, submission, Accepted("p-1"))
+
+    assert world.states() == {"accepted": 2}
 
 
 def test_the_planner_and_a_person_never_mean_the_same_occurrence(world: World) -> None:

@@ -29,7 +29,7 @@ FAULTS = ("address", "empty", "header")
 """What `fault_of` can say."""
 LAST_MOMENT = (
     "expired", "workers_lost", "frequency_cap", "request_settled", "template_changed", composing.UNREADABLE, "erased",
-    "suppressed", "sent_again", "proven", "render RenderError", *settling.REASONS.values(),
+    "suppressed", "sent_again", "original_accepted", "proven", "render RenderError", *settling.REASONS.values(),
     *(f"fault_{one}" for one in FAULTS),
 )  # fmt: skip
 AT = "2026-12-23 08:00Z"
