@@ -11,7 +11,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sqlalchemy import bindparam, delete, exists, or_, select, update
+from sqlalchemy import bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent import ConsentError, ledger, lookup, naming, sealing, suppression, tokens
@@ -68,12 +68,23 @@ def holders(conn: Connection, keyring: Keyring, address: Address) -> list[str]:
     """Give every subject of an address; first the one whom the newest look-up key finds, as whoever writes does.
 
     There is one, or none. Only a process that wrote with the former key while the key was rotated may leave a second
-    one behind. Raises KeyringError as `find` does.
+    one behind, until the rotation ends it. Raises KeyringError as `find` does.
     """
     lookup.refuse_former(conn, keyring)
     indexes = [keyring.address_index(address.identity), *keyring.former_address_indexes(address.identity)]
     query = select(identity.c.subject).where(identity.c.address_index.in_(indexes))
     return list(conn.execute(query.order_by(identity.c.index_key.desc())).scalars())
+
+
+def mailbox(conn: Connection, subjects: Iterable[str]) -> set[str]:
+    """Give these subjects and whoever a rotation found to hold the same address; unknown ones are left out."""
+    found: set[str] = set()
+    for chunk in chunks(subjects):
+        stays = func.coalesce(identity.c.same_as, identity.c.subject)
+        held = list(conn.execute(select(stays).where(identity.c.subject.in_(chunk))).scalars())
+        query = select(identity.c.subject).where(or_(identity.c.subject.in_(held), identity.c.same_as.in_(held)))
+        found.update(conn.execute(query).scalars())
+    return found
 
 
 def ensure(conn: Connection, keyring: Keyring, address: Address, *, at: datetime) -> str:

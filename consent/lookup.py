@@ -68,10 +68,14 @@ def refuse_former(conn: Connection, keyring: Keyring) -> None:
 
 
 def move_people(conn: Connection, successor: Mapping[bytes, bytes], version: int) -> int:
-    """Rewrite look-up keys of people: {old: new}; give how many moved. One whose new key is taken stays."""
+    """Rewrite look-up keys of people: {old: new}; give how many moved. One whose new key is taken stays.
+
+    So does one of two whom former keys found by the same address.
+    """
     taken = select(identity.c.address_index).where(identity.c.address_index.in_(list(successor.values())))
     held = set(conn.execute(taken).scalars())
-    values = [{"old": old, "new": new} for old, new in successor.items() if new not in held]
+    moving = {new: old for old, new in successor.items() if new not in held}
+    values = [{"old": old, "new": new} for new, old in moving.items()]
     if values:
         conn.execute(
             update(identity)
@@ -85,7 +89,8 @@ def move_people(conn: Connection, successor: Mapping[bytes, bytes], version: int
 def move_suppressions(conn: Connection, successor: Mapping[bytes, bytes], version: int) -> None:
     """Rewrite look-up keys of suppressed addresses: {old: new}; reason and time stay as they were.
 
-    An address barred under both keys is barred by what weighs more, as if both had been said under one.
+    An address barred under both keys is barred by what weighs more, as if both had been said under one. Where somebody
+    still stands under the old key, because the new one names another subject, both keys are barred.
     """
     these = suppression.c.address_index.in_([*successor, *successor.values()])
     bars: dict[tuple[bytes, str], Bar] = {}
@@ -95,18 +100,25 @@ def move_suppressions(conn: Connection, successor: Mapping[bytes, bytes], versio
         place = (successor.get(row.address_index, row.address_index), row.controller)
         bar = Bar(row.reason, row.since)
         bars[place] = bars[place].joined(bar) if place in bars else bar
-    if not moving:
+    if not bars:
+        return
+    under: dict[bytes, list[tuple[bytes, int]]] = {}
+    left = select(identity.c.address_index, identity.c.index_key).where(identity.c.address_index.in_(list(successor)))
+    for old, older in conn.execute(left):
+        under.setdefault(successor[old], []).append((old, older))
+    if not moving and not under:
         return
     conn.execute(delete(suppression).where(these))
     rows: list[dict[str, Any]] = [
         {
-            "address_index": index,
+            "address_index": place,
             "controller": controller,
-            "index_key": version,
+            "index_key": key,
             "reason": bar.reason,
             "since": bar.since,
         }
         for (index, controller), bar in bars.items()
+        for place, key in ((index, version), *under.get(index, ()))
     ]
     insert = postgresql.insert(suppression) if conn.dialect.name == "postgresql" else sqlite.insert(suppression)
     conn.execute(insert.on_conflict_do_nothing(), rows)

@@ -73,14 +73,14 @@ def restrict(conn: Connection, subject: str, *, reason: str, actor: str, at: dat
 
 
 def unrestrict(conn: Connection, subject: str, *, reason: str, actor: str, at: datetime) -> int | None:
-    """End a restriction; give the entry, None where there was none.
+    """End a restriction; give the entry, None where there was none, and for one that holds an address no longer.
 
     Raises SubjectError for an unknown or erased subject, and for one whose proof alone is held: there is
     nothing left to go back to.
     """
     ledger.lock(conn)
     row = _present(conn, subject)
-    if row.restricted_at is None:
+    if row.restricted_at is None or row.same_as is not None:
         return None
     if row.address_index is None:
         raise SubjectError("only the proof of this person is held; the restriction ends when it is destroyed")
@@ -194,10 +194,10 @@ def _bar(conn: Connection, one: str, other: str, *, at: datetime) -> bool:
     return any(done)
 
 
-def _present(conn: Connection, subject: str) -> Any:  # noqa: ANN401  a row of three columns
+def _present(conn: Connection, subject: str) -> Any:  # noqa: ANN401  a row of four columns
     """Read a subject's row; raises SubjectError for an unknown or erased one."""
     row = conn.execute(
-        select(identity.c.address_index, identity.c.restricted_at, identity.c.erased_at).where(
+        select(identity.c.address_index, identity.c.restricted_at, identity.c.erased_at, identity.c.same_as).where(
             identity.c.subject == subject
         )
     ).one_or_none()

@@ -5,8 +5,9 @@ versions read. The ledger names it (key.rotated). Then what lies under older ver
 small transactions, each of which leaves everything readable: killed anywhere, the next call goes on.
 
 `master`: every subject's key is wrapped anew. `index`: look-up keys are computed anew from the sealed
-addresses, and suppressions of the same address move with them. `link` and `inbox`: nothing to rewrite;
-links in mails that are out, and what came in before, stay good under the former version.
+addresses, suppressions of the same address move with them, and two who hold one address become one.
+`link` and `inbox`: nothing to rewrite; links in mails that are out, and what came in before, stay good
+under the former version.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
-from consent import ledger, lookup, sealing
+from consent import identity as identities
+from consent import ledger, lookup, rights, sealing
+from consent import suppression as suppression_list
 from consent.addresses import Address
 from consent.keys import Keyring, KeyringError
 from consent.schema import identity, suppression
@@ -78,10 +81,10 @@ def announce(conn: Connection, keyring: Keyring, *, at: datetime) -> list[int]:
     return ledger.append(conn, [ledger.Entry(KEY_ROTATED, body, at) for body in new])
 
 
-def step(conn: Connection, keyring: Keyring) -> int:
+def step(conn: Connection, keyring: Keyring, *, at: datetime) -> int:
     """Rewrite the next people that lie under former versions; give how many. 0: all is done that can be."""
     ledger.lock(conn)
-    return _rewrap(conn, keyring) or _reindex(conn, keyring)
+    return _rewrap(conn, keyring) or _reindex(conn, keyring, at)
 
 
 def behind(conn: Connection, keyring: Keyring) -> Behind:
@@ -125,6 +128,8 @@ def _opens(keyring: Keyring, sealed: bytes, aad: bytes) -> bool:
 
 
 KEY_ROTATED = ledger.EntryType.KEY_ROTATED
+TWICE, ACTOR = "address_twice", "rotation"
+"""Why two subjects were merged that nobody asked to merge, and who did it."""
 
 
 def _rewrap(conn: Connection, keyring: Keyring) -> int:
@@ -147,8 +152,8 @@ def _rewrap(conn: Connection, keyring: Keyring) -> int:
     return len(values)
 
 
-def _reindex(conn: Connection, keyring: Keyring) -> int:
-    """Compute look-up keys anew, those of the same address on the suppression list with them."""
+def _reindex(conn: Connection, keyring: Keyring, at: datetime) -> int:
+    """Compute look-up keys anew, those of the same address on the suppression list with them; make one of two."""
     query = select(identity).where(identity.c.address_index.is_not(None), identity.c.index_key < keyring.index_version)
     rows = conn.execute(query.order_by(identity.c.subject).limit(CHUNK)).all()
     successor = {}
@@ -159,4 +164,29 @@ def _reindex(conn: Connection, keyring: Keyring) -> int:
         successor[row.address_index] = keyring.address_index(address.identity)
     moved = lookup.move_people(conn, successor, keyring.index_version)
     lookup.move_suppressions(conn, successor, keyring.index_version)
-    return moved
+    stayed = identity.c.address_index.in_(list(successor))
+    twice = conn.execute(select(identity.c.subject, identity.c.address_index).where(stayed)).all()
+    for row in twice:
+        holds = select(identity.c.subject).where(identity.c.address_index == successor[row.address_index])
+        _join(conn, keyring, row.subject, conn.execute(holds).scalar_one(), at=at)
+    again = {row.address_index: successor[row.address_index] for row in twice}
+    lookup.move_suppressions(conn, again, keyring.index_version)
+    return moved + len(twice)
+
+
+def _join(conn: Connection, keyring: Keyring, goes: str, stays: str, *, at: datetime) -> None:
+    """Make one of two subjects that hold one address: of each word the more restrictive wins.
+
+    A process that wrote with the former key while it was rotated left the second. From now on the one that stays holds
+    the address; of the other only the proof is kept, as `rights.hold` does, and it points to the first, so that a no by
+    a link in its mails, or a complaint about one, is heard for the mailbox.
+    """
+    people = identities.reveal(conn, keyring, [goes, stays])
+    identities.describe(conn, keyring, {stays: people[goes].details | people[stays].details})
+    words = [entry.body for one in (goes, stays) for entry in ledger.read(conn, subject=one)]
+    controllers = {body["controller"] for body in words if "controller" in body} - {suppression_list.EVERYONE}
+    rights.merge(conn, goes, stays, controllers=sorted(controllers), reason=TWICE, actor=ACTOR, at=at)
+    rights.hold(conn, goes, actor=ACTOR, keep_suppression=None, at=at)
+    conn.execute(
+        update(identity).where(or_(identity.c.subject == goes, identity.c.same_as == goes)).values(same_as=stays)
+    )

@@ -81,8 +81,15 @@ identity = Table(
     ),
     Column("created_at", UtcTime, nullable=False),
     Column("restricted_at", UtcTime, comment="Art. 18 GDPR: kept, but used for nothing"),
+    Column(
+        "same_as",
+        ForeignKey("identity.subject"),
+        comment="the subject that stayed when a rotation of the index key found one address twice",
+    ),
     Column("erased_at", UtcTime),
 )
+TWICE = identity.c.same_as.is_not(None)
+Index("ix_identity_same_as", identity.c.same_as, sqlite_where=TWICE, postgresql_where=TWICE)
 
 consent_text = Table(
     "consent_text",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from consent import ledger, naming
@@ -133,11 +133,13 @@ def _put(conn: Connection, said: Mapping[bytes, Bar], controller: str, index_key
 def suppress_subject(conn: Connection, subject: str, reason: str, *, at: datetime, controller: str = EVERYONE) -> bool:
     """Suppress the address of a subject; tell whether it was not barred for that before.
 
-    An erased subject has no address left.
+    An erased subject has no address left. One that a rotation found twice has that of the subject that stayed.
     """
     # Without it a rotation could give the address another look-up key between the look and the entry.
     ledger.lock(conn)
-    query = select(identity.c.address_index, identity.c.index_key).where(identity.c.subject == subject)
+    holds = select(func.coalesce(identity.c.same_as, identity.c.subject)).where(identity.c.subject == subject)
+    query = select(identity.c.address_index, identity.c.index_key)
+    query = query.where(identity.c.subject == holds.scalar_subquery())
     row = conn.execute(query).one_or_none()
     if row is None or row.address_index is None:
         return False

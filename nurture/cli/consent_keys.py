@@ -78,7 +78,7 @@ def rotate(
         rewritten = 0
         while True:
             with store.write() as conn:
-                done = rotation.step(conn, keyring)
+                done = rotation.step(conn, keyring, at=now)
             if not done:
                 break
             rewritten += done

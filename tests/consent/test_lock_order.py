@@ -69,13 +69,16 @@ class Scene:
 
 @pytest.fixture
 def scene(people: People, tmp_path: Path) -> Scene:
-    """Two consents, an open request, a key that was rotated."""
+    """Two consents, an open request, the look-up key being rotated and Kim found under both."""
     kim, pat = people.confirmed(KIM.delivery), people.confirmed(PAT.delivery)
     asked = people.sign_up(LEE.delivery)
     link = people.link(asked)
     with people.store.read() as conn:
         lee = identity.find(conn, people.keyring, LEE) or ""
-    keyring = rotation.begin(tmp_path / "keys.json", rotation.Key.MASTER)
+    keyring = rotation.begin(tmp_path / "keys.json", rotation.Key.INDEX)
+    with people.store.write() as conn:
+        # Made by a fresh process under the new look-up key, while Kim still stands under the former one.
+        identity.add_many(conn, keyring, {keyring.address_index(KIM.identity): (KIM, {})}, at=people.at)
     signer = checkpoints.Signer.load_or_create(tmp_path / "signing.json", "firma.example/ledger")
     return Scene(people, keyring, kim, pat, lee, asked.request_id or 0, link, signer)
 
@@ -126,6 +129,7 @@ APPENDS: dict[str, Callable[[Any, Scene], object]] = {
     "rights.restrict": lambda conn, of: rights.restrict(conn, of.kim, at=of.at, **WHO),
     "rights.unrestrict": lambda conn, of: rights.unrestrict(conn, of.pat, at=of.at, **WHO),
     "rotation.announce": lambda conn, of: rotation.announce(conn, of.keyring, at=of.at),
+    "rotation.step": lambda conn, of: rotation.step(conn, of.keyring, at=of.at),
     "suppression.add": lambda conn, of: suppression.add(conn, {b"x" * 32: "blocked"}, at=of.at),
     "suppression.suppress_subject": lambda conn, of: suppression.suppress_subject(conn, of.kim, "blocked", at=of.at),
     "withdrawal.withdraw": lambda conn, of: withdrawal.withdraw(conn, subject=of.kim, at=of.at, **LEAVING),
@@ -136,7 +140,6 @@ APPENDS: dict[str, Callable[[Any, Scene], object]] = {
 """Every public function that may append, and a call in which it does."""
 WRITES: dict[str, Callable[[Any, Scene], object]] = {
     "checkpoints.sign": lambda conn, of: checkpoints.sign(conn, of.signer, at=of.at),
-    "rotation.step": lambda conn, of: rotation.step(conn, of.keyring),
 }
 """Those that append nothing and yet rest on nobody else writing meanwhile."""
 

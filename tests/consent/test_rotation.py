@@ -22,6 +22,7 @@ from consent import (
     ledger,
     lookup,
     opt_in,
+    rights,
     rotation,
     sealing,
     suppression,
@@ -36,7 +37,7 @@ from consent.schema import suppression as barred
 from nurture.audit.book import keep_reason
 from nurture.cli import consent
 from nurture.cli.launcher.lock import only_one
-from nurture.leads.rights import ending
+from nurture.leads.rights import ending, group
 from nurture.store.tables import raw_event, setting
 from nurture.tracking.intake import store_raw
 from tests.consent.people import NEWSLETTER, People
@@ -72,7 +73,7 @@ def finish(store: Store, keyring: Keyring, at: datetime) -> None:
     done = 1
     while done:
         with store.write() as conn:
-            done = rotation.step(conn, keyring)
+            done = rotation.step(conn, keyring, at=at)
 
 
 def names(people: People) -> set[str]:
@@ -187,7 +188,7 @@ def test_a_process_with_the_former_keys_makes_nobody_anew(people: People, path: 
     successor = rotation.begin(path, rotation.Key.INDEX)
     address = Address.of("left@firma.example")
     with people.store.write() as conn:
-        rotation.step(conn, successor)
+        rotation.step(conn, successor, at=people.at)
 
     def ask(conn: Connection) -> object:
         if door == "find":
@@ -258,13 +259,160 @@ def left_twice(people: People, path: Path) -> tuple[Keyring, str, str]:
 
 
 def test_of_two_who_hold_an_address_the_newest_look_up_key_names_the_first(people: People, path: Path) -> None:
-    """As everybody who writes meets it; the rewriting leaves the other one where it is."""
+    """As everybody who writes meets it, until the rotation ends that there are two."""
+    keyring, newer, older = left_twice(people, path)
+    address = Address.of("kim@firma.example")
+    with people.store.write() as conn:
+        assert identity.holders(conn, keyring, address) == [newer, older]
+        assert identity.find(conn, keyring, address) == newer
+        assert identity.ensure(conn, keyring, address, at=people.at) == newer
+
+
+def test_a_rotation_makes_one_of_two_who_hold_an_address(people: People, path: Path) -> None:
+    """One holds it from then on; to the other nothing is sent, whatever was given to it."""
     keyring, newer, older = left_twice(people, path)
     finish(people.store, keyring, people.at)
     with people.store.write() as conn:
-        assert identity.holders(conn, keyring, Address.of("kim@firma.example")) == [newer, older]
-        assert identity.find(conn, keyring, Address.of("kim@firma.example")) == newer
-        assert identity.ensure(conn, keyring, Address.of("kim@firma.example"), at=people.at) == newer
+        assert identity.holders(conn, keyring, Address.of("kim@firma.example")) == [newer]
+    assert (people.reason(newer), people.reason(older)) == (None, "restricted")
+
+
+def test_two_who_held_an_address_are_one_person_in_the_ledger(people: People, path: Path) -> None:
+    """The chain says who was joined to whom, why, and that of the one only the proof is kept."""
+    keyring, newer, older = left_twice(people, path)
+    finish(people.store, keyring, people.at)
+    with people.store.read() as conn:
+        [merged] = ledger.read(conn, types=["subject.merged"])
+        [kept] = ledger.read(conn, types=["subject.restricted"])
+        assert ledger.verify(conn).ok
+    assert (merged.subject, merged.body) == (older, {"into": newer, "reason": "address_twice", "actor": "rotation"})
+    assert (kept.subject, kept.body) == (older, {"reason": "hold", "actor": "rotation"})
+
+
+def test_nobody_keeps_the_former_look_up_key_from_being_destroyed(people: People, path: Path) -> None:
+    """Once the rotation is through, also where an address was held twice."""
+    keyring, _, _ = left_twice(people, path)
+    finish(people.store, keyring, people.at)
+    with people.store.read() as conn:
+        assert rotation.behind(conn, keyring) == rotation.Behind(0, 0, 0)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_who_left_under_either_identity_has_left_after_the_rotation(people: People, path: Path, which: int) -> None:
+    """A no that came by the link of one, before anybody knew that there are two."""
+    keyring, *two = left_twice(people, path)
+    people.leave(two[which])
+    finish(people.store, keyring, people.at)
+    assert [people.reason(one) for one in two] == ["withdrawn", "restricted"]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_who_complained_under_either_identity_stays_barred_after_the_rotation(
+    people: People, path: Path, which: int
+) -> None:
+    """The suppression moves to the look-up key of the one that stays, and is said once."""
+    keyring, *two = left_twice(people, path)
+    with people.store.write() as conn:
+        suppression.suppress_subject(conn, two[which], "complaint", at=people.at)
+    finish(people.store, keyring, people.at)
+    with people.store.read() as conn:
+        rows = conn.execute(select(barred.c.address_index, barred.c.index_key, barred.c.reason)).all()
+        said = list(ledger.read(conn, types=["suppression.added"]))
+    assert [tuple(row) for row in rows] == [(keyring.address_index("kim@firma.example"), 2, "complaint")]
+    assert (people.reason(two[0]), len(said)) == ("suppressed", 1)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_complaint_bars_the_mailbox_whoever_the_mail_went_to(people: People, path: Path, which: int) -> None:
+    """Also about a mail that went to the identity that is no more."""
+    keyring, *two = left_twice(people, path)
+    finish(people.store, keyring, people.at)
+    with people.store.write() as conn:
+        assert suppression.suppress_subject(conn, two[which], "complaint", at=people.at)
+    assert people.reason(two[0]) == "suppressed"
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_address_met_before_the_rotation_reaches_it_is_barred_under_both_keys(
+    people: People, path: Path, which: int
+) -> None:
+    """Where two still hold the address, a bar is copied from one look-up key to the other, never moved off one."""
+    keyring, *two = left_twice(people, path)
+    with people.store.write() as conn:
+        suppression.suppress_subject(conn, two[which], "complaint", at=people.at)
+        lookup.adopt(conn, keyring, [Address.of("kim@firma.example")])
+    assert [people.reason(one) for one in two] == ["suppressed", "suppressed"]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_one_click_no_ends_it_for_the_mailbox(people: People, path: Path, which: int) -> None:
+    """The link may stand in a mail to the identity that is no more."""
+    keyring, *two = left_twice(people, path)
+    finish(people.store, keyring, people.at)
+    with people.store.write() as conn:
+        ending.withdraw(
+            conn, subject=two[which], controller="default", purposes=None, route="one_click", actor="subject",
+            at=people.at,
+        )  # fmt: skip
+    assert people.reason(two[0]) == "withdrawn"
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_who_asks_for_one_identity_means_both(people: People, path: Path, which: int) -> None:
+    """Erasure, restriction and the record of a person work on the group."""
+    keyring, *two = left_twice(people, path)
+    finish(people.store, keyring, people.at)
+    with people.store.read() as conn:
+        assert set(group.group_of(conn, two[which]).subjects) == set(two)
+
+
+def test_a_restriction_of_both_is_ended_for_the_one_that_stays(people: People, path: Path) -> None:
+    """Of the other only the proof is kept: nothing comes back to it, and it stands in nobody's way."""
+    keyring, newer, older = left_twice(people, path)
+    with people.store.write() as conn:
+        rights.restrict(conn, older, reason="request", actor="operator", at=people.at)
+    finish(people.store, keyring, people.at)
+    assert people.reason(newer) == "restricted"
+    with people.store.write() as conn:
+        ended = [rights.unrestrict(conn, one, reason="request", actor="operator", at=people.at)
+                 for one in (older, newer)]  # fmt: skip
+    assert (ended[0], people.reason(older), people.reason(newer)) == (None, "restricted", None)
+
+
+def test_what_was_known_of_either_is_known_of_the_one_that_stays(people: People, path: Path) -> None:
+    """Where both say something, that of the one that stays holds."""
+    keyring, newer, older = left_twice(people, path)
+    with people.store.write() as conn:
+        said = {older: {"first_name": "Kim", "phone": "1"}, newer: {"phone": "2"}}
+        identity.describe(conn, keyring, said)
+    finish(people.store, keyring, people.at)
+    with people.store.read() as conn:
+        known = identity.reveal(conn, keyring, [newer, older])
+    assert [known[one].details for one in (newer, older)] == [{"first_name": "Kim", "phone": "2"}, {}]
+
+
+def test_two_under_two_former_look_up_keys_become_one_under_the_newest(people: People, path: Path) -> None:
+    """Where a second rotation began before the first had ended that there are two."""
+    _, *two = left_twice(people, path)
+    keyring = rotation.begin(path, rotation.Key.INDEX)
+    finish(people.store, keyring, people.at)
+    with people.store.read() as conn:
+        [stays] = identity.holders(conn, keyring, Address.of("kim@firma.example"))
+        assert rotation.behind(conn, keyring).index == 0
+        assert identity.mailbox(conn, [stays]) == set(two)
+
+
+def test_three_who_held_one_address_one_after_the_other_are_one(people: People, path: Path) -> None:
+    """Whoever points to one that goes points to the one that stays from then on."""
+    keyring, newer, older = left_twice(people, path)
+    finish(people.store, keyring, people.at)
+    third = rotation.begin(path, rotation.Key.INDEX)
+    index = third.address_index("kim@firma.example")
+    with people.store.write() as conn:
+        made = identity.add_many(conn, third, {index: (Address.of("kim@firma.example"), {})}, at=people.at)
+    finish(people.store, third, people.at)
+    with people.store.read() as conn:
+        assert [identity.mailbox(conn, [one]) for one in (older, newer)] == [{older, newer, made[index]}] * 2
 
 
 @pytest.mark.parametrize("door", [withdrawal.withdraw_address, ending.withdraw_address])
@@ -444,7 +592,7 @@ def test_a_step_rewrites_no_more_than_its_share(
         people.confirmed(f"{name}@firma.example")
     keyring = rotation.begin(path, key)
     with people.store.write() as conn:
-        assert [rotation.step(conn, keyring) for _ in range(3)] == [2, 1, 0]
+        assert [rotation.step(conn, keyring, at=people.at) for _ in range(3)] == [2, 1, 0]
 
 
 def test_forgetting_the_inbox_key_waits_for_what_came_in(people: People, path: Path) -> None:
@@ -553,12 +701,13 @@ with open_workspace() as ws:
         if statement.startswith(sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)
     event.listen(ws.store.engine, "before_cursor_execute", die)
+    at = rotation.ledger.canonical.utc_time("2026-11-23T08:00:00.000000Z")
     with ws.store.write() as conn:
-        rotation.announce(conn, keyring, at=rotation.ledger.canonical.utc_time("2026-11-23T08:00:00.000000Z"))
+        rotation.announce(conn, keyring, at=at)
     done = 1
     while done:
         with ws.store.write() as conn:
-            done = rotation.step(conn, keyring)
+            done = rotation.step(conn, keyring, at=at)
 """
 
 

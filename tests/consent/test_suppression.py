@@ -52,7 +52,7 @@ def test_a_suppressed_person_is_listed_under_their_own_key_version(people: Peopl
     subject = people.confirmed()
     keyring = rotation.begin(tmp_path / "keys.json", rotation.Key.INDEX)
     with people.store.write() as conn:
-        while rotation.step(conn, keyring):
+        while rotation.step(conn, keyring, at=people.at):
             pass
         suppression.suppress_subject(conn, subject, "bounced", at=people.at)
         row = conn.execute(select(barred)).one()

@@ -135,8 +135,10 @@ def begin(conn: Connection, workspace: Workspace, subject: str, *, reason: str, 
     """
     settings = workspace.settings
     pending = take_down(conn, subject, Kind.ERASE, route=reason, actor=reason, zone=settings.tz, at=at, reason=reason)
-    alive = _alive(conn, group_of(conn, subject))
-    proven = conn.execute(select(proof_vault.c.seq).where(proof_vault.c.subject.in_(alive)).limit(1)).first()
+    group = group_of(conn, subject)
+    alive = _alive(conn, group)
+    # Also of one of whom only the proof is kept already.
+    proven = conn.execute(select(proof_vault.c.seq).where(proof_vault.c.subject.in_(group.subjects)).limit(1)).first()
     withdrew = conn.execute(select(func.max(consent_state.c.since)).where(consent_state.c.subject.in_(alive))).scalar()
     if withdrew is not None:
         for one in alive:

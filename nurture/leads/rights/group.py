@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import or_, select
 
-from consent.schema import identity
+from consent.identity import mailbox
 from nurture import NurtureError
 from nurture.store.tables import lead
 
@@ -21,7 +21,7 @@ class RightsError(NurtureError):
 
 @dataclass(frozen=True)
 class Group:
-    """One person: subjects and leads, each ascending by when they came."""
+    """One person: subjects and leads, each ascending by when they came; last the subjects that are no lead."""
 
     subjects: tuple[str, ...]
     leads: tuple[int, ...]
@@ -36,18 +36,31 @@ def subject_of(conn: Connection, lead_id: int) -> str:
 
 
 def group_of(conn: Connection, subject: str) -> Group:
-    """Give the person a subject belongs to; raises RightsError for an unknown subject."""
-    if conn.execute(select(identity.c.subject).where(identity.c.subject == subject)).first() is None:
+    """Give the person a subject belongs to; raises RightsError for an unknown subject.
+
+    Who was merged, and who held the same address until a rotation found it twice.
+    """
+    subjects = mailbox(conn, [subject])
+    if not subjects:
         raise RightsError("this person is unknown here")
-    first = conn.execute(select(lead.c.id).where(lead.c.subject == subject)).scalar_one_or_none()
-    if first is None:
-        return Group((subject,), ())
-    found, edge = {first}, {first}
+    leads = _leads(conn, subjects)
+    while others := set(leads.values()) - subjects:
+        subjects |= mailbox(conn, others)
+        leads = _leads(conn, subjects)
+    return Group((*leads.values(), *sorted(subjects - set(leads.values()))), tuple(leads))
+
+
+def _leads(conn: Connection, subjects: set[str]) -> dict[int, str]:
+    """Give the leads of these subjects and whichever were merged with them, ascending: {lead: subject}."""
+    found = set(conn.execute(select(lead.c.id).where(lead.c.subject.in_(subjects))).scalars())
+    edge = found
     while edge:
         rows = conn.execute(
             select(lead.c.id, lead.c.merged_into).where(or_(lead.c.id.in_(edge), lead.c.merged_into.in_(edge)))
         ).all()
         near = {row.id for row in rows} | {row.merged_into for row in rows if row.merged_into is not None}
         edge, found = near - found, found | near
+    if not found:
+        return {}
     rows = conn.execute(select(lead.c.id, lead.c.subject).where(lead.c.id.in_(found)).order_by(lead.c.id)).all()
-    return Group(tuple(row.subject for row in rows), tuple(row.id for row in rows))
+    return {row.id: row.subject for row in rows}

@@ -97,9 +97,24 @@ def upgrade() -> None:
             nullable=True,
             comment="Art. 18 GDPR: kept, but used for nothing",
         ),
+        sa.Column(
+            "same_as",
+            sa.String(length=26),
+            nullable=True,
+            comment="the subject that stayed when a rotation of the index key found one address twice",
+        ),
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["same_as"], ["identity.subject"], name=op.f("fk_identity_same_as_identity")),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_identity")),
         sa.UniqueConstraint("address_index", name=op.f("uq_identity_address_index")),
+    )
+    op.create_index(
+        "ix_identity_same_as",
+        "identity",
+        ["same_as"],
+        unique=False,
+        sqlite_where=sa.text("same_as IS NOT NULL"),
+        postgresql_where=sa.text("same_as IS NOT NULL"),
     )
     op.create_table(
         "import_batch",
