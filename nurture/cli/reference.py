@@ -86,6 +86,7 @@ FOLLOWS = {
     "disqualified": "leaves the sequence",
     "goal": "leaves the sequence",
     "with_sales": "rests until sales returns the lead",
+    "merged": "leaves the sequence; a mail that was planned stays",
     "late": "this mail is skipped, the next step follows",
     "stopped": "asked again after an hour",
     "window": "put off until the window opens",

@@ -300,8 +300,8 @@ def _resting(letter: Letter, choice: Choice, versions: dict[str, int]) -> Withhe
     return Withheld(letter.message_id, State.SUPPRESSED, preferences.PAUSED, gates, versions, until)
 
 
-def _barred(letter: Letter, bar: Bar, stage: str, owner: str) -> Withheld:
-    gates = (*PASSED, Gate("content", passed=True), Gate("stage", passed=False, detail=f"{stage}, {owner}"))
+def _barred(letter: Letter, bar: Bar, said: str) -> Withheld:
+    gates = (*PASSED, Gate("content", passed=True), Gate("stage", passed=False, detail=said))
     return Withheld(letter.message_id, State.SUPPRESSED, str(bar), gates)
 
 

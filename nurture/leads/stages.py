@@ -81,6 +81,12 @@ class Bar(StrEnum):
     """Sales or a rule said no for good."""
     WITH_SALES = "with_sales"
     """Sales talks to it: marketing is silent until it comes back."""
+    MERGED = "merged"
+    """It was merged into another lead, which alone is written to: by its stage, its choices and its cap."""
+
+
+JOINED = "merged into another lead"
+"""What the gate says of a lead that was merged."""
 
 
 def barred(stage: str, owner: str) -> Bar | None:
@@ -93,21 +99,27 @@ def barred(stage: str, owner: str) -> Bar | None:
     return Bar.WITH_SALES if owner == Owner.SALES or stage in AT_SALES else None
 
 
-def barred_among(conn: Connection, lead_ids: Iterable[int]) -> dict[int, tuple[Bar, str, str]]:
-    """Give the leads that marketing may not write to now, each with why, its stage and its owner."""
-    found: dict[int, tuple[Bar, str, str]] = {}
+def barred_among(conn: Connection, lead_ids: Iterable[int]) -> dict[int, tuple[Bar, str]]:
+    """Give the leads that marketing may not write to now, each with why, and what the gate says about it."""
+    found: dict[int, tuple[Bar, str]] = {}
     for row in conn.execute(_perhaps(conn.dialect.name), {"ids": listed(conn, lead_ids)}):
-        bar = barred(row.stage, row.owner)
-        if bar is not None:
-            found[row.id] = bar, row.stage, row.owner
+        if row.merged_into is not None:
+            found[row.id] = Bar.MERGED, JOINED
+        elif bar := barred(row.stage, row.owner):
+            found[row.id] = bar, f"{row.stage}, {row.owner}"
     return found
 
 
 @cache
-def _perhaps(dialect: str) -> Select[tuple[int, str, str]]:
+def _perhaps(dialect: str) -> Select[tuple[int, str, str, int | None]]:
     """Select those of the leads `ids` that may be barred; the rule itself stands in `barred`."""
-    perhaps = or_(lead.c.stage.in_(sorted(GONE | AT_SALES)), lead.c.owner != Owner.MARKETING.value)
-    return select(lead.c.id, lead.c.stage, lead.c.owner).where(among_listed(dialect, lead.c.id, "ids"), perhaps)
+    perhaps = or_(
+        lead.c.stage.in_(sorted(GONE | AT_SALES)),
+        lead.c.owner != Owner.MARKETING.value,
+        lead.c.merged_into.is_not(None),
+    )
+    columns = lead.c.id, lead.c.stage, lead.c.owner, lead.c.merged_into
+    return select(*columns).where(among_listed(dialect, lead.c.id, "ids"), perhaps)
 
 
 class StageError(NurtureError):

@@ -17,7 +17,10 @@ GATES: Mapping[str, str] = {
 
 TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\dZ)"
 FORMS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "stage": ((r"(\w+), (\w+)", "{0}, {1}"),),
+    "stage": (
+        (r"(\w+), (\w+)", "{0}, {1}"),
+        (r"merged into another lead", "mit einem anderen Lead zusammengeführt"),
+    ),
     "goal": (
         (r"temperature is (\w+)", "Temperatur ist {0}"),
         (rf"signal any: {TIME}", "Kaufsignal: {0}"),

@@ -1,12 +1,14 @@
 """What if two leads are one person? They are joined so that nobody gets a permission they did not give.
 
 The lead that goes keeps its own history (mails, stages, handovers) and points to the one that stays. Its
-events move over, because a score is a function of a person's events; each says where it came from.
+events move over, because a score is a function of a person's events; each says where it came from. What was
+planned for it does not leave: the last look before a mail is handed over finds it merged (nurture/delivery/intent.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select, update
@@ -19,7 +21,7 @@ from nurture.leads.rights.group import Group, RightsError
 from nurture.leads.rights.requests import Kind, answered
 from nurture.leads.rights.restricting import score_anew
 from nurture.store.inserting import insert_or_update
-from nurture.store.tables import enrolment, event, lead, lead_score, mail_preference, points, signal
+from nurture.store.tables import enrolment, event, lead, lead_score, mail_preference, points, send_slot, signal
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,6 +73,7 @@ def merge(
         .values(state="exited", exit_reason=MERGED, left_at=at)
     )
     moved = _move_events(conn, goes, stays)
+    _move_slots(conn, goes, stays)
     _fill_gaps(conn, workspace, old, new)
     _keep_preferences(conn, old.subject, new.subject, at=at)
     if old.stage in RESTRICTIVE and new.stage not in RESTRICTIVE:
@@ -106,6 +109,20 @@ def _move_events(conn: Connection, goes: int, stays: int) -> int:
     conn.execute(delete(points).where(points.c.lead_id == goes))
     conn.execute(update(lead_score).where(lead_score.c.lead_id == goes).values(score=0, engagement=0, fit=0))
     return len(rows)
+
+
+def _move_slots(conn: Connection, goes: int, stays: int) -> None:
+    """Let the mails that left for the lead that goes count in the cap of the one that stays: it is one person's."""
+    rows = conn.execute(
+        select(send_slot).where(send_slot.c.lead_id.in_([goes, stays])).order_by(send_slot.c.slot)
+    ).all()
+    taken = {(row.window, row.slot) for row in rows if row.lead_id == stays}
+    for row in rows:
+        if row.lead_id == goes:
+            slot = next(number for number in count(1) if (row.window, number) not in taken)
+            taken.add((row.window, slot))
+            mine = send_slot.c.message_id == row.message_id
+            conn.execute(update(send_slot).where(mine).values(lead_id=stays, slot=slot))
 
 
 def _fill_gaps(conn: Connection, workspace: Workspace, old: Row[Any], new: Row[Any]) -> None:

@@ -9,7 +9,9 @@ from sqlalchemy import event, func, select, update
 
 from consent.schema import ledger_entry
 from nurture.delivery.sending import claim, compose, intend
-from nurture.leads import register, stages
+from nurture.leads import preferences, register, stages
+from nurture.leads.rights import merging
+from nurture.sequences import gate_words
 from nurture.store.tables import decision, lead, message_exception, send_slot, verdict
 from tests.nurture.delivery.test_sending import send
 from tests.nurture.delivery.world import Scripted
@@ -87,6 +89,86 @@ def test_the_decision_names_stage_and_owner(world: World) -> None:
     row = withheld(world)
     assert (row.outcome, row.reason) == ("withheld", "with_sales")
     assert row.gates[-1] == {"gate": "stage", "passed": False, "detail": "sal, sales"}
+
+
+def merge(world: World, goes: str, stays: str) -> None:
+    """Join the lead of one into that of another."""
+    with world.ws.store.write() as conn:
+        leads = register.of_subject(conn, [goes, stays])
+        merging.merge(
+            conn, world.ws, leads[goes], leads[stays], reason="same_person", actor="operator:vera", at=world.at
+        )
+
+
+def test_what_was_planned_for_a_lead_that_was_merged_stays(world: World) -> None:
+    """The person gets what is planned for the lead that stays, by its stage, its choices and its cap."""
+    goes, stays, provider = world.person(), world.person(), Scripted()
+    world.plan(goes, stays)
+    merge(world, goes, stays)
+    counts = send(world, provider)
+    assert [one.to_address for one in provider.mails] == ["person2@example.org"]
+    assert counts.withheld == {"merged": 1}  # type: ignore[union-attr]
+
+
+def test_a_merge_after_writing_is_seen(world: World) -> None:
+    """A batch that is in a worker's hands is asked for once more."""
+    goes, stays = world.person(), world.person()
+    world.plan(goes)
+    with world.ws.store.write() as conn:
+        held = claim(conn, owner="w1", kind="marketing", at=world.at)
+    assert held is not None
+    composed = compose(world.ws, world.library, held, at=world.at)
+    merge(world, goes, stays)
+    with world.ws.store.write() as conn:
+        assert intend(conn, world.ws, composed, at=world.at).ready == ()
+
+
+def test_no_pause_of_the_one_that_stays_is_passed_by(world: World) -> None:
+    """Whoever wants no mail for a while gets none that was planned for another lead of theirs."""
+    goes, stays, provider = world.person(), world.person(), Scripted()
+    world.plan(goes)
+    with world.ws.store.write() as conn:
+        preferences.pause(conn, stays, 30, at=world.at)
+    merge(world, goes, stays)
+    send(world, provider)
+    assert provider.mails == []
+
+
+def test_a_merge_is_told_as_such(world: World) -> None:
+    """The decision names the gate and why, in both languages."""
+    goes, stays = world.person(), world.person()
+    world.plan(goes)
+    merge(world, goes, stays)
+    send(world, Scripted())
+    row = withheld(world)
+    assert row.reason == "merged"
+    assert row.gates[-1] == {"gate": "stage", "passed": False, "detail": "merged into another lead"}
+    assert gate_words.detail("stage", row.gates[-1]["detail"], {}) == "mit einem anderen Lead zusammengeführt"
+
+
+def test_a_merged_person_has_one_cap(world: World) -> None:
+    """What left for the lead that goes counts for the one that stays; two in a week are allowed here."""
+    goes, stays, provider = world.person(), world.person(), Scripted()
+    world.plan(goes)
+    send(world, provider)
+    merge(world, goes, stays)
+    for number in (1, 2):
+        world.plan(stays, n=number)
+    while send(world, provider):
+        pass
+    assert [one.to_address for one in provider.mails] == ["person1@example.org", "person2@example.org"]
+
+
+def test_slots_of_both_leads_stand_beside_each_other(world: World) -> None:
+    """Both had taken the first of the week."""
+    goes, stays = world.person(), world.person()
+    world.plan(goes, stays)
+    send(world, Scripted())
+    merge(world, goes, stays)
+    with world.ws.store.read() as conn:
+        [lead_id] = register.of_subject(conn, [stays]).values()
+        taken = conn.execute(select(send_slot.c.lead_id, send_slot.c.slot).order_by(send_slot.c.slot)).all()
+    assert [tuple(row) for row in taken] == [(lead_id, 1), (lead_id, 2)]
 
 
 def test_a_barred_mail_takes_no_slot_and_no_permit(world: World) -> None:

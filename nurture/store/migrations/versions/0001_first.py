@@ -952,7 +952,7 @@ def upgrade() -> None:
             sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
             autoincrement=False,
             nullable=False,
-            comment="that of the message",
+            comment="that of the message, or the one it was merged into",
         ),
         sa.Column(
             "window", sa.String(length=16), nullable=False, comment="ISO week in the legal zone, such as 2026-W47"
