@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -78,6 +78,13 @@ def _holds_password(address: str) -> bool:
 
 class SettingsError(NurtureError):
     """A setting is missing or wrong; the message names it and the remedy, never its value."""
+
+
+def _strong(name: str, secret: str) -> str:
+    """Give a secret back; raises SettingsError for a token that could be guessed."""
+    if name == "api_token" and len(secret) < SHORTEST_TOKEN:
+        raise SettingsError(f"api_token is too easy to guess; use {SHORTEST_TOKEN} random characters or more")
+    return secret
 
 
 class NoSecrets(TomlConfigSettingsSource):
@@ -299,39 +306,34 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
-    @model_validator(mode="after")
-    def _complete(self) -> Settings:
-        token = self.secret("api_token")
-        if token is not None and len(token) < SHORTEST_TOKEN:
-            message = f"api_token is too easy to guess; use {SHORTEST_TOKEN} random characters or more"
-            raise ValueError(message)
+    def require_sending(self) -> None:
+        """Raise SettingsError where what only sending needs is missing.
+
+        Asked where mail would leave and not on loading: a stop, a status or a withdrawal needs none of it.
+        """
         if self.provider == "smtp" and not self.smtp_host:
-            message = "provider smtp needs smtp_host"
-            raise ValueError(message)
+            raise SettingsError("provider smtp needs smtp_host")
         dkim = (self.dkim_domain, self.dkim_selector, self.dkim_key_file)
         if any(dkim) and not all(dkim):
-            message = "dkim_domain, dkim_selector and dkim_key_file belong together; set all three or none"
-            raise ValueError(message)
+            raise SettingsError("dkim_domain, dkim_selector and dkim_key_file belong together; set all three or none")
         if self.provider == "sendgrid" and self.secret("sendgrid_api_key") is None:
-            message = "provider sendgrid needs NURTURE_SENDGRID_API_KEY or sendgrid_api_key_file"
-            raise ValueError(message)
+            raise SettingsError("provider sendgrid needs NURTURE_SENDGRID_API_KEY or sendgrid_api_key_file")
         sample = [name for name in SENDER if getattr(self, name).strip() == type(self).model_fields[name].default]
         if self.provider != "outbox" and sample:
-            message = (
+            raise SettingsError(
                 f"provider {self.provider} sends real mail, and {', '.join(sample)} still say who writes in the "
                 "shipped example; set them to yours in nurture.toml"
             )
-            raise ValueError(message)
-        return self
 
     def secret(self, name: str) -> str | None:
         """Give a secret from its setting or from the file its `_file` twin names.
 
-        Raises SettingsError when the file cannot be read, is readable by others, or holds no one-line secret.
+        Raises SettingsError when the file cannot be read, is readable by others, or holds no one-line secret, and for
+        an api_token that is easily guessed.
         """
         value: SecretStr | None = getattr(self, name)
         if value is not None:
-            return value.get_secret_value()
+            return _strong(name, value.get_secret_value())
         raw = self.private(f"{name}_file")
         if raw is None:
             return None
@@ -339,7 +341,7 @@ class Settings(BaseSettings):
         if not text or "\n" in text:
             message = f"{name}_file must hold exactly one line"
             raise SettingsError(message)
-        return text
+        return _strong(name, text)
 
     def private(self, name: str) -> bytes | None:
         """Read the file that a setting names; None without one.
@@ -355,7 +357,7 @@ class Settings(BaseSettings):
                 raise SettingsError(message)
             return path.read_bytes()
         except OSError as error:
-            message = f"{name} cannot be read: {error.strerror}"
+            message = f"{name} cannot be read: {error.strerror}; is its path right, and may this user read it?"
             raise SettingsError(message) from error
 
     @cached_property

@@ -93,13 +93,18 @@ def explain(
 
 
 def check(as_json: JsonOption = False) -> None:
-    """Check sequences with their mails, all policies and the public pages; exit 4 on findings."""
+    """Check sequences with their mails, all policies, the public pages and the provider's settings; exit 4 on findings.
+
+    It opens no connection and needs no workspace.
+    """
+    from consent.keys import Keyring
     from nurture.cli import policies
     from nurture.cli.output import Exit, note, print_json
     from nurture.delivery.content.library import Library
     from nurture.sequences.definition import DefinitionError, load
     from nurture.sequences.texts import missing_texts
     from nurture.settings import Settings
+    from nurture.web import ready
 
     settings = Settings()
     definitions = {}
@@ -111,6 +116,8 @@ def check(as_json: JsonOption = False) -> None:
         findings += error.findings
     findings += policies.findings(settings)
     findings += [one for one in _page_findings(settings) if one not in findings]
+    # No mail is written here, so any keys do: none are asked for, and none are made in the home folder.
+    findings += [f"settings: {trouble}" for trouble in ready.troubles(settings, Keyring())]
     if settings.provider != "outbox" and not settings.privacy_url:
         note("privacy_url is empty: no page and no mail leads to your privacy notice (Art. 13 GDPR)")
     if as_json:
@@ -120,7 +127,7 @@ def check(as_json: JsonOption = False) -> None:
     else:
         print(f"{len(definitions)} sequences, no findings")
     if findings:
-        note(f"nurture: {len(findings)} findings")
+        note(f"nurture: {len(findings)} finding{'s' if len(findings) > 1 else ''}")
         raise typer.Exit(int(Exit.CHECK_FAILED))
 
 

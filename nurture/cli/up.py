@@ -25,11 +25,12 @@ def up(check: Check = False, json: Json = False) -> None:
     from nurture.cli.version import VERSION
     from nurture.settings import Settings
     from nurture.store.workspace import open_workspace
+    from nurture.web import ready
 
     settings = Settings()
     # The tables are made once, here, before several children would try at the same time.
-    with open_workspace(settings):
-        pass
+    with open_workspace(settings) as workspace:
+        ready.require(settings, workspace.keyring)
     try:
         with stop_on_signals(), running_up(settings, version=VERSION, say=note) as running:
             if json:

@@ -206,8 +206,9 @@ def is_loopback(host: str) -> bool:
 def open_provider(settings: Settings, keyring: Keyring) -> Provider:
     """Open the configured provider; opening touches no network. `keyring` makes the tokens of envelope senders.
 
-    Raises DeliveryError or SettingsError when its settings cannot work.
+    Raises DeliveryError or SettingsError when its settings are incomplete or cannot work.
     """
+    settings.require_sending()
     sender = Sender(settings.sender_address, settings.sender_name)
     if settings.provider == "sendgrid":
         from nurture.delivery.sendgrid import SendGrid  # noqa: PLC0415  the outbox needs no network code

@@ -12,6 +12,7 @@ import uvicorn
 from nurture.clock import SystemClock
 from nurture.leads import wordings
 from nurture.store.workspace import open_workspace
+from nurture.web import ready
 from nurture.web.app import create_app
 from nurture.web.wake import Wake
 
@@ -66,11 +67,15 @@ def settle() -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve the public pages until stopped; logs one line per answer on stderr, without tokens."""
+    """Serve the public pages until stopped; logs one line per answer on stderr, without tokens.
+
+    Raises SettingsError where mail could not leave or events not come in.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     # httpx names the address of every request at INFO; ours is of no use in the log.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with open_workspace(settings) as workspace:
+        ready.require(settings, workspace.keyring)
         prepare(workspace, at=SystemClock().now())
         app = create_app(workspace, SystemClock(), wake=Wake.from_environment())
         settle()

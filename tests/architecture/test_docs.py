@@ -182,7 +182,10 @@ def test_tutorial_leads_to_a_real_provider(tmp_path: Path, monkeypatch: pytest.M
     told = blocks["file: home/nurture.toml"] + blocks["adds: live/nurture.toml"]
     (tmp_path / "nurture.toml").write_text(told.replace("/home/you/firma/live", str(tmp_path)), "utf-8")
 
-    assert Settings(home=tmp_path).provider == "sendgrid"
+    settings = Settings(home=tmp_path)
+    settings.require_sending()
+
+    assert settings.provider == "sendgrid"
 
 
 @pytest.mark.slow

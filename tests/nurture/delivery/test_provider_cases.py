@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
+from nurture import settings as known
 from nurture.delivery.content.pieces import Content
 from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Accepted, Outgoing, Refused, Rejected, Sender, open_provider
@@ -149,11 +150,15 @@ def test_the_outbox_is_the_default(settings: Settings, keyring: Keyring) -> None
     assert open_provider(settings, keyring).name == "outbox"
 
 
+WHO_WRITES = {**dict.fromkeys(known.SENDER, "Firma"), "sender_address": "post@firma.example"}
+
+
 def test_settings_choose_sendgrid(settings: Settings, keyring: Keyring) -> None:
-    chosen = settings.model_copy(update={"provider": "sendgrid", "sendgrid_api_key": SecretStr("SG.0123456789")})
+    key = SecretStr("SG.0123456789")
+    chosen = settings.model_copy(update={**WHO_WRITES, "provider": "sendgrid", "sendgrid_api_key": key})
     assert open_provider(chosen, keyring).name == "sendgrid"
 
 
 def test_settings_choose_smtp(settings: Settings, keyring: Keyring) -> None:
-    chosen = settings.model_copy(update={"provider": "smtp", "smtp_host": "mail.example.com"})
+    chosen = settings.model_copy(update={**WHO_WRITES, "provider": "smtp", "smtp_host": "mail.example.com"})
     assert open_provider(chosen, keyring).name == "smtp"
