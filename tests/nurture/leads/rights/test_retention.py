@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from consent import identity, ledger, withdrawal
+from consent import identity, ledger, rights, withdrawal
 from consent.addresses import Address
 from consent.schema import consent_state, opt_in_request, proof_vault, rights_request, suppression
 from consent.schema import identity as identity_table
 from nurture.leads.register import NewLead, register
-from nurture.leads.rights import dates, merging, policy, requests, retention
+from nurture.leads.rights import dates, erasing, merging, policy, requests, retention
 from nurture.leads.stages import Stage, move
 from nurture.settings import PROJECT
 from nurture.store.definitions import DefinitionError
@@ -183,6 +183,17 @@ def test_the_no_of_a_merged_lead_outlives_both(life: Life) -> None:
     assert {row.address_index for row in life.rows(select(suppression))} == indexes
     assert retention.run(life.ws, at=request.hold_until)["holds_over"] == 1
     assert alive(life) == 0
+
+
+def test_a_proof_that_a_rotation_kept_is_held_until_claims_have_lapsed(life: Life) -> None:
+    """Of two who held one address, one of whom only the proof is left, when the time of the other is over."""
+    goes, stays = life.subject(life.joins()), life.subject(stranger(life, "kim@firma.example", came=life.at))
+    with life.ws.store.write() as conn:
+        rights.hold(conn, goes, actor="rotation", keep_suppression=None, at=life.at)
+        conn.execute(update(identity_table).where(identity_table.c.subject == goes).values(same_as=stays))
+        erasing.begin(conn, life.ws, stays, reason="retention", at=life.at)
+    [request] = life.requests()
+    assert request.hold_until == datetime(2030, 1, 1, tzinfo=BERLIN).astimezone(UTC)
 
 
 def age(path: Path, at: datetime) -> None:
