@@ -80,8 +80,8 @@ handover. Everything lies in one folder, NURTURE_HOME (default: .nurture).
 
 
 TYPER_USAGE = 2
-READING = {"explain", "audit", "consent", "delivery", "handover", "lead", "outbox", "score"}
-"""Verbs that ask about a workspace and never begin one."""
+READING = {"explain", "audit", "consent", "delivery", "handover", "lead", "outbox", "resume", "score", "stop"}
+"""Verbs that ask about a workspace, or hold its mail, and never begin one."""
 
 
 class Ordered(TyperGroup):
@@ -143,13 +143,26 @@ def _root(
 
 
 def _need_workspace(words: list[str]) -> None:
-    """Refuse a reading verb where there is no workspace: a mistyped home must not look like an empty one."""
+    """Refuse a reading verb where there is no workspace: a mistyped home must not look like an empty one.
+
+    Where one of its two parts is missing it is opened as by any other verb, which says so.
+    """
     if len(words) <= 1 or words[0] not in READING or {"--help", "schema", "check"} & set(words):
         return
     home = Path(os.environ.get("NURTURE_HOME", ".nurture")).resolve()
-    if not (home / "keys.json").exists():
+    if not any((home / name).exists() for name in ("keys.json", "nurture.db")) and not _names_database():
         note(f"nurture: there is no workspace in {home}; set NURTURE_HOME to one, or begin with 'nurture import'")
         sys.exit(Exit.ERROR)
+
+
+def _names_database() -> bool:
+    """Does a setting say where the database is? Settings that cannot be read are told by the verb."""
+    from nurture.place import locate
+
+    try:
+        return bool(locate()[0].database_url)
+    except Exception:  # noqa: BLE001  whatever it is, it is told better further on
+        return True
 
 
 def run() -> None:
@@ -180,7 +193,9 @@ def run() -> None:
         note("nurture: stopped")
         sys.exit(130)
     except Exception as error:
-        trouble = _settings_trouble(error) or _outside_trouble(error)
+        from nurture.cli.troubles import of_outside, of_settings
+
+        trouble = of_settings(error) or of_outside(error)
         if trouble is None:
             raise
         note(f"nurture: {trouble}")
@@ -196,37 +211,3 @@ def _flush() -> None:
     except BrokenPipeError:
         # Python flushes once more when it ends; that goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _settings_trouble(error: Exception) -> str | None:
-    """Say which setting is wrong, never its value, which may be a secret; None for every other error."""
-    from tomllib import TOMLDecodeError
-
-    from pydantic import ValidationError
-    from pydantic_settings import SettingsError
-
-    if isinstance(error, ValidationError) and error.title == "Settings":
-        wrong = (
-            ": ".join((*map(str, one["loc"][:1]), one["msg"].removeprefix("Value error, "))) for one in error.errors()
-        )
-        return f"settings: {'; '.join(wrong)}. All are in docs/reference/settings.md"
-    if isinstance(error, TOMLDecodeError):
-        return f"nurture.toml in the home folder cannot be read: {error}"
-    if isinstance(error, SettingsError):
-        # A list in the environment that is not JSON; the message names the field only.
-        return f"settings: {error}; a list is written as JSON"
-    return None
-
-
-def _outside_trouble(error: Exception) -> str | None:
-    """Say what the machine around us refuses: the database or a file; None for every other error."""
-    from sqlalchemy.exc import OperationalError
-
-    if isinstance(error, OperationalError):
-        # The first line is the driver's own; parameters and details are never in it.
-        said = str(error.orig).partition("\n")[0].rstrip(".")
-        return f"the database does not answer: {said}. Is it running, is there room, and is database_url right?"
-    if isinstance(error, OSError):
-        what = error.strerror or str(error) or type(error).__name__
-        return f"{what}: {error.filename}" if error.filename else what
-    return None

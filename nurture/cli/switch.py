@@ -33,14 +33,21 @@ def said(reason: str) -> str:
 
 
 def stop(reason: ReasonOption, everything: AllOption = False, sequence: SequenceOption = "") -> None:
-    """Stop sending now. What was handed to the provider before cannot be called back; it is listed."""
+    """Stop sending now. What was handed to the provider before cannot be called back; it is counted.
+
+    It needs the database alone: no keys, no provider, and of nurture.toml only where the database lies.
+    """
     from nurture import clock
     from nurture.cli.output import note
     from nurture.delivery import status, switch
-    from nurture.store.workspace import open_workspace
+    from nurture.place import locate
+    from nurture.store.workspace import open_database
 
     scope = _scope(everything, sequence)
-    with open_workspace() as ws, ws.store.write() as conn:
+    settings, trouble = locate()
+    if trouble is not None:
+        note(f"nurture: {_told(trouble)}. Stopping all the same, in the database that is named there")
+    with open_database(settings) as store, store.write() as conn:
         new = switch.stop(conn, scope, actor(), said(reason), clock.now())
         under_way = status.under_way(conn, sequence or None)
         known = _sequences(conn)
@@ -49,6 +56,13 @@ def stop(reason: ReasonOption, everything: AllOption = False, sequence: Sequence
         note(f"no sequence {sequence!r} has run here (known: {', '.join(known) or 'none'}); that name will not start")
     if under_way:
         note(f"{under_way} messages were on their way to the provider and may still arrive")
+
+
+def _told(trouble: Exception) -> str:
+    """Say what is wrong with the settings, without any value."""
+    from nurture.cli.troubles import of_settings
+
+    return (of_settings(trouble) or str(trouble)).rstrip(".")
 
 
 def resume(

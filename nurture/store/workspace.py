@@ -40,10 +40,17 @@ def open_workspace(settings: Settings | None = None) -> Iterator[Workspace]:
     for a database that was made with other keys than those in the file, or whose key file is missing.
     """
     settings = settings or Settings()
+    with open_database(settings) as store:
+        yield Workspace(settings, store, open_keyring(store, settings.home / "keys.json"))
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Store]:
+    """Open the configured database without its keys and bring it up to date; makes home folder and tables."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = open_store(settings.database)
     try:
         upgrade(store.engine)
-        yield Workspace(settings, store, open_keyring(store, settings.home / "keys.json"))
+        yield store
     finally:
         store.close()

@@ -466,6 +466,7 @@ def test_an_unknown_mail_is_an_error(nurture: Callable[..., Ended], home: Path, 
 def test_a_mistyped_home_is_no_empty_one(nurture: Callable[..., Ended], home: Path) -> None:
     """A reading verb makes no workspace and says where there is none."""
     (home / "keys.json").unlink()
+    (home / "nurture.db").unlink()
     ended = nurture("delivery", "status")
 
     assert (ended.code, "no workspace in" in ended.err, (home / "keys.json").exists()) == (1, True, False)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import select
 
 from nurture.cli.main import run
 from nurture.cli.output import Exit
 from nurture.settings import SENDER, Settings, SettingsError
+from nurture.store.engine import open_store
+from nurture.store.tables import kill_switch
 from nurture.store.workspace import open_workspace
 from nurture.web import server
 
@@ -80,6 +84,90 @@ def test_the_pages_alone_ask_as_well(home: Path) -> None:
     """`python -m nurture.web`, as `up` starts it."""
     with pytest.raises(SettingsError, match=NO_KEY):
         server.serve(Settings(home=home))
+
+
+def stopped(home: Path) -> list[str]:
+    """Read what is stopped in the home's database."""
+    with closing(open_store(f"sqlite:///{home / 'nurture.db'}")) as store, store.read() as conn:
+        return list(conn.execute(select(kill_switch.c.scope)).scalars())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("unheard_of = 1\n", "settings: unheard_of: Extra inputs are not permitted"),
+        ("batch_size = 0\n", "settings: batch_size: "),
+        ('sendgrid_api_key = "SG.very-secret"\n', "nurture.toml: sendgrid_api_key is a secret"),
+        ("batch_size = = 500\n", "nurture.toml in the home folder cannot be read"),
+    ],
+)
+def test_mail_is_stopped_whatever_else_the_file_holds(
+    typed: Callable[..., tuple[object, str, str]], home: Path, text: str, said: str
+) -> None:
+    """What is wrong is said, and what is a secret is not."""
+    (home / "nurture.toml").write_text(text, "utf-8")
+
+    code, out, err = typed("stop", "--all", "--reason", "x")
+
+    assert (code, out, stopped(home)) == (Exit.FINE, "stopped: all\n", ["all"])
+    assert err.startswith(f"nurture: {said}")
+    assert ("very-secret" in err, typed("run")[0]) == (False, Exit.ERROR)
+
+
+@pytest.mark.parametrize("slip", ["", "unheard_of = 1\n", "batch_size = = 500\n"])
+def test_mail_is_stopped_in_the_database_that_is_named(
+    typed: Callable[..., tuple[object, str, str]], home: Path, tmp_path: Path, slip: str
+) -> None:
+    """Not in an empty one beside the slip."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (home / "nurture.db").rename(other / "nurture.db")
+    (home / "nurture.toml").write_text(f'{slip}database_url = "sqlite:///{other}/nurture.db"\n', "utf-8")
+
+    assert typed("stop", "--all", "--reason", "x")[:2] == (Exit.FINE, "stopped: all\n")
+    assert (stopped(other), (home / "nurture.db").exists()) == (["all"], False)
+
+
+def test_no_database_is_guessed(typed: Callable[..., tuple[object, str, str]], home: Path) -> None:
+    """Where its own line cannot be read, nothing is said to be stopped."""
+    (home / "nurture.toml").write_text('database_url = "postgresql://\n', "utf-8")
+
+    code, out, err = typed("stop", "--all", "--reason", "x")
+
+    assert (code, out, err.startswith("nurture: nurture.toml in the home folder cannot be read")) == (1, "", True)
+
+
+def test_mail_is_stopped_without_the_keys(typed: Callable[..., tuple[object, str, str]], home: Path) -> None:
+    """They open people, and a stop opens nobody."""
+    (home / "keys.json").unlink()
+
+    assert typed("stop", "--all", "--reason", "x")[:2] == (Exit.FINE, "stopped: all\n")
+
+
+@pytest.mark.parametrize("verb", ["stop --all --reason x", "resume --all --reason x", "explain 1", "lead show 1"])
+def test_a_mistyped_home_is_no_workspace(
+    typed: Callable[..., tuple[object, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Nothing would be stopped there, so that is not said, and nothing is made."""
+    monkeypatch.setenv("NURTURE_HOME", str(tmp_path / "mistyped"))
+
+    code, _, said = typed(*verb.split())
+
+    assert (code, "there is no workspace in" in said) == (Exit.ERROR, True)
+    assert not (tmp_path / "mistyped").exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "explain 1", "lead show 1", "audit verify", "resume --all --reason x"])
+def test_missing_keys_are_told_alike_by_every_verb(
+    typed: Callable[..., tuple[object, str, str]], home: Path, verb: str
+) -> None:
+    """The database is there, so this is a workspace: what it lacks is named."""
+    (home / "nurture.toml").unlink()
+    (home / "keys.json").unlink()
+
+    code, _, said = typed(*verb.split())
+
+    assert (code, said.startswith(f"nurture: keys.json is missing in {home}")) == (Exit.ERROR, True)
 
 
 SMTP: dict[str, Any] = {"provider": "smtp", "smtp_host": "mail.firma.example"}
