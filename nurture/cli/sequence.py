@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from nurture.settings import Settings
 
 SequenceArgument = Annotated[str, typer.Argument(metavar="[SEQUENCE]", help="Only this sequence.")]
@@ -48,14 +50,14 @@ def run(
         )  # fmt: skip
         done = tick.foresee() if dry_run else tick.run()
         with ws.store.read() as conn:
-            halted = sorted(switch.stopped(conn))
-            halted += [one.scope for one in brakes.pulled(conn) if one.level == brakes.Level.STOP]
+            stopped = switch.stopped(conn)
+            pulled = [one.scope for one in brakes.pulled(conn) if one.level == brakes.Level.STOP]
     counts = {"dry_run": dry_run, "at": tick.at, **done.as_dict()}
     if as_json:
         print_json(counts)
         return
-    if halted:
-        note(f"Sending is stopped ({', '.join(halted)}): none of that leaves before 'nurture resume'.")
+    for line in _standing(stopped, pulled, sequence):
+        note(line)
     plans, sent = done.plans, done.sent
     rows: list[tuple[str, int]] = [("enrolled", done.enrolled), ("due", plans.due), ("mails planned", plans.planned)]
     rows += [(f"withheld: {reason}", number) for reason, number in sorted(plans.withheld.items())]
@@ -66,6 +68,19 @@ def run(
         rows += [("accepted by the provider", sent.accepted), ("in doubt", sent.in_doubt)]
         rows += [(f"stopped before sending: {reason}", number) for reason, number in sorted(sent.withheld.items())]
     table("Would happen (nothing was written)" if dry_run else "Done", ("what", "count"), rows)
+
+
+def _standing(stopped: Collection[str], pulled: list[str], sequence: str) -> Iterator[str]:
+    """Say what of a tick does not leave for now: all of it, or the mails of single sequences."""
+    from nurture.delivery import switch
+
+    own = switch.sequence_scope(sequence)
+    whole = [scope for scope in sorted(stopped) if scope == switch.ALL or (sequence and scope == own)] + pulled
+    if whole:
+        yield f"Sending is stopped ({', '.join(whole)}): none of that leaves before 'nurture resume'."
+    elif not sequence and stopped:
+        names = ", ".join(sorted(scope.removeprefix("sequence:") for scope in stopped))
+        yield f"Stopped: {names}. Mails of that leave only after 'nurture resume --sequence NAME'; all others leave."
 
 
 def explain(

@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from nurture.settings import Settings
+
 SequenceOption = Annotated[str, typer.Option("--sequence", metavar="S", help="Only this sequence.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All mail, confirmations too.")]
 BrakeOption = Annotated[
@@ -43,17 +45,17 @@ def stop(reason: ReasonOption, everything: AllOption = False, sequence: Sequence
     from nurture.place import locate
     from nurture.store.workspace import open_database
 
+    sequence = sequence.strip()
     scope = _scope(everything, sequence)
     settings, trouble = locate()
     if trouble is not None:
         note(f"nurture: {_told(trouble)}. Stopping all the same, in the database that is named there")
     with open_database(settings) as store, store.write() as conn:
+        if sequence and trouble is None:
+            _refuse_unknown(sequence, {*_sequences(conn), *_defined(settings)})
         new = switch.stop(conn, scope, actor(), said(reason), clock.now())
         under_way = status.under_way(conn, sequence or None)
-        known = _sequences(conn)
     print(f"{'stopped' if new else 'already stopped'}: {scope}")
-    if sequence and sequence not in known:
-        note(f"no sequence {sequence!r} has run here (known: {', '.join(known) or 'none'}); that name will not start")
     if under_way:
         note(f"{under_way} messages were on their way to the provider and may still arrive")
 
@@ -129,13 +131,33 @@ def _scope(everything: bool, sequence: str, *others: str) -> str:
     return switch.ALL if everything else switch.sequence_scope(sequence.strip())
 
 
-def _sequences(conn: Connection) -> list[str]:
-    """Which sequences has this installation ever applied?"""
+def _refuse_unknown(sequence: str, known: set[str]) -> None:
+    """End with usage for a sequence that is neither here nor was: whoever slips must not believe that it is stopped."""
+    from difflib import get_close_matches
+
+    from nurture.cli.output import Exit, fail
+
+    if sequence in known:
+        return
+    near = get_close_matches(sequence, sorted(known), n=1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    fail(f"nothing is stopped: there is no sequence {sequence!r}; {meant}Known: {', '.join(sorted(known)) or 'none'}",
+         Exit.USAGE)  # fmt: skip
+
+
+def _sequences(conn: Connection) -> set[str]:
+    """Which sequences has this installation ever applied, or sent for?"""
     from sqlalchemy import select
 
-    from nurture.store.tables import sequence_version
+    from nurture.store.tables import enrolment, sequence_version
 
-    return list(conn.execute(select(sequence_version.c.name).distinct().order_by(sequence_version.c.name)).scalars())
+    names = select(sequence_version.c.name).union(select(enrolment.c.sequence))
+    return set(conn.execute(names).scalars())
+
+
+def _defined(settings: Settings) -> set[str]:
+    """Which sequences have a file, also one that cannot be read? Each is named as its folder."""
+    return {path.parent.name for path in settings.templates.glob("*/sequence.yaml")}
 
 
 def actor() -> str:

@@ -21,6 +21,7 @@ from nurture.delivery.content.pieces import Content
 from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Outgoing, Refused, Sender, Unknown
 from nurture.delivery.sending import send_next
+from nurture.sequences.definition import load
 from nurture.settings import Settings
 from nurture.store.tables import (
     kill_switch,
@@ -143,11 +144,29 @@ def test_one_sequence_can_be_stopped(nurture: Callable[..., Ended], home: Path) 
     assert (done.code, done.out, done.err) == (0, "stopped: sequence:welcome\n", "")
 
 
-def test_a_misspelt_sequence_is_stopped_with_a_warning(nurture: Callable[..., Ended], home: Path) -> None:
-    apply_sequence(home)
+def test_a_misspelt_sequence_is_not_said_to_be_stopped(nurture: Callable[..., Ended], home: Path) -> None:
+    """The nearest name is told; the sequence of that name goes on sending."""
     done = nurture("stop", "--sequence", "welcom", "--reason", "typo")
-    assert (done.code, done.out) == (0, "stopped: sequence:welcom\n")
-    assert "no sequence 'welcom' has run here (known: welcome)" in done.err
+    assert (done.code, done.out, rows(home, select(kill_switch))) == (USAGE, "", [])
+    assert "nothing is stopped: there is no sequence 'welcom'; did you mean 'welcome'?" in done.err
+
+
+def test_a_sequence_whose_file_is_gone_can_be_stopped(nurture: Callable[..., Ended], home: Path) -> None:
+    """Its mails may be planned."""
+    apply_sequence(home, "former")
+    done = nurture("stop", "--sequence", "former", "--reason", "x")
+    assert (done.code, done.out) == (0, "stopped: sequence:former\n")
+
+
+def test_a_sequence_with_a_slip_can_be_stopped(
+    nurture: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of its file is read but where it lies."""
+    monkeypatch.setenv("NURTURE_PROJECT", str(tmp_path / "project"))
+    broken = tmp_path / "project" / "templates" / "broken"
+    broken.mkdir(parents=True)
+    (broken / "sequence.yaml").write_text("sequence: [", "utf-8")
+    assert nurture("stop", "--sequence", "broken", "--reason", "x").out == "stopped: sequence:broken\n"
 
 
 def test_the_change_names_who_typed(nurture: Callable[..., Ended], home: Path) -> None:
@@ -488,6 +507,16 @@ def test_a_run_says_that_sending_is_stopped(nurture: Callable[..., Ended]) -> No
     nurture("stop", "--all", "--reason", "test")
 
     assert "Sending is stopped (all)" in nurture("run", "--dry-run").err
+
+
+def test_a_run_says_which_sequence_is_stopped(nurture: Callable[..., Ended]) -> None:
+    """The others leave; a run of another alone has nothing to say, and one of it leaves nothing."""
+    nurture("stop", "--sequence", "welcome", "--reason", "test")
+    other = next(name for name in load(Settings().templates) if name != "welcome")
+
+    assert "Stopped: welcome. Mails of that leave only after" in nurture("run", "--dry-run").err
+    assert nurture("run", other, "--dry-run").err == ""
+    assert "Sending is stopped (sequence:welcome)" in nurture("run", "welcome", "--dry-run").err
 
 
 # --- backup, restore, and whose database it is -------------------------------------------------
