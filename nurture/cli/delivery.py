@@ -39,12 +39,12 @@ def status(as_json: JsonOption = False) -> None:
     """Messages by state; in doubt and unknown; what is stopped; how the provider fares."""
     from nurture import clock
     from nurture.cli.output import print_json, table
-    from nurture.delivery import policy
+    from nurture.delivery import brakes, policy
     from nurture.delivery import status as delivery
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as ws, ws.store.read() as conn:
-        found = delivery.status(conn)
+        found, marked = delivery.status(conn), brakes.gap_marked(conn)
         limits = policy.load(ws.settings.policies)
         figures = delivery.figures(conn, limits, ws.settings.provider, clock.now(), ws.settings.tz)
     if as_json:
@@ -61,13 +61,13 @@ def status(as_json: JsonOption = False) -> None:
         print(f"complaints: {figures.complaints}")
     if figures.ramp is not None:
         print(f"ramp: {figures.ramp}")
-    for line in _standing(found):
+    for line in _standing(found, gap_marked=marked):
         print(line)
     if found.forged:
         print(f"webhook posts with a wrong signature, turned away: {found.forged}")
 
 
-def _standing(found: Status) -> Iterator[str]:
+def _standing(found: Status, *, gap_marked: bool) -> Iterator[str]:
     """Say what stands still, each with what a person can do; and how the providers fare."""
     from nurture.delivery import remedies
 
@@ -80,7 +80,7 @@ def _standing(found: Status) -> Iterator[str]:
         said = f"{brake['name']} {brake['provider']}".rstrip()
         yield f"{'brake' if stops else 'warning'}: {said}: {brake['reason']}"
         if stops:
-            yield f"  {remedies.of_brake(brake['name'], brake['provider'])}"
+            yield f"  {remedies.of_brake(brake['name'], brake['provider'], gap_marked=gap_marked)}"
     for circuit in found.circuits:
         yield f"{circuit['provider']}: {circuit['state']} {circuit['reason']}".rstrip()
         if circuit["state"] != "closed":
@@ -107,6 +107,7 @@ def reconcile(as_json: JsonOption = False) -> None:
     """Look into the doubts now: by the provider's events, and by what the provider can show."""
     from nurture import clock
     from nurture.cli.output import print_json
+    from nurture.delivery import brakes
     from nurture.delivery import status as delivery
     from nurture.delivery.provider import open_provider
     from nurture.delivery.reconciling import look_into
@@ -115,12 +116,12 @@ def reconcile(as_json: JsonOption = False) -> None:
     with open_workspace() as ws:
         counts = look_into(ws, open_provider(ws.settings, ws.keyring), at=clock.now())
         with ws.store.read() as conn:
-            found = delivery.status(conn)
+            found, marked = delivery.status(conn), brakes.gap_marked(conn)
     if as_json:
         print_json({"accepted": counts.accepted, "unknown": counts.unknown})
         return
     print(f"proven to be accepted: {counts.accepted}; given up as unknown: {counts.unknown}")
-    for line in _standing(found):
+    for line in _standing(found, gap_marked=marked):
         print(line)
 
 

@@ -159,7 +159,7 @@ def release(conn: Connection, name: Brake, provider: str, actor: str, reason: st
     standing = conn.execute(select(brake).where(*_is(name, provider), brake.c.level != Level.OFF)).first()
     if standing is None:
         return False
-    if name == Brake.RESTORED and not marks.text_mark(conn, GAP_MARKED):
+    if name == Brake.RESTORED and not gap_marked(conn):
         raise DeliveryError(
             f"{name}: what may have been sent meanwhile still counts as planned; "
             "run 'nurture delivery gap --since TIME' with the time of the older state"
@@ -172,6 +172,11 @@ def release(conn: Connection, name: Brake, provider: str, actor: str, reason: st
     conn.execute(update(brake).where(*_is(name, provider)).values(**values))
     _note(conn, scope_of(name, provider), "resume", actor, reason, at)
     return True
+
+
+def gap_marked(conn: Connection) -> bool:
+    """Is everything in doubt that an older database may have sent?"""
+    return bool(marks.text_mark(conn, GAP_MARKED))
 
 
 def reconciled(conn: Connection, at: datetime) -> None:

@@ -27,8 +27,11 @@ PROOF = {
 """Where proof comes from that a mail in doubt was taken."""
 
 
-def of_brake(name: str, provider: str = "") -> str:
-    """Say what to look at, and how the brake is let go."""
+def of_brake(name: str, provider: str = "", *, gap_marked: bool = False) -> str:
+    """Say what to look at, and how the brake is let go.
+
+    `gap_marked`: is all in doubt that an older database may have sent, as `restore` leaves it?
+    """
     release = f'nurture resume --brake {name} --reason "..."'
     return {
         Brake.IN_DOUBT: (
@@ -38,8 +41,9 @@ def of_brake(name: str, provider: str = "") -> str:
         ),
         Brake.COMPLAINTS: f"look at who got what, and take out the list or mail that annoyed; then {release}",
         Brake.RESTORED: (
-            "nurture delivery gap --since TIME (of the older state), then nurture delivery reconcile, enter the "
-            f"withdrawals since, then {release}"
+            f"{'' if gap_marked else 'nurture delivery gap --since TIME (of the older state), then '}"
+            "enter the withdrawals, complaints and erasures since, then nurture delivery reconcile, "
+            f"then {release}"
         ),
         Brake.COPIED: (
             'nurture delivery home --original --reason "..." where this database is the one to send, '

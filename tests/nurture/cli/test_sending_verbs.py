@@ -16,7 +16,7 @@ from sqlalchemy import insert, select
 
 from consent.keys import Keyring
 from nurture.cli.main import run
-from nurture.delivery import brakes, circuit
+from nurture.delivery import brakes, circuit, gap
 from nurture.delivery.content.pieces import Content
 from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Outgoing, Refused, Sender, Unknown
@@ -543,6 +543,19 @@ def test_a_restored_database_is_released_step_by_step(nurture: Callable[..., End
     assert (early.code, "run 'nurture delivery reconcile'" in early.err) == (1, True)
     assert looked.out.startswith("proven to be accepted: 0; given up as unknown: 0\nbrake: restored: ")
     assert late.out == "released: restored\n"
+
+
+def test_status_asks_for_the_gap_only_where_it_is_not_marked(nurture: Callable[..., Ended], home: Path) -> None:
+    """What `restore` has done is not asked for again; a file that was put back by hand has it to come."""
+    nurture("backup", str(home / "copy.db"))
+    nurture("restore", str(home / "copy.db"))
+    after_restore = nurture("delivery", "status").out
+    with open_workspace(Settings(home=home)) as ws, ws.store.write() as conn:
+        gap.announce(conn, AT, AT)
+    announced = nurture("delivery", "status").out
+
+    assert ("delivery gap" in after_restore, "nurture delivery reconcile, then" in after_restore) == (False, True)
+    assert "nurture delivery gap --since TIME" in announced
 
 
 def test_keys_are_copied_on_demand_and_elsewhere(nurture: Callable[..., Ended], home: Path) -> None:
