@@ -148,5 +148,13 @@ def _counter(path: Path) -> Observer:
     return cross
 
 
+def _armed(orders: str) -> Observer:
+    """Obey the environment. A slip ends the process with a sentence: nobody should prove something unarmed."""
+    try:
+        return ordered(orders)
+    except ValueError as error:
+        raise SystemExit(f"nurture: {error}") from None
+
+
 if os.environ.get(VARIABLE):
-    _observer = ordered(os.environ[VARIABLE])
+    _observer = _armed(os.environ[VARIABLE])

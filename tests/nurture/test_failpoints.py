@@ -98,3 +98,8 @@ def test_an_unknown_order_is_refused(orders: str) -> None:
     refused = run(orders)
     assert refused.returncode == 1
     assert "is no order" in refused.stderr
+    assert (refused.returncode, "Traceback" in refused.stderr, "claim.after_commit, " in refused.stderr) == (
+        1,
+        False,
+        True,
+    )
