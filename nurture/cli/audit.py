@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Show = Annotated[bool, typer.Option("--reveal", help="Show addresses and evidence; needs --by, --second and --reason.")]
-By = Annotated[str, typer.Option("--by", help="Who does it: a short name or role; default is your login name.")]
 Second = Annotated[str, typer.Option("--second", help="Who else stands for showing addresses: a short name or role.")]
 Reason = Annotated[str, typer.Option("--reason", help="Who wants to see addresses, and why; kept sealed.")]
 Language = Annotated[str, typer.Option("--lang", help="de or en: what people read.")]
@@ -172,7 +171,7 @@ def export(  # noqa: PLR0913, PLR0917  one argument per option
         list[str] | None, typer.Option(help="Only this person: number of the lead, or random id (repeatable).")
     ] = None,
     reveal: Show = False,
-    by: By = "",
+    by: naming.By = "",
     second: Second = "",
     reason: Reason = "",
     separator: Annotated[str, typer.Option("--separator", help="Between CSV cells; ';' for a German Excel.")] = ",",
@@ -227,7 +226,7 @@ def proof(  # noqa: PLR0913, PLR0917  one argument per option
     ] = None,
     lang: Language = "de",
     reveal: Show = False,
-    by: By = "",
+    by: naming.By = "",
     second: Second = "",
     reason: Reason = "",
     at: At = None,

@@ -19,7 +19,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LeadId = Annotated[int | None, typer.Argument(metavar="[LEAD]", help="Number of the lead.")]
 Subject = Annotated[str, typer.Option("--subject", help="Random id of the person, in place of the lead's number.")]
 At = Annotated[str | None, typer.Option(help="Time it happened, ISO 8601; default is now.")]
-By = Annotated[str, typer.Option("--by", help="Who does it: a short name or role; default is your login name.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -74,7 +73,7 @@ def withdraw(
     ] = False,
     purpose: Annotated[list[str] | None, typer.Option(help="Only this one (repeatable); default: all.")] = None,
     route: Annotated[str, typer.Option(help="How it reached us: operator, mailto, api, crm, objection.")] = "operator",
-    by: By = "",
+    by: naming.By = "",
     at: At = None,
 ) -> None:
     """End a person's consent at once, tracking included. Example: nurture consent withdraw 42.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
 
+from nurture.cli import naming
 from nurture.cli.output import Exit, fail, moment, note, print_json, table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -41,7 +41,7 @@ def _who(by: str) -> str:
     """Name who answers, as the history of the lead may hold it: that is no place for an address or a full name."""
     from nurture.audit.scope import NAME
 
-    name = by or os.environ.get("USER", "operator")[:24]
+    name = by or naming.short("")[:24]
     if not NAME.fullmatch(name):
         fail("--by is a short name or role, such as vera; no e-mail address", Exit.USAGE)
     return name

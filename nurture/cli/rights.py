@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LeadNumber = Annotated[int, typer.Argument(metavar="LEAD", help="Its number.")]
 At = Annotated[str | None, typer.Option(help="Time it happened, ISO 8601; default is now.")]
-By = Annotated[str, typer.Option("--by", help="Who does it: a short name or role; default is your login name.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -32,7 +31,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder; default: exports in the home folder.")
     ] = None,
-    by: By = "",
+    by: naming.By = "",
     at: At = None,
     json: Json = False,
 ) -> None:
@@ -130,7 +129,7 @@ def erase(
     ] = False,
     reason: Annotated[str, typer.Option(help="One word for the ledger, such as request.")] = "request",
     yes: Yes = False,
-    by: By = "",
+    by: naming.By = "",
     at: At = None,
     json: Json = False,
 ) -> None:
@@ -171,7 +170,7 @@ def erase(
         raise typer.Exit(int(Exit.CHECK_FAILED))
 
 
-def restrict(lead: LeadNumber, by: By = "", at: At = None) -> None:
+def restrict(lead: LeadNumber, by: naming.By = "", at: At = None) -> None:
     """Keep a person's data but use it for nothing: no mail, no score, no handover (Art. 18).
 
     Example: nurture lead restrict 42.
@@ -181,7 +180,7 @@ def restrict(lead: LeadNumber, by: By = "", at: At = None) -> None:
     _change(lead, restricting.restrict, by, at, ("restricted", "was restricted before"))
 
 
-def unrestrict(lead: LeadNumber, by: By = "", at: At = None) -> None:
+def unrestrict(lead: LeadNumber, by: naming.By = "", at: At = None) -> None:
     """End a restriction; tell the person first. Example: nurture lead unrestrict 42."""
     from nurture.leads.rights import restricting
 
@@ -199,7 +198,7 @@ def _change(lead: int, what: Callable[..., bool], by: str, at: str | None, words
     print(f"lead {lead} {words[not new]}")
 
 
-def object_(lead: LeadNumber, by: By = "", at: At = None) -> None:
+def object_(lead: LeadNumber, by: naming.By = "", at: At = None) -> None:
     """Note an objection to direct marketing: no mail and no score any more (Art. 21).
 
     Example: nurture lead object 42.
@@ -223,7 +222,7 @@ def merge(
     stays: Annotated[int, typer.Argument(metavar="STAYS", help="Number of the lead that stays.")],
     reason: Annotated[str, typer.Option(help="One word for the ledger.")] = "same_person",
     yes: Yes = False,
-    by: By = "",
+    by: naming.By = "",
     at: At = None,
     json: Json = False,
 ) -> None:
@@ -251,7 +250,7 @@ def request(
     kind: Annotated[str, typer.Argument(help="access, erase or restrict.")],
     received: Annotated[str | None, typer.Option(help="When it came, ISO 8601; default is now.")] = None,
     route: Annotated[str, typer.Option(help="mail, letter, phone, ...")] = "mail",
-    by: By = "",
+    by: naming.By = "",
 ) -> None:
     """Take down a person's request that cannot be answered at once; its month runs from the day it came.
 

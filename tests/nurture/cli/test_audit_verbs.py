@@ -36,7 +36,7 @@ def person(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> str:
     """A confirmed lead, in the workspace that the command line opens."""
     monkeypatch.setenv("NURTURE_HOME", str(workspace.home))
     monkeypatch.setenv("NURTURE_DATABASE_URL", workspace.settings.database_url)
-    monkeypatch.setenv("USER", "vera")
+    monkeypatch.setenv("LOGNAME", "vera")
     people = People(workspace.store, workspace.keyring, clock.now() - timedelta(hours=1))
     people.publish()
     subject = people.confirmed(purposes=[NEWSLETTER, TRACKING])

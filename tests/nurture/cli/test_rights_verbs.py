@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -268,9 +270,20 @@ def test_free_text_is_wrong_usage(life: Life, words: list[str]) -> None:
 
 def test_a_login_name_becomes_an_actor(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is, without what may not enter the ledger."""
-    monkeypatch.setenv("USER", "FIRMA\\Jörg.W")
+    monkeypatch.setenv("LOGNAME", "FIRMA\\Jörg.W")
     life.joins()
     run("restrict", "1")
     [entry] = life.entries("subject.restricted")
 
     assert b'"actor":"operator:firma_j_rg.w"' in entry.leaf
+
+
+def test_the_system_names_who_types(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment does not, as under cron and in services."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    life.joins()
+    run("restrict", "1")
+    [entry] = life.entries("subject.restricted")
+
+    assert f'"actor":"operator:{pwd.getpwuid(os.getuid()).pw_name}"'.encode() in entry.leaf
