@@ -45,7 +45,9 @@ class Outbox:
         aside = self.folder / "tmp"
         written: list[tuple[Path, Path]] = []
         try:
-            aside.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # One by one: of folders above the last, mkdir makes such that others can read.
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            aside.mkdir(exist_ok=True, mode=0o700)
             for message in batch:
                 final = self.folder / f"{message.public_id}.eml"
                 if not final.exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -89,6 +89,8 @@ def open_store(url: str) -> Store:
             path = Path(parsed.database).resolve()
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             refuse_network_file_system(path.parent)
+            if not parsed.database.startswith("file:"):
+                _make_private(path)
         engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -101,6 +103,12 @@ def open_store(url: str) -> Store:
         return Store(engine)
     message = f"database {name!r} is not supported; use sqlite:///FILE or postgresql://..."
     raise StoreError(message)
+
+
+def _make_private(path: Path) -> None:
+    """Make a file that is not there yet, for its owner alone; SQLite gives the same mode to its log beside it."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def require_transaction(connection: Connection) -> None:

@@ -52,6 +52,7 @@ def test_nothing_is_left_aside(outbox: Outbox) -> None:
 def test_files_are_for_the_owner_only(outbox: Outbox) -> None:
     outbox.submit([MAIL])
     assert (outbox.folder / f"{MAIL.public_id}.eml").stat().st_mode & 0o077 == 0
+    assert [path.stat().st_mode & 0o077 for path in (outbox.folder, outbox.folder / "tmp")] == [0, 0]
 
 
 def test_a_broken_disk_is_a_known_refusal(outbox: Outbox) -> None:

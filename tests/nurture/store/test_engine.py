@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -271,3 +271,15 @@ def test_a_connection_in_use_is_not_asked_again(store: Store) -> None:
         patch.setattr(type(store.engine.dialect), "do_ping", lambda *given: asked.append(given))
         assert backend(store) == backend(store)
     assert asked == []
+
+
+def test_a_new_database_is_for_its_owner_only(tmp_path: Path) -> None:
+    """With its log beside it, whatever the mode of the folder; one that is there keeps its mode."""
+    path = tmp_path / "new.db"
+    with closing(open_store(f"sqlite:///{path}")) as made:
+        upgrade(made.engine)
+        modes = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.glob("new.db*")}
+    path.chmod(0o640)
+    open_store(f"sqlite:///{path}").close()
+
+    assert (modes["new.db"], set(modes.values()), path.stat().st_mode & 0o777) == (0o600, {0o600}, 0o640)
