@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The copy: one file, readable by you alone.")]
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The copy to make: one new file, readable by you alone.")
+]
+CopyArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A copy that 'nurture backup' made; it stays.")]
 KeysOption = Annotated[Path | None, typer.Option("--keys", metavar="DIR", help="Copy the keys, too, into this folder.")]
 SinceOption = Annotated[
     str | None, typer.Option("--since", metavar="T", help="When FILE was made, where it does not say so itself.")
@@ -53,7 +56,7 @@ def backup(file: FileArgument, keys: KeysOption = None) -> None:
             print(f"written: {keys / name}")
 
 
-def restore(file: FileArgument, since: SinceOption = None, as_copy: CopyOption = False) -> None:
+def restore(file: CopyArgument, since: SinceOption = None, as_copy: CopyOption = False) -> None:
     """Put FILE into place of the database (SQLite); the former one goes aside. All mail stands still afterwards.
 
     Example: nurture restore /backup/nurture-monday.db

@@ -178,7 +178,7 @@ def _facts(conn: Connection, lead_id: int) -> dict[str, Any]:
     found = conn.execute(query.join(lead).where(lead.c.id == lead_id)).mappings()
     row = found.one_or_none()
     if row is None:
-        fail(f"there is no lead {lead_id}; numbers stand in 'nurture handover list' and in reports")
+        fail(f"there is no lead {lead_id}; 'nurture lead list' shows the numbers")
     history = select(stage_change.c.at, stage_change.c.stage, stage_change.c.cause).where(
         stage_change.c.lead_id == lead_id
     )

@@ -35,7 +35,7 @@ def show(
         rules = policy.load(ws.settings.policies)
         found = project.scores(conn, rules, [lead], at=moment(at))
     if lead not in found:
-        fail(f"there is no lead {lead}; take its number from a handover or from `nurture explain`")
+        fail(f"there is no lead {lead}; 'nurture lead list' shows the numbers")
     score = found[lead]
     if as_json:
         print_json({"lead": lead} | described(score))

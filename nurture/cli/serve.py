@@ -19,12 +19,18 @@ def serve(
 
     Alone it sends no mail, confirmations neither: 'nurture up' or a Prefect worker does.
     """
-    from nurture.cli.output import note
+    from nurture.cli.launcher import LauncherError, ports
+    from nurture.cli.output import fail, note
     from nurture.settings import Settings
     from nurture.web.server import serve as run
 
     settings = Settings()
     if port is not None:
         settings = settings.model_copy(update={"web_port": port})
+    try:
+        if settings.web_port:
+            ports.require_for_pages(settings.web_port, settings.web_host)
+    except LauncherError as error:
+        fail(str(error))
     note(f"nurture: public pages on http://{settings.web_host}:{settings.web_port} (Ctrl-C stops)")
     run(settings)

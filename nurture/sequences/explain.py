@@ -89,7 +89,7 @@ def explain(conn: Connection, lead_id: int, *, step: str | None = None, at: date
         .where(lead.c.id == lead_id)
     ).first()
     if row is None:
-        raise SequenceError(f"there is no lead {lead_id}; lead numbers are whole numbers from the import or sign-up")
+        raise SequenceError(f"there is no lead {lead_id}; 'nurture lead list' shows the numbers")
     if step is None:
         found = [*_life(conn, row), *_steps(conn, lead_id, None), *_engagement(conn, lead_id, None)]
     else:

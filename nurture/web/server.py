@@ -74,6 +74,8 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
     # httpx names the address of every request at INFO; ours is of no use in the log.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Alembic tells of each of its own parts that it loads.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with open_workspace(settings) as workspace:
         ready.require(settings, workspace.keyring)
         prepare(workspace, at=SystemClock().now())

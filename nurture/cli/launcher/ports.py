@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from nurture.cli.launcher.environment import LOOPBACK
+from nurture.cli.launcher.errors import LauncherError
 
 NEIGHBOURS = 20
 
@@ -18,6 +19,18 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
         except OSError:
             return False
     return True
+
+
+def require_for_pages(port: int, host: str) -> None:
+    """Raise LauncherError where another program has the port of the public pages.
+
+    It stands in mails already sent, so a taken one is never replaced in silence.
+    """
+    if not is_free(port, host):
+        raise LauncherError(
+            f"port {port} of the public pages is taken by another program; stop that one, "
+            "or set NURTURE_WEB_PORT and NURTURE_PUBLIC_URL"
+        )
 
 
 def any_free() -> int:

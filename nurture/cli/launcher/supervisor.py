@@ -222,20 +222,13 @@ def _answers(url: str) -> bool:
 
 
 def _web_address(settings: Settings) -> tuple[str, dict[str, str]]:
-    """Give the address of the pages and the environment that makes the web app listen there.
-
-    Its port stands in mails already sent, so a taken one is an error and never replaced in silence.
-    """
+    """Give the address of the pages and the environment that makes the web app listen there."""
     host = f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host
     if settings.web_port == 0:
         port = ports.any_free()
         url = f"http://{host}:{port}"
         return url, {"NURTURE_WEB_PORT": str(port), "NURTURE_PUBLIC_URL": url}
-    if not ports.is_free(settings.web_port, settings.web_host):
-        raise LauncherError(
-            f"port {settings.web_port} of the public pages is taken by another program; stop that one, "
-            "or set NURTURE_WEB_PORT and NURTURE_PUBLIC_URL"
-        )
+    ports.require_for_pages(settings.web_port, settings.web_host)
     reached = LOOPBACK if settings.web_host in {"0.0.0.0", "::"} else host  # noqa: S104  compared, not bound
     return f"http://{reached}:{settings.web_port}", {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from socket import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +50,29 @@ def test_a_silent_database_is_told_in_one_line(
     assert (code, said.count("\n"), "very-secret" in said) == (Exit.ERROR, 1, False)
     assert "the database does not answer" in said
     assert "database_url" in said
+
+
+def test_a_taken_port_is_told_in_one_line(
+    told: Callable[..., tuple[object, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `serve` as by `up`, before anything is opened."""
+    with socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        monkeypatch.setenv("NURTURE_WEB_PORT", str(other.getsockname()[1]))
+
+        code, said = told("serve")
+
+    assert (code, said.count("\n")) == (Exit.ERROR, 1)
+    assert "of the public pages is taken by another program; stop that one" in said
+
+
+@pytest.mark.parametrize("verb", [("explain", "77"), ("lead", "show", "77"), ("score", "show", "77")])
+def test_an_unknown_number_leads_to_the_list(told: Callable[..., tuple[object, str]], verb: tuple[str, ...]) -> None:
+    """Where the numbers stand."""
+    code, said = told(*verb)
+
+    assert (code, said) == (Exit.ERROR, "nurture: there is no lead 77; 'nurture lead list' shows the numbers\n")
 
 
 def test_a_file_in_place_of_a_folder_is_told_in_one_line(
