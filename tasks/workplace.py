@@ -64,7 +64,7 @@ class Workplace:
     @cached_property
     def definitions(self) -> Mapping[str, Sequence]:
         """All sequences, by name."""
-        return definition.load(self.workspace.settings.templates)
+        return definition.load(self.workspace.settings.templates, self.workspace.settings.policies)
 
     @cached_property
     def scoring(self) -> ScoringPolicy:

@@ -55,8 +55,8 @@ def import_(  # noqa: PLR0913, PLR0917  one argument per option
     from nurture.leads.importing.run import import_file, preview
     from nurture.store.workspace import open_workspace
 
-    said = _said(map_file, consent_text, purpose, encoding)
     with open_workspace() as workspace:
+        said = _said(workspace.settings.policies, map_file, consent_text, purpose, encoding)
         run = preview if dry_run else import_file
         report = run(
             workspace,
@@ -74,18 +74,17 @@ def import_(  # noqa: PLR0913, PLR0917  one argument per option
         _tell(report)
 
 
-def _said(map_file: Path | None, consent_text: Path | None, purpose: str, encoding: str) -> Map:
-    from pydantic import ValidationError
-
+def _said(policies: Path, map_file: Path | None, consent_text: Path | None, purpose: str, encoding: str) -> Map:
+    from nurture.leads import wordings
     from nurture.leads.importing.mapping import Consent, load_map, read_wording
 
-    said = load_map(map_file)
+    said = load_map(map_file, policies)
     changes: dict[str, Any] = {}
     if consent_text:
-        try:
-            changes["consent"] = (*said.consent, Consent(purpose=purpose, text=read_wording(consent_text)))
-        except ValidationError:
-            fail("--purpose must be written like newsletter.product", Exit.USAGE)
+        known = wordings.load(policies).purposes
+        if purpose not in known:
+            fail(f"--purpose: {wordings.unknown(purpose, known)}", Exit.USAGE)
+        changes["consent"] = (*said.consent, Consent(purpose=purpose, text=read_wording(consent_text)))
     if encoding:
         changes["encoding"] = encoding
     return said.model_copy(update=changes)

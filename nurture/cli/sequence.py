@@ -41,7 +41,7 @@ def run(
     with open_workspace() as ws:
         if at is not None and not dry_run and ws.settings.provider != "outbox":
             fail("--at sends mails at another time than planned; with a real provider add --dry-run", Exit.USAGE)
-        definitions = load(ws.settings.templates)
+        definitions = load(ws.settings.templates, ws.settings.policies)
         if sequence and sequence not in definitions:
             fail(f"there is no sequence {sequence!r}; known are {', '.join(sorted(definitions))}", Exit.USAGE)
         library = Library.load(ws.settings.templates, zone=ws.settings.zone)
@@ -125,11 +125,11 @@ def check(as_json: JsonOption = False) -> None:
     definitions = {}
     findings: list[object] = []
     try:
-        definitions = load(settings.templates)
+        definitions = load(settings.templates, settings.policies)
         findings += missing_texts(definitions, Library.load(settings.templates, zone=settings.zone))
     except DefinitionError as error:
         findings += error.findings
-    findings += policies.findings(settings)
+    findings += [one for one in policies.findings(settings) if one not in findings]
     findings += [one for one in _page_findings(settings) if one not in findings]
     # No mail is written here, so any keys do: none are asked for, and none are made in the home folder.
     findings += [f"settings: {trouble}" for trouble in ready.troubles(settings, Keyring())]

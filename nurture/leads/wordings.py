@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from consent import texts
 from nurture.rereading import remembered
@@ -12,6 +13,7 @@ from nurture.store import definitions
 from nurture.store.definitions import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -51,6 +53,31 @@ class Wordings(Part):
     def _switch(cls, value: object) -> object:
         """YAML 1.1 readers give a bare on and off as true and false."""
         return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+
+
+def _worded(purpose: str, info: ValidationInfo) -> str:
+    """Refuse a purpose that nobody here is asked about; without the purposes as context every one may stand."""
+    known = (info.context or {}).get("purposes")
+    if known is not None and purpose not in known:
+        raise ValueError(unknown(purpose, known))
+    return purpose
+
+
+WordedPurpose = Annotated[str, AfterValidator(_worded)]
+"""A purpose as another file names it: one of policies/consent.yaml, where the file is read with `context`."""
+
+
+def context(policies: Path) -> Mapping[str, Hashable]:
+    """Give the purposes that there are, for reading files that name one. Raises DefinitionError."""
+    return {"purposes": tuple(load(policies).purposes)}
+
+
+def unknown(purpose: str, known: Iterable[str]) -> str:
+    """Say that a purpose is none of those known, and which one may be meant."""
+    names = sorted(known)
+    near = get_close_matches(purpose, names, n=1)
+    meant = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+    return f"{purpose} is no purpose of policies/{FILE}; {meant}"
 
 
 def load(policies: Path) -> Wordings:

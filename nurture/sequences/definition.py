@@ -20,6 +20,8 @@ from sqlalchemy import insert, select
 
 from nurture import NurtureError
 from nurture.delivery.content.notes import MessageClass, Temperature  # noqa: TC001  pydantic needs them at run time
+from nurture.leads import wordings
+from nurture.leads.wordings import WordedPurpose  # noqa: TC001  as above
 from nurture.sequences.duration import Span, read_duration
 from nurture.sequences.window import DAYS, Calendar, Window, calendar_known
 from nurture.store.definitions import DefinitionError, Finding, Part, line_of, parse, read
@@ -27,7 +29,7 @@ from nurture.store.tables import sequence_version
 from nurture.tracking.vocabulary import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
     from collections.abc import Sequence as TypingSequence
     from datetime import datetime
     from pathlib import Path
@@ -241,7 +243,9 @@ class Sequence(Part):
 
     name: Name = Field(alias="sequence")
     version: Annotated[StrictInt, Field(ge=1, le=1_000_000)]
-    purpose: str = Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$", description="consent that every send is checked against")
+    purpose: WordedPurpose = Field(
+        pattern=r"^[a-z][a-z0-9_.]{0,63}$", description="consent that every send is checked against"
+    )
     scope: Name | None = Field(
         None, description="topic that the wording agreed to must name; one of `covers` in policies/consent.yaml"
     )
@@ -332,17 +336,22 @@ class _Check:
             self.say(("steps", place, "if", "step"), f"{asked} is no earlier mail step")
 
 
-def load(templates: Path) -> dict[str, Sequence]:
+def load(templates: Path, policies: Path | None = None) -> dict[str, Sequence]:
     """Read every templates/<name>/sequence.yaml, by name; files that did not change are read once.
 
+    With `policies` a purpose must be one that policies/consent.yaml asks people about: for any other nobody ever
+    gave consent, and the sequence would send nothing, without a word.
     Raises DefinitionError that names every mistake of every file as `file:line: path: text`.
     """
     seen = ((path, path.stat()) for path in sorted(templates.glob("*/sequence.yaml")))
-    return dict(_load(templates, tuple((path, stat.st_mtime_ns, stat.st_size, stat.st_ino) for path, stat in seen)))
+    state = tuple((path, stat.st_mtime_ns, stat.st_size, stat.st_ino) for path, stat in seen)
+    return dict(_load(templates, state, tuple((wordings.context(policies) if policies else {}).items())))
 
 
 @lru_cache(maxsize=8)
-def _load(templates: Path, _state: tuple[tuple[Path, int, int, int], ...]) -> dict[str, Sequence]:
+def _load(
+    templates: Path, _state: tuple[tuple[Path, int, int, int], ...], context: tuple[tuple[str, Hashable], ...]
+) -> dict[str, Sequence]:
     loaded: dict[str, Sequence] = {}
     found: list[Finding] = []
     sources: dict[str, tuple[str, CommentedMap]] = {}
@@ -350,7 +359,7 @@ def _load(templates: Path, _state: tuple[tuple[Path, int, int, int], ...]) -> di
         name = f"{templates.name}/{path.parent.name}/{path.name}"
         try:
             data = read(path, name, first="sequence")
-            sequence = parse(Sequence, data, name)
+            sequence = parse(Sequence, data, name, context=dict(context))
         except DefinitionError as error:
             found += error.findings
             continue

@@ -68,7 +68,7 @@ def mark_gap(ws: Workspace, *, since: datetime, at: datetime) -> int:
 
 def _go_through(ws: Workspace, since: datetime, at: datetime) -> None:
     """Plan, as the lost database would have; nothing of it can leave, for all mail is stopped."""
-    definitions = load(ws.settings.templates)
+    definitions = load(ws.settings.templates, ws.settings.policies)
     library = Library.load(ws.settings.templates, zone=ws.settings.zone)
     provider = open_provider(ws.settings, ws.keyring)
     moment = since

@@ -21,6 +21,6 @@ def take_over(workspace: Workspace, files: Sequence[Path], *, at: datetime) -> l
     reports = []
     for path in files:
         beside = path.with_suffix(".map.yaml")
-        chosen = load_map(beside) if beside.exists() else None
+        chosen = load_map(beside, workspace.settings.policies) if beside.exists() else None
         reports.append(import_file(workspace, path, at=at, settings=chosen))
     return reports

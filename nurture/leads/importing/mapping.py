@@ -25,6 +25,7 @@ from nurture.leads.importing.columns import (
 from nurture.leads.importing.dates import DateOrder
 from nurture.leads.importing.problems import FileProblem, ImportFileError
 from nurture.leads.stages import Stage  # noqa: TC001  pydantic reads it when it runs
+from nurture.leads.wordings import WordedPurpose, context  # pydantic reads the first when it runs
 from nurture.store import definitions
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ class Column(definitions.Part):
 class Consent(definitions.Part):
     """The wording people agreed to, for one purpose. Without it no row is mailable."""
 
-    purpose: str = Key(MAIN_PURPOSE, min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_.]*$")
+    purpose: WordedPurpose = Key(
+        MAIN_PURPOSE, min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_.]*$", validate_default=True
+    )
     text: str | dict[str, str] = Key("", description="the exact wording, or one for each language")
     text_file: str = Key("", description="file that holds the wording; seen from the map's folder")
     column: str = Key("", description="header of a column that says yes or no, where not everybody agreed")
@@ -120,11 +123,15 @@ class Plan:
         return self.collisions.get(name, self.map.collision)
 
 
-def load_map(path: Path | None) -> Map:
-    """Read a map file (or none); wordings in files are read, too. Raises DefinitionError or ImportFileError."""
+def load_map(path: Path | None, policies: Path) -> Map:
+    """Read a map file (or none); wordings in files are read, too.
+
+    A purpose that policies/consent.yaml does not know is refused: it would stand in the ledger for good, and permit
+    nothing. Raises DefinitionError or ImportFileError.
+    """
     if path is None:
         return Map()
-    made = definitions.load(path, Map)
+    made = definitions.load(path, Map, context=context(policies))
     consents = []
     for consent in made.consent:
         text = read_wording(path.parent / consent.text_file) if consent.text_file else consent.text

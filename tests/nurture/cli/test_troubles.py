@@ -75,6 +75,24 @@ def test_an_unknown_number_leads_to_the_list(told: Callable[..., tuple[object, s
     assert (code, said) == (Exit.ERROR, "nurture: there is no lead 77; 'nurture lead list' shows the numbers\n")
 
 
+@pytest.mark.parametrize("looking", [(), ("--dry-run",)])
+def test_an_import_for_an_unknown_purpose_is_told_in_one_line(
+    told: Callable[..., tuple[object, str]], tmp_path: Path, looking: tuple[str, ...]
+) -> None:
+    """By the map, with file and line, and by the option; the ledger gets nothing."""
+    people, chosen, text = tmp_path / "a.csv", tmp_path / "a.map.yaml", tmp_path / "a.txt"
+    people.write_text("email\nudo@firma.example\n", "utf-8")
+    chosen.write_text("consent:\n  - purpose: newsletter.produkt\n    text: Ja\n", "utf-8")
+    text.write_text("Ja", "utf-8")
+    refused = "newsletter.produkt is no purpose of policies/consent.yaml; did you mean newsletter.product?"
+
+    by_map = told("import", str(people), "--map", str(chosen), *looking)
+    by_option = told("import", str(people), "--consent-text", str(text), "--purpose", "newsletter.produkt", *looking)
+
+    assert by_map == (Exit.ERROR, f"nurture: a.map.yaml:2: consent[0].purpose: {refused}\n")
+    assert by_option == (Exit.USAGE, f"nurture: --purpose: {refused}\n")
+
+
 def test_a_file_in_place_of_a_folder_is_told_in_one_line(
     told: Callable[..., tuple[object, str]], tmp_path: Path
 ) -> None:

@@ -32,6 +32,11 @@ class Desk:
     folder: Path
     at: datetime
 
+    @property
+    def policies(self) -> Path:
+        """Folder of consent.yaml, which knows the purposes."""
+        return self.workspace.settings.policies
+
     def file(self, content: str | bytes, name: str = "leads.csv") -> Path:
         """Put a file on the desk."""
         path = self.folder / name

@@ -11,6 +11,7 @@ import pytest
 
 from nurture.cli.demo import people
 from nurture.leads.importing.mapping import load_map
+from nurture.settings import PROJECT
 
 if TYPE_CHECKING:
     from tests.nurture.leads.conftest import Desk
@@ -46,7 +47,7 @@ def test_no_visitor_is_in_a_file() -> None:
 
 def test_the_lists_come_in_as_told(desk: Desk) -> None:
     """The three lists show proof, missing proof and every common fault."""
-    settings = load_map(people.DATA / "mailchimp.map.yaml")
+    settings = load_map(people.DATA / "mailchimp.map.yaml", PROJECT / "policies")
     desk.take(people.DATA / "mailchimp_unsubscribed.csv", at=START)
     proven = desk.take(people.DATA / "mailchimp.csv", settings, at=START)
     unproven = desk.take(people.DATA / "hubspot.csv", at=START)

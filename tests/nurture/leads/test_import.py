@@ -358,11 +358,22 @@ def test_a_map_with_a_mistake_names_its_line(desk: Desk) -> None:
     """A misspelt key of a map is told with file and line."""
     path = desk.file("preset: hubspot\ncolums: {}\n", "map.yaml")
     with pytest.raises(DefinitionError, match=r"map\.yaml:2: colums"):
-        load_map(path)
+        load_map(path, desk.policies)
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [("consent: {purpose: newsletter.produkt, text: Ja}\n", 1), ("consent:\n  - purpose: newsletter.produkt\n", 2)],
+)
+def test_a_map_with_an_unknown_purpose_names_its_line_and_the_nearest(desk: Desk, written: str, line: int) -> None:
+    """Such a consent would stand in the ledger for good and permit no mail."""
+    path = desk.file(written, "map.yaml")
+    with pytest.raises(DefinitionError, match=rf"map\.yaml:{line}: consent.*did you mean newsletter\.product\?"):
+        load_map(path, desk.policies)
 
 
 def test_a_wording_may_stand_in_a_file(desk: Desk) -> None:
     """The map may point to a text file beside it."""
     desk.file("Ja, gern.\n", "text.txt")
     path = desk.file("consent: {purpose: newsletter.product, text_file: text.txt}\n", "map.yaml")
-    assert load_map(path).consent[0].wording("de") == "Ja, gern."
+    assert load_map(path, desk.policies).consent[0].wording("de") == "Ja, gern."

@@ -27,7 +27,7 @@ def block(kind: str, holds: str) -> str:
 
 def test_the_guides_example_gives_its_figures(desk: Desk) -> None:
     """List and map of the guide come to exactly the counts that stand below them."""
-    said = load_map(desk.file(block("yaml", "columns:"), "kunden.map.yaml"))
+    said = load_map(desk.file(block("yaml", "columns:"), "kunden.map.yaml"), desk.policies)
     counts = desk.take(block("csv", "E-Mail"), said).counts
     shown = dict(re.findall(r"^ +(\S.*?)  +(\d+)$", block("console", "mailable:"), re.MULTILINE))
     found = {
@@ -46,7 +46,7 @@ def test_the_guides_example_gives_its_figures(desk: Desk) -> None:
 
 def test_a_bare_list_of_noes_needs_one_line(desk: Desk) -> None:
     """The guide's smallest map turns a list of addresses into suppressions."""
-    said = load_map(desk.file(block("yaml", "status:"), "nein.map.yaml"))
+    said = load_map(desk.file(block("yaml", "status:"), "nein.map.yaml"), desk.policies)
     report = desk.take("E-Mail\nalt@firma.example\n", said)
     assert (report.counts.suppressions_added, report.imported) == (1, 0)
 

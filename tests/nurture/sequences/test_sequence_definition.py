@@ -72,6 +72,23 @@ def test_the_example_of_the_design_loads(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("purpose", "meant"),
+    [
+        ("newsletter.produkt", "did you mean newsletter.product?"),
+        ("xyz", "known are email.tracking, newsletter.product"),
+    ],
+)
+def test_a_purpose_nobody_is_asked_about_is_refused(tmp_path: Path, purpose: str, meant: str) -> None:
+    """Nobody gave consent to it: the sequence would send nothing, without a word."""
+    templates = write(tmp_path, WELCOME.replace("newsletter.product", purpose))
+    with pytest.raises(DefinitionError) as caught:
+        load(templates, ROOT / "policies")
+    assert str(caught.value) == (
+        f"templates/welcome/sequence.yaml:3: purpose: {purpose} is no purpose of policies/consent.yaml; {meant}"
+    )
+
+
 def test_its_window_is_understood(tmp_path: Path) -> None:
     """Its window is understood."""
     window = load(write(tmp_path, WELCOME))["welcome"].window.value
