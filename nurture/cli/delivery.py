@@ -9,6 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
 
     from nurture.delivery.states import State
     from nurture.delivery.status import Status
@@ -44,6 +46,7 @@ def status(as_json: JsonOption = False) -> None:
     from nurture.store.workspace import open_workspace
 
     with open_workspace() as ws, ws.store.read() as conn:
+        zone = ws.settings.tz
         found, marked = delivery.status(conn), brakes.gap_marked(conn)
         limits = policy.load(ws.settings.policies)
         figures = delivery.figures(conn, limits, ws.settings.provider, clock.now(), ws.settings.tz)
@@ -61,10 +64,19 @@ def status(as_json: JsonOption = False) -> None:
         print(f"complaints: {figures.complaints}")
     if figures.ramp is not None:
         print(f"ramp: {figures.ramp}")
+    for refusal in found.refusals:
+        print(refused(zone=zone, **refusal))
     for line in _standing(found, gap_marked=marked):
         print(line)
     if found.forged:
         print(f"webhook posts with a wrong signature, turned away: {found.forged}")
+
+
+def refused(*, provider: str, kind: str, code: str, mails: int, next_try: datetime, zone: ZoneInfo) -> str:
+    """Say what waits after a refusal, why, and until when."""
+    noun = "mail" if mails == 1 else "mails"
+    again = f"{next_try.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+    return f"refused by {provider} for now: {mails} {kind} {noun} ({code}); next try {again}"
 
 
 def _standing(found: Status, *, gap_marked: bool) -> Iterator[str]:

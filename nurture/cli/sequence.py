@@ -30,10 +30,12 @@ def run(
     sequence: SequenceArgument = "", at: AtOption = None, dry_run: DryOption = False, as_json: JsonOption = False
 ) -> None:
     """Do one tick: enrol, plan, send. Doing it again at once changes nothing."""
+    from nurture.cli.delivery import refused
     from nurture.cli.output import Exit, fail, moment, note, print_json, table
-    from nurture.delivery import brakes, switch
+    from nurture.delivery import brakes, circuit, remedies, switch
     from nurture.delivery.content.library import Library
     from nurture.delivery.provider import open_provider
+    from nurture.delivery.refusals import refusals
     from nurture.sequences.definition import load
     from nurture.sequences.tick import Tick
     from nurture.store.workspace import open_workspace
@@ -52,12 +54,20 @@ def run(
         with ws.store.read() as conn:
             stopped = switch.stopped(conn)
             pulled = [one.scope for one in brakes.pulled(conn) if one.level == brakes.Level.STOP]
-    counts = {"dry_run": dry_run, "at": tick.at, **done.as_dict()}
+            waiting = [one.as_dict() for one in refusals(conn)]
+            line = circuit.look(conn, tick.provider.name, tick.at)
+        zone = ws.settings.tz
+    counts = {"dry_run": dry_run, "at": tick.at, **done.as_dict(), "refusals": waiting, "circuit": line.state}
     if as_json:
         print_json(counts)
         return
-    for line in _standing(stopped, pulled, sequence):
-        note(line)
+    for halted in _standing(stopped, pulled, sequence):
+        note(halted)
+    for refusal in waiting:
+        note(refused(zone=zone, **refusal))
+    if line.state is not circuit.CircuitState.CLOSED:
+        note(f"The circuit to {line.provider} is {line.state}: {line.reason}")
+        note(f"  {remedies.of_circuit(line.provider, line.reason)}")
     plans, sent = done.plans, done.sent
     rows: list[tuple[str, int]] = [("enrolled", done.enrolled), ("due", plans.due), ("mails planned", plans.planned)]
     rows += [(f"withheld: {reason}", number) for reason, number in sorted(plans.withheld.items())]
@@ -66,6 +76,8 @@ def run(
     rows += [(f"left: {reason}", number) for reason, number in sorted(plans.left.items())]
     if not dry_run:
         rows += [("accepted by the provider", sent.accepted), ("in doubt", sent.in_doubt)]
+        rows += [("refused for now", sent.refused)] * bool(sent.refused)
+        rows += [("rejected for good", sent.rejected)] * bool(sent.rejected)
         rows += [(f"stopped before sending: {reason}", number) for reason, number in sorted(sent.withheld.items())]
     table("Would happen (nothing was written)" if dry_run else "Done", ("what", "count"), rows)
 

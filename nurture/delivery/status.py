@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from nurture.delivery import brakes, ramp, switch, watching
+from nurture.delivery.refusals import refusals
 from nurture.store import marks
 from nurture.store.marks import FORGED
 from nurture.store.tables import circuit, message, message_exception, send_batch
@@ -32,6 +33,8 @@ class Status:
     brakes: list[dict[str, Any]]
     """What nurture itself stopped, or warns of."""
     circuits: list[dict[str, Any]]
+    refusals: list[dict[str, Any]]
+    """Mails that wait because the provider refused them for now, or could not be reached."""
     forged: int
     """Webhook posts turned away for a wrong or stale signature, ever; the last minute's may be missing."""
 
@@ -70,6 +73,7 @@ def status(conn: Connection) -> Status:
         stopped=sorted(switch.stopped(conn)),
         brakes=[one.as_dict() for one in brakes.pulled(conn)],
         circuits=circuits,
+        refusals=[one.as_dict() for one in refusals(conn)],
         forged=marks.mark(conn, FORGED),
     )
 

@@ -345,7 +345,19 @@ def load(templates: Path, policies: Path | None = None) -> dict[str, Sequence]:
     """
     seen = ((path, path.stat()) for path in sorted(templates.glob("*/sequence.yaml")))
     state = tuple((path, stat.st_mtime_ns, stat.st_size, stat.st_ino) for path, stat in seen)
-    return dict(_load(templates, state, tuple((wordings.context(policies) if policies else {}).items())))
+    known: tuple[tuple[str, Hashable], ...] = ()
+    broken: list[Finding] = []
+    try:
+        known = tuple(wordings.context(policies).items()) if policies else ()
+    except DefinitionError as error:
+        broken = error.findings
+    try:
+        loaded = dict(_load(templates, state, known))
+    except DefinitionError as error:
+        raise DefinitionError([*broken, *error.findings]) from error
+    if broken:
+        raise DefinitionError(broken)
+    return loaded
 
 
 @lru_cache(maxsize=8)

@@ -21,6 +21,7 @@ from nurture.delivery.content.pieces import Content
 from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Outgoing, Refused, Sender, Unknown
 from nurture.delivery.sending import send_next
+from nurture.sequences import definition
 from nurture.sequences.definition import load
 from nurture.settings import Settings
 from nurture.store.tables import (
@@ -237,9 +238,9 @@ def test_status_of_nothing_says_so(nurture: Callable[..., Ended]) -> None:
 
 def test_status_of_nothing_as_json(nurture: Callable[..., Ended]) -> None:
     told = json.loads(nurture("delivery", "status", "--json").out)
-    counts = {"messages": {}, "in_doubt": 0, "unknown": 0, "stopped": [], "brakes": [], "circuits": [], "forged": 0}
+    counts = {"messages": {}, "in_doubt": 0, "unknown": 0, "stopped": [], "brakes": [], "circuits": []}
     figures = {"provider": "outbox", "doubts": "0 of 0 (0 %)", "complaints": "0 of 0 (0 %)", "ramp": None}
-    assert told == {**counts, "figures": figures}
+    assert told == {**counts, "refusals": [], "forged": 0, "figures": figures}
 
 
 def test_status_counts_messages_by_state(nurture: Callable[..., Ended], home: Path) -> None:
@@ -410,6 +411,35 @@ def test_status_says_what_to_do_about_mails_that_were_rejected_all_alike(
     told = nurture("delivery", "status").out
     assert "smtp: open all rejected: rcpt 550\n  no mail was taken" in told
     assert "'nurture delivery close-circuit smtp'" in told
+
+
+def refuse(home: Path, code: str, *, opens_circuit: bool = False) -> None:
+    """Plan two mails; the provider refuses them for now."""
+    with open_workspace(Settings(home=home)) as ws:
+        world = People(ws, AT)
+        with ws.store.write() as conn:
+            world.sequence = definition.register(conn, definition.load(ws.settings.templates), at=AT)["welcome"]
+        world.plan(world.person(), world.person())
+        provider = Scripted([Refused(code, 90.0, opens_circuit=opens_circuit)])
+        send_next(ws, world.library, provider, kind="marketing", owner="w1", at=AT)
+
+
+def test_status_and_run_tell_what_the_provider_refused(nurture: Callable[..., Ended], home: Path) -> None:
+    """How many mails, why, and when they are tried again, in the legal zone."""
+    refuse(home, "connect failed")
+    said = "refused by outbox for now: 2 marketing mails (connect failed); next try 2026-11-23 09:0"
+    assert said in nurture("delivery", "status").out
+    assert said in nurture("run", "--dry-run").err
+    [told] = json.loads(nurture("run", "--dry-run", "--json").out)["refusals"]
+    assert (told["code"], told["mails"]) == ("connect failed", 2)
+
+
+def test_run_tells_that_the_circuit_opened(nurture: Callable[..., Ended], home: Path) -> None:
+    """And what to do; the next try is the probe's."""
+    refuse(home, "http 401", opens_circuit=True)
+    told = nurture("run", "--dry-run").err
+    assert "next try 2026-11-23 09:15:00 CET" in told
+    assert "The circuit to outbox is open: http 401\n  mend the cause" in told
 
 
 def test_closing_a_circuit_by_hand(nurture: Callable[..., Ended], home: Path) -> None:
