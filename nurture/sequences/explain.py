@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from consent import ledger
 from consent.schema import consent_state, identity, opt_in_request, suppression
 from consent.states import ACTIVE, TRACKING, State
+from consent.suppression import gravity
 from nurture.leads import preferences
 from nurture.sequences.definition import SequenceError
 from nurture.sequences.wording import afterwards, because, remedy
@@ -133,10 +134,12 @@ def _now(conn: Connection, row: Row[Any]) -> dict[str, Any]:
 
 
 def _no_mail(conn: Connection, row: Row[Any]) -> str | None:
-    """Say why no marketing mail could rest on a consent; None where one was given for some purpose.
+    """Say why no marketing mail may leave, the most final reason first; None where nothing of it stands against one.
 
     Who never came due for a step has no decision that would tell it.
     """
+    if (barred := _barred(conn, row)) is not None:
+        return barred
     said = select(consent_state.c.state).where(
         consent_state.c.subject == row.subject, consent_state.c.purpose != TRACKING
     )
@@ -151,6 +154,20 @@ def _no_mail(conn: Connection, row: Row[Any]) -> str | None:
     if State.WITHDRAWN in states:
         return "withdrawn"
     return "no_proof" if row.source == "import" else "no_consent"
+
+
+BARRED = {
+    "objection": "objection", "complaint": "complained", "complained": "complained", "blocked": "blocked",
+    "hard_bounce": "dead_mailbox", "bounced": "dead_mailbox",
+}  # fmt: skip
+"""What to say where an address is barred; for any other reason `suppressed`."""
+
+
+def _barred(conn: Connection, row: Row[Any]) -> str | None:
+    """Say why the address is barred, whatever the consents say: for the gravest of its reasons."""
+    mine = select(suppression.c.reason).where(suppression.c.address_index == row.address_index)
+    reasons = sorted(conn.execute(mine).scalars(), key=gravity)
+    return BARRED.get(reasons[-1], "suppressed") if reasons else None
 
 
 def _life(conn: Connection, row: Row[Any]) -> Iterator[Entry]:

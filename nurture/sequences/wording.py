@@ -139,6 +139,16 @@ AFTERWARDS: Mapping[str, tuple[str, str]] = {
 step is made once, so that nobody gets it twice: a planned mail is never put off, only left out."""
 
 NO_MAIL: Mapping[str, tuple[str, str]] = {
+    "objection": ("gets no mail: the person objected (Art. 21 GDPR); only a new double opt-in would change it",
+                  "erhält keine E-Mails: Widerspruch (Art. 21 DSGVO); nur ein neues Double-Opt-In würde es ändern"),
+    "complained": ("gets no mail: the person reported one as spam; no sign-up changes that",
+                   "erhält keine E-Mails: hat eine als Spam gemeldet; keine Anmeldung ändert das"),
+    "blocked": ("gets no mail: the address is barred for good by an operator; no sign-up changes that",
+                "erhält keine E-Mails: Adresse dauerhaft von Hand gesperrt; keine Anmeldung ändert das"),
+    "dead_mailbox": ("gets no mail: the mailbox takes none, so its address is barred",
+                     "erhält keine E-Mails: Das Postfach nimmt keine an; die Adresse ist deshalb gesperrt"),
+    "suppressed": ("gets no mail: the address is on the suppression list",
+                   "erhält keine E-Mails: Die Adresse steht auf der Sperrliste"),
     "no_proof": ("gets no mail: imported without proof of a consent; a confirmed double opt-in would change it",
                  "erhält keine E-Mails: importiert ohne Nachweis; ein bestätigtes Double-Opt-In würde es ändern"),
     "no_consent": ("gets no mail: never agreed to any; a confirmed double opt-in would change it",

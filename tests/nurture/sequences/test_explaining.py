@@ -91,6 +91,29 @@ def test_why_nobody_may_write_to_a_lead_is_told(world: World, at: datetime, lang
     )
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("objection", "objection"),
+        ("complaint", "complained"),
+        ("complained", "complained"),
+        ("blocked", "blocked"),
+        ("bounced", "dead_mailbox"),
+        ("hard_bounce", "dead_mailbox"),
+        ("erased", "suppressed"),
+    ],
+)
+def test_a_barred_address_is_the_reason_before_all_others(world: World, at: datetime, reason: str, said: str) -> None:
+    """For who never proved a consent, and for who gave one: neither would get a mail."""
+    unproven, agreed = world.known(2, at)
+    world.consenting([agreed], at)
+    with world.ws.store.write() as conn:
+        for subject in world.subjects([unproven, agreed]):
+            suppression.suppress_subject(conn, subject, reason, at=at)
+    assert reasons(world, unproven, agreed) == [said, said]
+    assert said in NO_MAIL
+
+
 def reasons(world: World, *ids: int) -> list[str | None]:
     """Why each of these gets no mail."""
     return [told(world, lead_id).now["no_mail"] for lead_id in ids]
