@@ -47,6 +47,10 @@ ORDER = ("consent", "suppressed", "stage", "enrolled", "event", "signal", "point
 """What comes first when two things bear the same time: causes before effects."""
 
 
+NOT_KEPT = ("owner", "score", "scored_at", "language", "zone", "no_mail", "paused_until", "mails_wanted")
+"""What is known of the present alone: no history says how it was."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One thing that happened. `at` is UTC; `facts` holds codes, ids and counts, never personal data."""
@@ -65,6 +69,8 @@ class Explanation:
     now: dict[str, Any]
     entries: tuple[Entry, ...]
     step: str | None = None
+    at: datetime | None = None
+    """The moment in the past as of which it is told; None for the present."""
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain data with English keys; each decision carries its reason and its remedy in English."""
@@ -76,12 +82,13 @@ class Explanation:
                 made["would_have_changed_it"] = remedy(entry.facts, "en")
                 made["what_follows"] = afterwards(entry.facts, "en")
             timeline.append(made)
-        return {"lead": self.lead_id, "step": self.step, "now": self.now, "timeline": timeline}
+        return {"lead": self.lead_id, "step": self.step, "at": self.at, "now": self.now, "timeline": timeline}
 
 
 def explain(conn: Connection, lead_id: int, *, step: str | None = None, at: datetime | None = None) -> Explanation:
     """Tell what happened to a lead, up to `at` where given; with `step` (sequence/step) only about that step.
 
+    With `at` it is told how the lead stood then, as far as histories are kept; what has none is None.
     Raises SequenceError for an unknown lead or a step that is not written as sequence/step.
     """
     row = conn.execute(
@@ -102,7 +109,8 @@ def explain(conn: Connection, lead_id: int, *, step: str | None = None, at: date
         (entry for entry in found if at is None or entry.at <= at),
         key=lambda entry: (entry.at, ORDER.index(entry.kind)),
     )
-    return Explanation(lead_id, _now(conn, row), tuple(told), step)
+    stands = _now(conn, row) if at is None else _then(conn, row, at)
+    return Explanation(lead_id, stands, tuple(told), step, at)
 
 
 def _now(conn: Connection, row: Row[Any]) -> dict[str, Any]:
@@ -120,6 +128,7 @@ def _now(conn: Connection, row: Row[Any]) -> dict[str, Any]:
         "owner": None if gone else row.owner,
         "temperature": None if gone else "cold" if score is None else score.temperature,
         "score": None if gone or score is None else round(score.score, 1),
+        "scored_at": None if gone or score is None else score.scored_at,
         "language": row.language,
         "zone": row.zone,
         "erased": gone,
@@ -130,6 +139,39 @@ def _now(conn: Connection, row: Row[Any]) -> dict[str, Any]:
             {"sequence": e.sequence, "state": e.state, "step": e.step, "due_at": e.due_at}
             for e in conn.execute(running.order_by(enrolment.c.id))
         ],
+    }
+
+
+def _then(conn: Connection, row: Row[Any], at: datetime) -> dict[str, Any]:
+    """Tell how the lead stood at a moment: stage, temperature and sequences have histories, the rest is None.
+
+    An erasure or restriction of today began at a known time; an earlier one that was lifted stands in the ledger.
+    """
+    past = {"stage": (stage_change, "stage"), "temperature": (temperature_change, "temperature")}
+    last = {
+        name: conn.execute(
+            select(table.c[column], table.c.at)
+            .where(table.c.lead_id == row.id, table.c.at <= at)
+            .order_by(table.c.at.desc(), table.c.id.desc())
+            .limit(1)
+        ).first()
+        for name, (table, column) in past.items()
+    }
+    stage, warmth = last["stage"], last["temperature"]
+    gone = row.erased_at is not None
+    e = enrolment.c
+    running = select(e.sequence).where(
+        e.lead_id == row.id, e.entered_at <= at, (e.left_at.is_(None)) | (e.left_at > at)
+    )
+    return {
+        "restricted_since": row.restricted_at if row.restricted_at is not None and row.restricted_at <= at else None,
+        "erased_at": row.erased_at,
+        "stage": None if gone or stage is None else stage.stage,
+        "stage_since": None if gone or stage is None else stage.at,
+        "temperature": None if gone or stage is None else "cold" if warmth is None else warmth.temperature,
+        "erased": gone,
+        "enrolments": [{"sequence": name} for name in conn.execute(running.order_by(e.id)).scalars()],
+        **dict.fromkeys(NOT_KEPT),
     }
 
 

@@ -172,7 +172,11 @@ OUTCOMES: Mapping[str, tuple[str, str]] = {
 WORDS: Mapping[str, tuple[str, str]] = {
     "lead": ("Lead", "Lead"),
     "now": ("Now", "Jetzt"),
-    "score": ("score", "Score"),
+    "then": ("On {at}", "Am {at}"),
+    "no_lead_yet": ("no lead yet", "noch kein Lead"),
+    "not_kept": ("only known of today, so left out: owner, score, next steps, pauses, whether mail was allowed",
+                 "nur für heute bekannt und ausgelassen: Zuständigkeit, Score, nächste Schritte, Pausen, Erlaubnis"),
+    "score": ("score {score} as reckoned on {scored_at}", "Score {score}, Stand {scored_at}"),
     "erased_now": ("Erased on {erased_at}: nothing says any more who it was.",
                    "Gelöscht am {erased_at}: Nichts sagt mehr, wer es war."),
     "restricted_now": ("Restricted since {restricted_since}: the data is kept and used for nothing (Art. 18 GDPR).",
@@ -184,6 +188,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "resting": ("resting in {sequence} before step {step}", "ruht in {sequence} vor Schritt {step}"),
     "pausing": ("wants no mail until {paused_until}", "möchte bis {paused_until} keine E-Mails"),
     "slowed": ("wants at most {most} mail in {weeks} week(s)", "möchte höchstens {most} E-Mail in {weeks} Woche(n)"),
+    "in_sequence": ("in {sequence}", "in {sequence}"),
     "no_sequence": ("in no sequence", "in keiner Sequenz"),
     "until": ("again at {next_at}", "erneut am {next_at}"),
     "next": ("next step at {next_at}", "nächster Schritt am {next_at}"),
@@ -330,7 +335,9 @@ class _Teller:
             return [*lines, self.word("erased_now", now), ""]
         if now["restricted_since"] is not None:
             lines.append(self.word("restricted_now", now))
-        score = "" if now["score"] is None else f", {self.word('score')} {now['score']:g}"
+        if told.at is not None:
+            return [*lines, *self.past(told.at, now), ""]
+        score = "" if now["score"] is None else ", " + self.word("score", {**now, "score": f"{now['score']:g}"})
         stands = ", ".join(str(self.code(now[what])) for what in ("stage", "owner", "temperature"))
         lines.append(f"{self.word('now')}: {stands}{score}")
         lines += [
@@ -346,6 +353,15 @@ class _Teller:
         if now["mails_wanted"] is not None:
             lines.append("  " + self.word("slowed", now["mails_wanted"]))
         return [*lines, ""]
+
+    def past(self, at: datetime, then: Mapping[str, Any]) -> list[str]:
+        """Say how the lead stood, and what nobody knows any more."""
+        known = [str(self.code(then[what])) for what in ("stage", "temperature") if then[what] is not None]
+        lines = [f"{self.word('then', {'at': at})}: {', '.join(known) or self.word('no_lead_yet')}"]
+        lines += ["  " + self.word("in_sequence", running) for running in then["enrolments"]]
+        if not then["enrolments"]:
+            lines.append("  " + self.word("no_sequence"))
+        return [*lines, "  " + self.word("not_kept")]
 
     def entry(self, entry: Entry) -> list[str]:
         """Say one thing in one or more lines."""

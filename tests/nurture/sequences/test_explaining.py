@@ -18,7 +18,7 @@ from nurture.delivery import withheld
 from nurture.delivery.claiming import recover
 from nurture.delivery.content.library import Library
 from nurture.delivery.provider import Unknown
-from nurture.leads import register
+from nurture.leads import register, stages
 from nurture.leads.stages import Stage
 from nurture.sequences import explain as explaining
 from nurture.sequences.decide import Reason
@@ -26,7 +26,17 @@ from nurture.sequences.definition import SequenceError
 from nurture.sequences.tick import Tick
 from nurture.sequences.wording import AFTERWARDS, CODES, LANGUAGES, NO_MAIL, OUTCOMES, REASONS, REMEDIES, WORDS, text
 from nurture.settings import SENDER
-from nurture.store.tables import enrolment, handover, lead, message, message_exception, points, send_batch
+from nurture.store.tables import (
+    enrolment,
+    handover,
+    lead,
+    lead_score,
+    message,
+    message_exception,
+    points,
+    send_batch,
+    temperature_change,
+)
 from nurture.tracking.vocabulary import EventKind
 from tests.consent.people import People
 
@@ -148,6 +158,45 @@ def test_nothing_after_the_asked_time_is_told(world: World, at: datetime, later:
     before = told(world, lead_id)
     world.tick(later)
     assert told(world, lead_id, at=at).entries == before.entries
+
+
+def test_a_past_view_is_headed_by_how_the_lead_stood_then(world: World, at: datetime, later: datetime) -> None:
+    """Stage, temperature and sequence by their histories; what has none is left out and named."""
+    [lead_id] = world.people(1, at)
+    world.tick(at)
+    with world.ws.store.write() as conn:
+        stages.move(conn, {lead_id: Stage.CUSTOMER}, cause="sales:won", at=later)
+        warm = {"lead_id": lead_id, "temperature": "warm", "at": later, "score": 30.0, "rules_version": 1}
+        conn.execute(insert(temperature_change).values(**warm))
+        conn.execute(update(enrolment).values(state="exited", exit_reason="customer", left_at=later))
+    between = text(told(world, lead_id, at=later - timedelta(seconds=1)), language="en", zone=BERLIN).splitlines()
+    after = text(told(world, lead_id, at=later), language="en", zone=BERLIN).splitlines()
+    assert between[1].endswith(": confirmed, cold")
+    assert between[2] == "  in welcome"
+    assert after[1].endswith(": customer, warm")
+    assert after[2] == "  in no sequence"
+    assert between[3] == after[3] == "  " + WORDS["not_kept"][0]
+
+
+def test_before_the_import_there_was_no_lead(world: World, at: datetime) -> None:
+    """And the plain data claims nothing of today for then."""
+    [lead_id] = world.people(1, at)
+    before = told(world, lead_id, at=at - timedelta(days=1))
+    assert "no lead yet" in text(before, language="en", zone=BERLIN)
+    assert {key for key, value in before.now.items() if value} == set()
+
+
+def test_a_stored_score_says_of_when_it_is(world: World, at: datetime) -> None:
+    """Points fade: `score show` reckons for now and may differ."""
+    [lead_id] = world.people(1, at)
+    row = {
+        "lead_id": lead_id, "score": 12.0, "engagement": 12.0, "fit": 0.0, "temperature": "cold",
+        "temperature_since": at, "rules_version": 1, "scored_at": NIGHT,
+    }  # fmt: skip
+    with world.ws.store.write() as conn:
+        conn.execute(insert(lead_score).values(**row))
+    shown = text(told(world, lead_id), language="en", zone=BERLIN)
+    assert "cold, score 12 as reckoned on 2026-11-23 23:00\n" in shown
 
 
 def test_a_mail_put_off_says_until_when_and_why(world: World, at: datetime) -> None:
