@@ -21,7 +21,7 @@ from consent.treeheads import Proof
 from nurture.audit import AuditError, facts, paper, people, sheets
 from nurture.audit.anchoring import enter, open_signer
 from nurture.audit.book import Book, Cover
-from nurture.audit.scope import said
+from nurture.audit.scope import days, said
 from nurture.failpoints import reach
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ REPEAT = {
 
 VERDICT = {
     "de": {
-        "ok": "in Ordnung: {entries} Einträge neu berechnet, {sends} Freigaben geprüft, keine ohne Einwilligung",
+        "ok": "in Ordnung: neu berechnete Einträge: {entries}, geprüfte Freigaben: {sends}, keine ohne Einwilligung",
         "bad": "NICHT in Ordnung: {problem}",
     },
     "en": {
@@ -193,14 +193,13 @@ def _verify(whole: Verification, done: rules.Replay, *, same: bool, language: st
 
 def _cover(ws: Workspace, scope: Scope, order: Order, signed: Checkpoint, verdict: str) -> Cover:
     settings = ws.settings
-    begin, end = (f"{one.astimezone(settings.tz):%Y-%m-%d}" if one else "…" for one in (scope.since, scope.until))
     reveal = scope.reveal
     return Cover(
         title="nurture audit export",
         controller=f"{settings.company}, {settings.postal_address}",
         officer=settings.data_protection_officer or NOBODY[order.language],
-        period=f"{begin} – {end}" if scope.since or scope.until else PERIODS[order.language],  # noqa: RUF001  typography
-        filters=said(scope.describe(), order.language),
+        period=days(scope.since, scope.until, settings.tz) if scope.since or scope.until else PERIODS[order.language],
+        filters=said(scope.describe(), order.language, settings.tz),
         made_at=order.at,
         version=f"nurture {order.version}",
         checkpoint=signed.note,

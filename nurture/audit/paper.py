@@ -46,7 +46,7 @@ HEADS = {
 }  # fmt: skip
 COVER = {
     "de": {
-        "controller": "Verantwortlicher", "officer": "Datenschutzbeauftragte(r)", "period": "Zeitraum",
+        "controller": "Verantwortlicher", "officer": "Datenschutzbeauftragte Person", "period": "Zeitraum",
         "filters": "Auswahl", "made_at": "Erstellt (UTC)", "version": "Programm", "verification": "Prüfergebnis",
         "revealed_by": "Adressen gezeigt durch", "reason": "Grund",
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from consent import canonical
@@ -70,15 +70,28 @@ class Scope:
         return f"{begin}/{end}, controller {self.controller or 'all'}, {people}, {shown}"
 
 
-def said(description: str, language: str) -> str:
-    """Say in German what `describe` names, also that of an older entry; in English it stands as it is."""
+def days(since: datetime | None, until: datetime | None, zone: ZoneInfo) -> str:
+    """Name the first and the last day of a half-open period, both included; … where it is open."""
+    last = until - timedelta(microseconds=1) if until else None
+    begin, end = (f"{one.astimezone(zone):%Y-%m-%d}" if one else "…" for one in (since, last))
+    return f"{begin} – {end}"  # noqa: RUF001  typography
+
+
+def said(description: str, language: str, zone: tzinfo = UTC) -> str:
+    """Say to people what `describe` names, also that of an older entry; times in `zone`."""
     found = DESCRIBED.fullmatch(description)
-    if language != "de":
-        return description
     if found is None:
-        return "eine Person" if description == ONE_PERSON else description
+        return "eine Person" if language == "de" and description == ONE_PERSON else description
     begin, end, controller, people, shown = found.groups()
-    parts = [f"{word} {text[:10]} {text[11:19]} UTC" for word, text in (("ab", begin), ("bis", end)) if "T" in text]
+    words = ("ab", "bis vor") if language == "de" else ("from", "to before")
+    parts = [
+        f"{word} {datetime.fromisoformat(text).astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+        for word, text in zip(words, (begin, end), strict=True)
+        if "T" in text
+    ]
+    if language != "de":
+        period = " ".join(parts) or "all of it"
+        return f"{period}, controller {controller}, {'1 person' if people == '1' else f'{people} people'}, {shown}"
     whose = {"all": "alle Personen", "1": "1 Person"}.get(people, f"{people} Personen")
     return ", ".join(
         [

@@ -8,7 +8,7 @@ import pytest
 
 from consent import canonical
 from nurture.audit import AuditError
-from nurture.audit.scope import Reveal, Scope, period, said
+from nurture.audit.scope import Reveal, Scope, days, period, said
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -68,16 +68,38 @@ def test_the_description_names_no_person_and_no_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("description", "german"),
+    ("description", "german", "english"),
     [
-        (Scope().describe(), "gesamter Zeitraum, alle Verantwortlichen, alle Personen, pseudonym"),
         (
-            Scope(*period("2026", ZoneInfo("UTC")), "a", ("a",), Reveal("vera", "kim", "x")).describe(),
-            "ab 2026-01-01 00:00:00 UTC bis 2027-01-01 00:00:00 UTC, Verantwortlicher a, 1 Person, Adressen gezeigt",
+            Scope().describe(),
+            "gesamter Zeitraum, alle Verantwortlichen, alle Personen, pseudonym",
+            "all of it, controller all, all people, pseudonymous",
         ),
-        ("person", "eine Person"),
-        ("of an older version", "of an older version"),
+        (
+            Scope(*period("2026", BERLIN), "a", ("a",), Reveal("vera", "kim", "x")).describe(),
+            (
+                "ab 2026-01-01 00:00:00 CET bis vor 2027-01-01 00:00:00 CET, Verantwortlicher a, 1 Person, "
+                "Adressen gezeigt"
+            ),
+            "from 2026-01-01 00:00:00 CET to before 2027-01-01 00:00:00 CET, controller a, 1 person, addresses shown",
+        ),
+        ("person", "eine Person", "person"),
+        ("of an older version", "of an older version", "of an older version"),
     ],
 )
-def test_what_an_entry_says_of_a_copy_is_told_in_german(description: str, german: str) -> None:
-    assert (said(description, "de"), said(description, "en")) == (german, description)
+def test_what_an_entry_says_of_a_copy_is_told_in_the_legal_zone(description: str, german: str, english: str) -> None:
+    assert (said(description, "de", BERLIN), said(description, "en", BERLIN)) == (german, english)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("2026", "2026-01-01 – 2026-12-31"),  # noqa: RUF001  typography
+        ("2026-11-23", "2026-11-23 – 2026-11-23"),  # noqa: RUF001  typography
+        ("2026-03-29..2026-10-25", "2026-03-29 – 2026-10-25"),  # noqa: RUF001  typography
+        ("2026..", "2026-01-01 – …"),  # noqa: RUF001  typography
+    ],
+)
+def test_the_cover_names_the_last_day_and_not_the_one_after(text: str, named: str) -> None:
+    """Both ends are included, and days end where the legal zone ends them."""
+    assert days(*period(text, BERLIN), BERLIN) == named
