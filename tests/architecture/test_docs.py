@@ -18,6 +18,7 @@ from nurture.leads.stages import Bar
 from nurture.sequences.decide import Reason
 from nurture.sequences.wording import REASONS, REMEDIES
 from nurture.settings import Settings
+from tests.crash.verdict import TERMINAL
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TUTORIAL = ROOT / "docs" / "tutorial.md"
@@ -214,3 +215,10 @@ def test_tutorial_runs_as_typed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Drei Zeichen, die eine Pumpe" in done.stdout
     assert "0 without a consent" in done.stdout
+
+
+def test_every_fate_of_a_message_is_named_where_zeros_are_shown() -> None:
+    """Who reads that so many were accepted reads what became of the others, by the names that the programme prints."""
+    page = (ROOT / "docs" / "how-to" / "prove-delivery.md").read_text("utf-8")
+
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == TERMINAL
