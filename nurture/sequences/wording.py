@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from nurture.sequences import gate_words
+from nurture.sequences import cause_words, gate_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -195,6 +195,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "afterwards": ("what follows: ", "wie es weitergeht: "),
     "change": ("would have changed it: ", "anders wäre es gewesen durch: "),
     "consent": ("consent", "Einwilligung"),
+    "ledger": ("ledger", "Protokoll"),
     "suppressed": ("address suppressed", "Adresse gesperrt"),
     "stage": ("stage {stage} ({cause})", "Phase {stage} ({cause})"),
     "enrolled": ("entered sequence {sequence}, version {version}", "Sequenz {sequence}, Version {version} begonnen"),
@@ -220,10 +221,13 @@ CODES: Mapping[str, str] = {
     "finished": "beendet", "exited": "verlassen", "created": "angelegt", "delivered": "zugestellt",
     "returned": "zurückgegeben", "escalated": "eskaliert", "withdrawn": "zurückgezogen", "marketing": "Marketing",
     "sales": "Vertrieb", "opened": "geöffnet", "clicked": "geklickt", "bounced": "unzustellbar",
-    "complained": "Beschwerde", "processed": "übernommen", "soft_bounced": "vorerst unzustellbar",
+    "complained": "Beschwerde", "processed": "entgegengenommen", "soft_bounced": "vorerst unzustellbar",
     "dropped": "verworfen", "in_sequence": "in Sequenz", "engagement": "Verhalten", "fit": "Passung",
     "consent.requested": "angefragt", "consent.confirmed": "bestätigt", "consent.imported": "übernommen",
     "consent.withdrawn": "widerrufen", "consent.lapsed": "verfallen", "consent.declined": "abgelehnt",
+    "record.exported": "Daten ausgegeben", "subject.restricted": "Verarbeitung eingeschränkt",
+    "subject.unrestricted": "Einschränkung aufgehoben", "subject.merged": "zusammengeführt",
+    "basis.recorded": "Grundlage Bestandskunde eingetragen", "send.authorised": "Versand freigegeben",
     "subject.erased": "gelöscht", "suppression.added": "gesperrt", "send.blocked": "Versand verweigert",
     "unconfirmed": "unbestätigt", "confirmed": "bestätigt", "engaged": "interessiert", "mql": "MQL", "sal": "SAL",
     "sql": "SQL", "handed_over": "an den Vertrieb übergeben", "customer": "Kunde", "recycled": "vom Vertrieb zurück",
@@ -325,7 +329,18 @@ class _Teller:
         """Write one value."""
         if isinstance(value, datetime):
             return self.moment(value)
-        return CODES.get(value, value) if self.language == "de" and isinstance(value, str) else value
+        if self.language != "de":
+            return value
+        if isinstance(value, float):
+            return f"{value}".replace(".", ",")
+        return CODES.get(value, value) if isinstance(value, str) else value
+
+    def causes(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the facts of an entry with what caused it in the language."""
+        said = {name: facts[name] for name in ("cause", "reason") if isinstance(facts.get(name), str)}
+        if self.language != "de":
+            return {**facts}
+        return {**facts, **{name: cause_words.cause(text, CODES) for name, text in said.items()}}
 
     def head(self, told: Explanation) -> list[str]:
         """Say how the lead stands."""
@@ -337,7 +352,8 @@ class _Teller:
             lines.append(self.word("restricted_now", now))
         if told.at is not None:
             return [*lines, *self.past(told.at, now), ""]
-        score = "" if now["score"] is None else ", " + self.word("score", {**now, "score": f"{now['score']:g}"})
+        points = "" if now["score"] is None else f"{self.code(now['score'])}".removesuffix(".0").removesuffix(",0")
+        score = "" if now["score"] is None else ", " + self.word("score", {**now, "score": points})
         stands = ", ".join(str(self.code(now[what])) for what in ("stage", "owner", "temperature"))
         lines.append(f"{self.word('now')}: {stands}{score}")
         lines += [
@@ -370,8 +386,10 @@ class _Teller:
         if entry.kind == "consent":
             return self.consent(entry.facts)
         facts = {"reason": None, **entry.facts}
-        lines = [self.word(entry.kind, facts)]
-        if entry.kind in {"mail", "left", "suppressed"} and facts["reason"]:
+        lines = [self.word(entry.kind, self.causes(facts))]
+        if entry.kind == "suppressed":
+            lines[0] += f": {self.causes(facts)['reason']}"
+        if entry.kind in {"mail", "left"} and facts["reason"]:
             lines[0] += f": {_said(REASONS, str(facts['reason']), self.language)}"
         if entry.kind == "mail" and facts["authorisation"] is not None:
             lines += [self.word("permit", facts), self.word("number", facts)]
@@ -385,7 +403,8 @@ class _Teller:
         shown = self.code(type_) if self.language == "de" else type_
         named = facts.get("purposes") or ([facts["purpose"]] if "purpose" in facts else [])
         purposes = ", ".join(one if isinstance(one, str) else str(one.get("purpose", "")) for one in named)
-        return [f"{self.word('consent')}: {shown} (#{facts['entry']}{', ' + purposes if purposes else ''})"]
+        about = "consent" if type_.startswith("consent.") else "ledger"
+        return [f"{self.word(about)}: {shown} (#{facts['entry']}{', ' + purposes if purposes else ''})"]
 
     def gate(self, name: str, detail: str) -> tuple[str, str]:
         """Name a gate and what it said; in English as they are stored."""

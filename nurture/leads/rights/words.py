@@ -196,7 +196,7 @@ GERMAN = {
     "left": "verlassen", "plan": "Planung", "intent": "unmittelbar vor dem Versand", "active": "laufend",
     "finished": "beendet", "exited": "verlassen", "paused": "angehalten", "created": "angelegt",
     "delivered": "zugestellt", "returned": "zurückgegeben", "escalated": "eskaliert", "dead": "nicht zustellbar",
-    "processed": "übernommen", "soft_bounced": "vorerst unzustellbar", "dropped": "verworfen",
+    "processed": "entgegengenommen", "soft_bounced": "vorerst unzustellbar", "dropped": "verworfen",
     "complained": "Beschwerde", "opened": "geöffnet", "clicked": "geklickt", "confirmation": "Bestätigungsmail",
     "demo_requested": "Demo angefragt", "offer_requested": "Angebot angefragt", "price_requested": "Preis angefragt",
     "appointment_requested": "Termin angefragt", "form_submitted": "Formular ausgefüllt", "access": "Auskunft",
