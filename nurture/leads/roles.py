@@ -20,6 +20,12 @@ class Role(StrEnum):
     """No title, or one we cannot read."""
 
 
+GERMAN = {
+    "decider": "entscheidet", "influencer": "bereitet Entscheidungen vor", "user": "arbeitet damit",
+    "unknown": "unbekannt",
+}  # fmt: skip
+"""Each role for German readers."""
+
 # Order decides: "Assistenz der Geschäftsführung" names a decider but is none.
 _DECIDES = (
     r"gesch[aä]e?ftsf|gesch[aä]e?ftsleit|inhaber|gr[uü]e?nder|founder|owner|vorstand|president|partner"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nurture.leads.roles import GERMAN as ROLES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -15,10 +17,6 @@ CAUSES: Mapping[str, str] = {
     "erasure": "Löschung", "withdrawn": "Widerruf", "unsubscribed": "abgemeldet", "threshold": "Schwelle erreicht",
 }  # fmt: skip
 """What these codes mean as a cause; elsewhere some of them mean something else."""
-ROLES: Mapping[str, str] = {
-    "decider": "entscheidet", "influencer": "bereitet Entscheidungen vor", "user": "arbeitet damit",
-    "unknown": "unbekannt",
-}  # fmt: skip
 ANSWERS: Mapping[str, str] = {
     "accepted": "angenommen", "won": "gewonnen", "lost": "verloren", "not_decider": "entscheidet nicht",
     "budget_open": "Budget offen", "other_priorities": "anderes geht vor", "too_early": "zu früh",

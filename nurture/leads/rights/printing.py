@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from nurture.leads.rights.words import CODED, GERMAN, INNER, INTRO, NOTES, NOTHING, TITLE, WORDS
+from nurture.leads.rights.words import BY_FIELD, CODED, GERMAN, INNER, INTRO, NOTES, NOTHING, TITLE, WORDS
 from nurture.store import pdf
 
 if TYPE_CHECKING:
@@ -85,8 +85,9 @@ class _Paper:
     def field(self, part: BaseModel, name: str) -> str:
         """Write one field; a code with its word before it."""
         value = getattr(part, name)
-        if self.language == "de" and name in CODED and value in GERMAN:
-            return f"{GERMAN[value]} ({value})"
+        known = {**(GERMAN if name in CODED else {}), **BY_FIELD.get(name, {})}
+        if self.language == "de" and isinstance(value, str) and value in known:
+            return f"{known[value]} ({value})"
         return self.value(value)
 
     def value(self, value: Any) -> str:  # noqa: ANN401, PLR0911  whatever a record holds, a line each

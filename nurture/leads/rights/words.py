@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nurture.leads import roles
+
 TITLE = ("Auskunft über Ihre gespeicherten Daten", "The data we hold about you")
 INTRO = (
     """Auskunft nach Art. 15 DSGVO, zugleich Kopie nach Art. 20 DSGVO: maschinenlesbar in der JSON-Datei, die dieselben
@@ -209,3 +211,34 @@ GERMAN = {
     "record.exported": "Auskunft oder Prüfung", "basis.recorded": "Rechtsgrundlage Bestandskunde",
 }  # fmt: skip
 """Words for codes; one without a word stands as it is."""
+BY_FIELD = {
+    "role": roles.GERMAN,
+    "source": {
+        "import": "Import einer Liste", "form": "Formular", "sign_up": "Anmeldung", "fair": "Messe",
+        "api": "Schnittstelle", "crm": "CRM", "operator": "durch den Betreiber eingetragen",
+    },
+    "route": {
+        "cli": "durch den Betreiber", "page": "auf unserer Seite", "one_click": "Ein-Klick-Abmeldung im Mailprogramm",
+        "mailto": "E-Mail an das Abmeldepostfach", "operator": "durch den Betreiber", "api": "über die Schnittstelle",
+        "provider": "durch den Versanddienst gemeldet", "crm": "aus dem CRM", "import": "mit einem Import",
+        "merge": "mit einer Zusammenführung", "objection": "Widerspruch", "erasure": "mit der Löschung",
+    },
+    "reason": {
+        "cold": "nichts sprach dagegen, Text für kalt", "warm": "nichts sprach dagegen, Text für warm",
+        "hot": "nichts sprach dagegen, Text für heiß", "window": "Versandfenster geschlossen", "wait": "Wartezeit",
+        "goal": "Ziel erreicht", "late": "Zeitpunkt verstrichen", "stopped": "Versand angehalten",
+        "frequency": "genug E-Mails im Zeitraum", "frequency_cap": "genug E-Mails im Zeitraum",
+        "frequency_by_lead": "Sie wünschen weniger E-Mails", "paused_by_lead": "Sie wünschen eine Pause",
+        "no_template": "kein passender Text", "no_consent": "keine Einwilligung", "withdrawn": "widerrufen",
+        "stale": "Einwilligung zu lange ungenutzt", "suppressed": "Adresse auf der Sperrliste", "erased": "gelöscht",
+        "not_covered": "von der Einwilligung nicht gedeckt", "restricted": "Verarbeitung eingeschränkt",
+        "customer": "Kunde", "disqualified": "ausgeschieden", "with_sales": "im Gespräch mit dem Vertrieb",
+        "expired": "nicht rechtzeitig übergeben", "sent_again": "erneut gesendet", "objection": "Widerspruch",
+        "threshold": "Schwelle erreicht", "request": "auf Verlangen", "hard_bounce": "unzustellbar",
+        "bounced": "unzustellbar", "complaint": "Beschwerde", "complained": "Beschwerde",
+        "blocked": "von Hand gesperrt",
+        "unsubscribed": "abgemeldet", "opened": "geöffnet", "clicked": "geklickt", "ignored": "nicht beachtet",
+        "downloaded": "heruntergeladen", "demo_requested": "Demo angefragt",
+    },
+}  # fmt: skip
+"""Words for codes of one field, where the field tells what they mean; they go before GERMAN."""

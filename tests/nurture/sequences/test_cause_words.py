@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nurture.handover.answers import ReturnReason
-from nurture.leads.roles import Role
-from nurture.sequences.cause_words import ANSWERS, ROLES, cause
+from nurture.leads.roles import GERMAN, Role
+from nurture.sequences.cause_words import ANSWERS, cause
 from nurture.sequences.explain import Entry
 from nurture.sequences.wording import CODES, sentence
 
@@ -46,7 +46,7 @@ def test_causes_are_told_in_german(said: str, told: str) -> None:
 
 def test_every_role_and_every_answer_of_sales_has_a_word() -> None:
     """Also one that is added."""
-    assert set(map(str, Role)) == set(ROLES)
+    assert set(map(str, Role)) == set(GERMAN)
     assert set(map(str, ReturnReason)) <= set(ANSWERS)
 
 

@@ -20,6 +20,7 @@ from consent.schema import metadata
 from nurture.leads import rights
 from nurture.leads.register import NewLead, register
 from nurture.leads.rights import exporting, model, printing, words
+from nurture.store import pdf
 from nurture.store.tables import lead
 from tests.nurture.leads.rights import bytes as disk
 from tests.nurture.leads.rights.life import ADDRESS, AGENT, DETAILS, IP, MESSAGE, Life
@@ -135,6 +136,19 @@ def test_entries_carry_their_proof_of_inclusion(life: Life) -> None:
 
     for proof in take(life, lead_id)["proofs"]:
         assert disk.proves(proof["inclusion"], proof["leaf"].encode(), signer)
+
+
+def decided(reason: str) -> model.Decision:
+    """A decision with this reason."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return model.Decision(at=at, sequence="welcome", step="hello", phase="plan", outcome="planned", reason=reason)
+
+
+def facts(part: model.Source | model.Decision, language: str) -> list[tuple[str, str]]:
+    """Print one part; give its labels and values."""
+    [block] = printing._Paper(language, "Europe/Berlin").section([part])  # noqa: SLF001  a record of one part
+    assert isinstance(block, pdf.Facts)
+    return list(block.rows)
 
 
 def test_wording_of_another_system_is_shown(life: Life) -> None:
@@ -282,3 +296,33 @@ def test_folder_that_cannot_be_written_is_named(life: Life) -> None:
 
     with pytest.raises(rights.RightsError, match="choose another folder"):
         exporting.write(record, blocked, "lead-1")
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (
+            model.Source(source="import", detail=None, at=datetime(2026, 1, 1, tzinfo=UTC)),
+            "Import einer Liste (import)",
+        ),
+        (decided("cold"), "nichts sprach dagegen, Text für kalt (cold)"),
+        (decided("window"), "Versandfenster geschlossen (window)"),
+    ],
+)
+def test_codes_are_said_to_a_german_reader(part: model.Source | model.Decision, said: str) -> None:
+    """The word first, the code behind it; a field of one name means one thing."""
+    name = "source" if isinstance(part, model.Source) else "reason"
+    for language, told in (("de", said), ("en", getattr(part, name))):
+        [row] = [value for label, value in facts(part, language) if label == words.WORDS[name][language == "en"]]
+        assert row == told
+
+
+@pytest.mark.parametrize(
+    ("field", "code", "said"),
+    [("role", "unknown", "unbekannt"), ("role", "decider", "entscheidet"), ("route", "cli", "durch den Betreiber")],
+)
+def test_a_code_is_said_by_its_field(field: str, code: str, said: str) -> None:
+    """`unknown` of a mail is another word than that of a role."""
+    part = (model.Lead if field == "role" else model.Request).model_construct(**{field: code})  # type: ignore[arg-type]
+    shown = printing._Paper("de", "Europe/Berlin").field(part, field)  # noqa: SLF001  one field of a part
+    assert shown == f"{said} ({code})"
