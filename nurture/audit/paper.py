@@ -47,12 +47,12 @@ HEADS = {
 COVER = {
     "de": {
         "controller": "Verantwortlicher", "officer": "Datenschutzbeauftragte Person", "period": "Zeitraum",
-        "filters": "Auswahl", "made_at": "Erstellt (UTC)", "version": "Programm", "verification": "Prüfergebnis",
+        "filters": "Auswahl", "made_at": "Erstellt", "version": "Programm", "verification": "Prüfergebnis",
         "revealed_by": "Adressen gezeigt durch", "reason": "Grund",
     },
     "en": {
         "controller": "Controller", "officer": "Data protection officer", "period": "Period", "filters": "Selection",
-        "made_at": "Made (UTC)", "version": "Program", "verification": "Verification",
+        "made_at": "Made", "version": "Program", "verification": "Verification",
         "revealed_by": "Addresses shown by", "reason": "Reason",
     },
 }  # fmt: skip
@@ -106,14 +106,19 @@ SUBJECTS = {
 def write(book: Book, cover: Cover, counted: Mapping[str, int], *, language: str) -> bytes:
     """Give the PDF."""
     title = "Audit-Export" if language == "de" else "Audit export"
-    footer = f"{cover.controller}, {cover.made_at:%Y-%m-%d %H:%M} UTC"
+    footer = f"{cover.controller}, {cover.made_at.astimezone(book.ws.settings.tz):%Y-%m-%d %H:%M %Z}"
     return pdf.write(title, blocks(book, cover, counted, language=language), language=language, footer=footer)
 
 
 def blocks(book: Book, cover: Cover, counted: Mapping[str, int], *, language: str) -> list[pdf.Block]:
     """Give the document as blocks."""
     heads, names = HEADS[language], COVER[language]
-    facts = [(label, _cell(getattr(cover, name))) for name, label in names.items() if getattr(cover, name)]
+    made_at = f"{cover.made_at.astimezone(book.ws.settings.tz):%Y-%m-%d %H:%M:%S %Z}"
+    facts = [
+        (label, made_at if name == "made_at" else _cell(getattr(cover, name)))
+        for name, label in names.items()
+        if getattr(cover, name)
+    ]
     made: list[pdf.Block] = [
         pdf.Heading(heads["cover"]),
         pdf.Facts(facts),

@@ -30,7 +30,7 @@ from nurture.audit import AuditError, figures, sheets
 from nurture.audit import book as books
 from nurture.audit import export as exporting
 from nurture.audit.anchoring import open_signer
-from nurture.audit.scope import Reveal, Scope
+from nurture.audit.scope import Reveal, Scope, period
 from nurture.leads.rights import processing
 from tests.consent.people import NEWSLETTER, OTHER, People
 from tests.nurture.audit.sabotage import guards_off
@@ -268,6 +268,19 @@ def test_the_german_report_says_codes_in_words(workspace: Workspace, busy: Peopl
     for code in ("begin/end", "all people", "davon withdrawn", "double_opt_in", " given "):
         assert code not in text
     assert {row["basis"] for row in read_csv(folder, "consents")} == {"double_opt_in"}
+
+
+def test_the_cover_says_its_times_in_the_legal_zone(
+    workspace: Workspace, busy: People, outside: Path, order: Order
+) -> None:
+    """The period by its days, both included; selection and making by the clock of the controller."""
+    zone = workspace.settings.tz
+    scope = Scope(*period("2026", zone))
+    folder = make(workspace, outside / "export", order, scope).folder
+    text = report(folder)
+    assert told(folder)["cover"]["period"] == "2026-01-01 – 2026-12-31"  # noqa: RUF001  typography
+    assert "ab 2026-01-01 00:00:00 CET bis vor 2027-01-01 00:00:00 CET" in text
+    assert f"Erstellt {order.at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}" in text
 
 
 def test_no_head_of_a_column_breaks_within_a_word(
