@@ -22,7 +22,6 @@ from nurture.delivery.outbox import Outbox
 from nurture.delivery.provider import Outgoing, Refused, Sender, Unknown
 from nurture.delivery.sending import send_next
 from nurture.sequences import definition
-from nurture.sequences.definition import load
 from nurture.settings import Settings
 from nurture.store.tables import (
     kill_switch,
@@ -542,7 +541,7 @@ def test_a_run_says_that_sending_is_stopped(nurture: Callable[..., Ended]) -> No
 def test_a_run_says_which_sequence_is_stopped(nurture: Callable[..., Ended]) -> None:
     """The others leave; a run of another alone has nothing to say, and one of it leaves nothing."""
     nurture("stop", "--sequence", "welcome", "--reason", "test")
-    other = next(name for name in load(Settings().templates) if name != "welcome")
+    other = next(name for name in definition.load(Settings().templates) if name != "welcome")
 
     assert "Stopped: welcome. Mails of that leave only after" in nurture("run", "--dry-run").err
     assert nurture("run", other, "--dry-run").err == ""
