@@ -244,6 +244,17 @@ def test_the_graver_reason_holds_under_either_key(people: People, path: Path) ->
     assert {row.address_index for row in rows} == {successor.address_index(one.identity) for one in (kim, alex)}
 
 
+def test_a_bar_that_stands_under_the_newest_key_alone_stays_as_it_is(people: People) -> None:
+    """Nothing is rewritten where nobody and nothing is left under the former key."""
+    old, new = b"o" * 32, b"n" * 32
+    bar = {"address_index": new, "controller": "*", "index_key": 7, "reason": "complaint", "since": people.at}
+    with people.store.write() as conn:
+        conn.execute(insert(barred).values(**bar))
+        lookup.move_suppressions(conn, {old: new}, 8)
+        kept = conn.execute(select(barred).where(barred.c.address_index == new)).mappings().one()
+    assert dict(kept) == bar
+
+
 def left_twice(people: People, path: Path) -> tuple[Keyring, str, str]:
     """One address under two versions of the look-up key, as a process with the former one may leave it behind."""
     keyring = rotation.begin(path, rotation.Key.INDEX)
