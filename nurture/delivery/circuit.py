@@ -79,13 +79,18 @@ class Circuit:
 
     def admits(self, kind: str, at: datetime) -> bool:
         """May a batch of this kind go to the provider at this moment?"""
+        begins = self.begins(kind)
+        return begins is None or at >= begins
+
+    def begins(self, kind: str) -> datetime | None:
+        """From which moment (UTC) on may a batch of this kind go? None where nothing holds it up."""
         if self.passes(kind):
-            return True
+            return None
         if self.state is CircuitState.HALF_OPEN:
-            return at >= self.probed_at + PROBE_LOST_AFTER
+            return self.probed_at + PROBE_LOST_AFTER
         # A confirmation's failed probe must not push marketing's away: they come more often.
         begun = self.since if kind == Kind.MARKETING else self.probed_at
-        return at >= begun + PROBE_AFTER[Kind(kind)]
+        return begun + PROBE_AFTER[Kind(kind)]
 
 
 def _read(row: Row[Any]) -> Circuit:

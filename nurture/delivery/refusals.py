@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from nurture.delivery.circuit import PROBE_AFTER, PROBE_LOST_AFTER, CircuitState
+from nurture.delivery import circuit
 from nurture.delivery.claiming import OPEN
-from nurture.delivery.states import Kind, State
-from nurture.store.tables import circuit, message, message_exception, send_batch
+from nurture.delivery.states import State
+from nurture.store.tables import message, message_exception, send_batch
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +38,6 @@ class Refusal:
 def refusals(conn: Connection) -> list[Refusal]:
     """List what waits in the queue after a refusal, by provider, kind and code; batches never tried are not in it."""
     b = send_batch.c
-    earliest = {row.provider: row for row in conn.execute(select(circuit).where(circuit.c.state != "closed"))}
     waiting = (
         select(b.provider, b.kind, b.error, func.count().label("mails"), func.min(b.not_before).label("next_try"))
         .select_from(send_batch.join(message).outerjoin(message_exception))
@@ -48,9 +47,7 @@ def refusals(conn: Connection) -> list[Refusal]:
     )
     found = []
     for row in conn.execute(waiting):
-        next_try = row.next_try
-        if (seen := earliest.get(row.provider)) is not None:
-            wait = PROBE_AFTER[Kind(row.kind)] if seen.state == CircuitState.OPEN else PROBE_LOST_AFTER
-            next_try = max(next_try, seen.since + wait)
+        begins = circuit.look(conn, row.provider, row.next_try).begins(row.kind)
+        next_try = row.next_try if begins is None else max(row.next_try, begins)
         found.append(Refusal(row.provider, row.kind, row.error, row.mails, next_try))
     return found

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
-from nurture.delivery.circuit import PROBE_AFTER
+from nurture.delivery.circuit import PROBE_AFTER, PROBE_LOST_AFTER
 from nurture.delivery.provider import Refused
 from nurture.delivery.refusals import Refusal, refusals
 from nurture.delivery.sending import send_next
 from nurture.delivery.states import Kind
 from nurture.store.engine import by_index
-from nurture.store.tables import send_batch
+from nurture.store.tables import circuit, send_batch
 from tests.nurture.delivery.world import Scripted
 
 if TYPE_CHECKING:
@@ -46,6 +46,16 @@ def test_an_open_circuit_puts_the_next_try_off(world: World) -> None:
     refuse(world, Refused("http 401", None, opens_circuit=True))
     [one] = told(world)
     assert one.next_try == world.at + PROBE_AFTER[Kind.MARKETING]
+
+
+def test_a_probe_on_its_way_puts_the_next_try_off(world: World) -> None:
+    """Until it counts as lost, from when it began, as the claim judges."""
+    refuse(world, Refused("http 401", None, opens_circuit=True))
+    probed_at = world.at + timedelta(minutes=20)
+    with world.ws.store.write() as conn:
+        conn.execute(update(circuit).values(state="half_open", probed_at=probed_at))
+    [one] = told(world)
+    assert one.next_try == probed_at + PROBE_LOST_AFTER
 
 
 def test_what_was_never_tried_was_not_refused(world: World) -> None:
