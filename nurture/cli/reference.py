@@ -86,7 +86,7 @@ FOLLOWS = {
     "disqualified": "leaves the sequence",
     "goal": "leaves the sequence",
     "with_sales": "rests until sales returns the lead",
-    "merged": "leaves the sequence; a mail that was planned stays",
+    "merged": "leaves the sequence; a mail that was planned does not leave",
     "late": "this mail is skipped, the next step follows",
     "stopped": "asked again after an hour",
     "window": "put off until the window opens",

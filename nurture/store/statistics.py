@@ -1,7 +1,8 @@
 """Does PostgreSQL know how large its tables have grown? After a big write it guesses, until autovacuum has looked.
 
 Between an import of tens of thousands of people and that look (a minute or more later) the consent gate was seen to
-take 10 to 50 times as long for each mail: planned for tables of a few rows, its queries read them whole.
+take 10 to 50 times as long for each mail: planned for tables of a few rows, its queries read them whole. Planning and
+the intent are held to their indexes since (`engine.by_index`); whatever else is asked still goes by these numbers.
 """
 
 from __future__ import annotations
